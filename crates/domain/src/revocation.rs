@@ -1,0 +1,73 @@
+//! Which of a user's sessions a revocation ends.
+
+use crate::ids::SessionId;
+use crate::session::{EndReason, SessionRecord};
+use crate::time::UnixMillis;
+
+/// Which sessions of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    AllBut(SessionId),
+    /// All of them.
+    All,
+}
+
+impl Scope {
+    /// Whether a session falls under the scope.
+    pub fn covers(self, session: SessionId) -> bool {
+        match self {
+            Self::One(one) => session == one,
+            Self::AllBut(spared) => session != spared,
+            Self::All => true,
+        }
+    }
+}
+
+/// What a revocation does to one record it covers: the record to write, and whether a live session ended.
+///
+/// Nothing for a session that has ended already. One that is past a deadline is ended too, though it does not count:
+/// after lost writes its deadline may be stale, and a heal must not get past a revocation.
+pub fn end(record: &SessionRecord, reason: EndReason, now: UnixMillis) -> Option<(SessionRecord, bool)> {
+    record.ended.is_none().then(|| (record.end(reason, now), record.is_live(now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Ended;
+    use crate::testing::{record, sessions_at};
+    use crate::time::UnixSeconds;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_end_is_final(record in record(), now in sessions_at()) {
+            let ended = end(&record, EndReason::RevokedByAdmin, now);
+            prop_assert_eq!(ended.is_none(), record.ended.is_some());
+            if let Some((ended, counts)) = ended {
+                prop_assert_eq!(counts, record.is_live(now));
+                prop_assert!(end(&ended, EndReason::SignedOut, now).is_none());
+                prop_assert!(!ended.is_live(UnixMillis(0)));
+            }
+        }
+    }
+
+    #[test]
+    fn scopes_cover_what_they_say() {
+        let (a, b) = (SessionId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
+        assert!(Scope::One(a).covers(a) && !Scope::One(a).covers(b));
+        assert!(Scope::AllBut(a).covers(b) && !Scope::AllBut(a).covers(a));
+        assert!(Scope::All.covers(a));
+    }
+
+    #[test]
+    fn the_end_has_its_reason_and_second() {
+        let record = crate::testing::live_record(UnixSeconds(1000));
+        let (ended, counts) = end(&record, EndReason::Reuse, UnixMillis(1_001_900)).unwrap();
+        assert!(counts);
+        assert_eq!(ended.ended, Some(Ended { reason: EndReason::Reuse, at: UnixSeconds(1001) }));
+    }
+}

@@ -1,0 +1,7 @@
+//! Relatch: access and refresh tokens, issued, rotated and revoked by one binary over Redis or an embedded store.
+//!
+//! The way of a request: `http` reads it, `app` orders the I/O of one use case, `relatch_domain` decides, `store`
+//! commits in one atomic step, `http` writes the answer.
+
+pub mod ambient;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `relatch` command.
+
+fn main() {}

@@ -1,0 +1,72 @@
+//! What the application asks of a store: atomic protocol steps, not rows.
+//!
+//! Every write carries its condition, and every step says what it saw. A store decides nothing: the conditions are
+//! [`relatch_domain::rotation::guards_hold`] and equality with what was seen, and what to write comes from the
+//! rules. Two stores implement the steps, Redis and an embedded database, and one conformance suite holds them to the
+//! same answers.
+
+pub mod error;
+pub mod steps;
+
+use async_trait::async_trait;
+use relatch_domain::user::{User, Username};
+use relatch_domain::{SessionRef, UserId};
+
+pub use error::StoreError;
+pub use steps::{
+    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
+    Rotated, SessionDetails, StoredKey, StoredSession, SwapStep, UserCreation, UserSessions,
+};
+
+/// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
+///
+/// All methods fail with [`StoreError`]: `Unavailable` if nothing was applied, `Indeterminate` if the step may have
+/// been, `Corrupt` if what the store holds cannot be read.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The ordinary refresh: if the guards hold, writes the next record; says what it saw either way. One round trip.
+    async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError>;
+
+    /// Replaces a record if it is still exactly as it was seen and the user is enabled.
+    async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError>;
+
+    /// What a session and its user look like now.
+    async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError>;
+
+    /// Ends sessions, whatever state they are in. The first end of a session is final.
+    async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError>;
+
+    /// A user's sessions, ended ones too.
+    async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError>;
+
+    /// Begins a session and makes room for it, if the user is enabled, the session's id is free and every session
+    /// that changes is still as it was seen.
+    async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError>;
+
+    /// Creates a user, if the name is free.
+    async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError>;
+
+    /// A user by id.
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// A user by name, with the password hash.
+    async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError>;
+
+    /// At most `limit` users in the byte order of their names, those after `after` only.
+    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError>;
+
+    /// Replaces a user's password hash. False if there is no such user.
+    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError>;
+
+    /// All signing keys, sealed.
+    async fn keys(&self) -> Result<KeyShelf, StoreError>;
+
+    /// Adds a key or replaces the one of the same id, if the shelf still has the version `expected`. False if not.
+    async fn put_key(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError>;
+
+    /// Leaves the marker if the store has none yet, and returns the one that it has.
+    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,199 @@
+//! The steps' arguments and answers, the same for all stores.
+
+use relatch_domain::ids::Thumbprint;
+use relatch_domain::policy::RotationPolicy;
+use relatch_domain::revocation::Scope;
+use relatch_domain::rotation::{Fresh, Presented};
+use relatch_domain::session::{EndReason, Seen, SessionRecord};
+use relatch_domain::sign_in::Change;
+use relatch_domain::user::{Profile, Roles, User, Username};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId};
+use serde::{Deserialize, Serialize};
+
+/// One ordinary refresh. Made once and used for all its tries, so that a lost answer can be recognised: if the
+/// record's current nonce is `fresh.nonce`, the step was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RotateStep {
+    /// The token, and how it was presented.
+    pub presented: Presented,
+    /// What the rotation brings with it.
+    pub fresh: Fresh,
+    /// The policy by which the guards judge.
+    pub policy: RotationPolicy,
+}
+
+/// What a step saw, before it wrote anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The store's time, by which everything is judged and minted.
+    pub now: UnixMillis,
+    /// The session and the user's standing.
+    pub seen: Seen,
+    /// Name and roles; there whenever the user is.
+    pub profile: Option<Profile>,
+}
+
+/// What came of a conditional write to one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    /// Its condition held: the record that was seen has been replaced.
+    Applied(Observation),
+    /// Its condition did not hold: nothing was written.
+    Blocked(Observation),
+}
+
+/// Replaces one record by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapStep {
+    /// Whose record.
+    pub session: SessionRef,
+    /// The record as it was seen. Compared in its packed form.
+    pub as_seen: SessionRecord,
+    /// The record to write.
+    pub new: SessionRecord,
+}
+
+/// Ends some or all sessions of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndStep {
+    /// Whose sessions.
+    pub user: UserId,
+    /// Which of them.
+    pub scope: Scope,
+    /// Why.
+    pub reason: EndReason,
+    /// What an administrator wrote about it; kept beside each session that ends by this step.
+    pub note: Option<String>,
+}
+
+/// What came of an [`EndStep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The store's time.
+    pub now: UnixMillis,
+    /// How many records the scope covers, ended ones too. Zero for an unknown session.
+    pub covered: usize,
+    /// The live sessions that ended by this step.
+    pub ended: Vec<SessionId>,
+}
+
+/// What is long or rare about a session: never needed to refresh it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SessionDetails {
+    /// What the user calls the device.
+    pub device_name: Option<String>,
+    /// `User-Agent` of the sign-in.
+    pub user_agent: Option<String>,
+    /// Address that the sign-in came from.
+    pub address: Option<String>,
+}
+
+/// A session with its details.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// Which session.
+    pub id: SessionId,
+    /// Its hot record.
+    pub record: SessionRecord,
+    /// Its details; empty if they were lost.
+    pub details: SessionDetails,
+    /// What an administrator wrote about its end.
+    pub note: Option<String>,
+}
+
+/// All sessions of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserSessions {
+    /// The store's time.
+    pub now: UnixMillis,
+    /// The user, if there is one.
+    pub user: Option<User>,
+    /// The sessions in the order of their ids.
+    pub sessions: Vec<StoredSession>,
+    /// How many records could not be read and are left out.
+    pub corrupt: usize,
+}
+
+/// A sign-in's session, and the room that is made for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeginStep {
+    /// The new session.
+    pub session: SessionRef,
+    /// Its first record.
+    pub record: SessionRecord,
+    /// Its details.
+    pub details: SessionDetails,
+    /// The `DPoP` key that it is bound to, if `record.dpop_bound`.
+    pub thumbprint: Option<Thumbprint>,
+    /// The sessions that change, each with its record as it was seen.
+    pub changes: Vec<(SessionId, SessionRecord, Change)>,
+}
+
+/// What came of a [`BeginStep`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// The session has begun.
+    Begun,
+    /// A condition did not hold: nothing was written.
+    Blocked,
+}
+
+/// A user to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// The id, never used before.
+    pub id: UserId,
+    /// The name.
+    pub username: Username,
+    /// The roles.
+    pub roles: Roles,
+    /// The password's hash; a user without one cannot sign in by password.
+    pub password_hash: Option<String>,
+}
+
+/// What came of creating a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserCreation {
+    /// The user, as created.
+    Created(User),
+    /// Somebody else has the name.
+    NameTaken,
+}
+
+/// A user and what proves that it is them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub user: User,
+    /// The password's hash.
+    pub password_hash: Option<String>,
+}
+
+/// A signing key as it is stored. The store knows nothing of what is sealed in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The key's id: `kid` of the tokens that it signs.
+    pub id: String,
+    /// Everything about the key, its private part encrypted.
+    pub sealed: Vec<u8>,
+}
+
+/// All signing keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyShelf {
+    /// Grows with every change; 0 for an empty shelf.
+    pub version: u64,
+    /// The keys in the order of their ids.
+    pub keys: Vec<StoredKey>,
+}
+
+/// What identifies a store, so that a node notices when it is not the one it knew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Random, made when the store was first used.
+    pub store_id: String,
+    /// The issuer that uses the store.
+    pub issuer: String,
+    /// A value that only the master key in use can give.
+    pub master_key_check: String,
+}
