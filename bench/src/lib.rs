@@ -1,1 +1,10 @@
-//! (empty)
+//! What a refresh costs: a load generator, and a floor to hold the server against.
+//!
+//! [`floor`] does the least that a refresh can be: check both tokens, one script, mint. [`load`] drives it and the
+//! real server alike. `run.py` beside this crate runs both in turns and prints the table.
+
+pub mod floor;
+pub mod load;
+
+/// Whatever stops a measuring tool, in words for the person who runs it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
