@@ -5,5 +5,13 @@
 //! neither authenticates nor encrypts anything: keys for that are derived from it. Signing keys are random and lie in
 //! the store, sealed.
 
+pub mod error;
 pub mod master;
+pub mod mint;
+pub mod ring;
 pub mod seal;
+pub mod service;
+#[cfg(test)]
+mod service_tests;
+pub mod signing;
+mod stored;
