@@ -269,6 +269,18 @@ async fn a_node_that_is_never_quick_enough_says_so() {
     assert_eq!(start(&node(Algorithm::HS256), &shelf, 1000).await.err(), Some(KeysError::Contended));
 }
 
+/// Opening and parsing keys costs; a reload must not do it for keys that are at hand.
+#[tokio::test]
+async fn a_reload_keeps_the_keys_that_are_parsed_already() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let first = start(&node, &shelf, 1000).await.unwrap();
+    shelf.put_now(&ring_key(Algorithm::ES256, KeyState::Retired, 500));
+    let second = node.reload(&shelf).await.unwrap();
+    assert_eq!(second.keys().len(), 2);
+    let kept = second.keys().iter().find(|key| key.signing.kid() == first.minting_key().kid()).unwrap();
+    assert!(Arc::ptr_eq(&kept.signing, &first.keys()[0].signing));
+}
+
 #[tokio::test]
 async fn an_empty_store_has_no_key_to_reload() {
     let error = node(Algorithm::ES256).reload(&Shelf::default()).await.err();
