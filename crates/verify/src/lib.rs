@@ -1,1 +1,30 @@
-//! (empty)
+//! What a server needs to check Relatch's access tokens: JWTs as RFC 9068 profiles them.
+//!
+//! [`verify`] is for whoever takes an access token as a credential. [`verify_origin`] only tells whether a token was
+//! issued by Relatch, expired or not; it is for places that ask no more than that and is no proof that somebody is
+//! signed in.
+//!
+//! The reading is strict (RFC 8725): limits come before cryptography, the algorithm is the key's and not the
+//! token's, nothing in a header can bring a key along, and a member that occurs twice refuses the token. The crate
+//! does no I/O and asks no clock: keys and time are handed in.
+
+mod algorithm;
+mod claims;
+mod compact;
+mod header;
+mod jwks;
+mod key;
+#[cfg(test)]
+mod testing;
+mod verify;
+#[cfg(test)]
+mod verify_tests;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use claims::{AccessClaims, Audience};
+pub use jwks::InvalidJwks;
+pub use key::{AmbiguousKid, InvalidKey, KeySet, PublicKey, VerifyingKey};
+pub use verify::{Expectations, Refusal, verify, verify_origin};
+
+/// Longest token that is looked at, in characters.
+pub const MAX_TOKEN_LEN: usize = 8192;

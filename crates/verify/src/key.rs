@@ -1,0 +1,244 @@
+//! Keys that verify, each with exactly one algorithm (RFC 8725, section 3.1).
+
+use std::collections::HashMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use jsonwebtoken::jwk::ThumbprintHash;
+
+use crate::algorithm::Algorithm;
+
+/// A public key, in the form that its algorithm works on. All numbers are big-endian.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicKey {
+    /// A point on P-256, for ES256.
+    P256 {
+        /// The x coordinate.
+        x: [u8; 32],
+        /// The y coordinate.
+        y: [u8; 32],
+    },
+    /// An Ed25519 public key (RFC 8032, section 5.1.5), for `EdDSA`.
+    Ed25519([u8; 32]),
+    /// An RSA key of 2048 to 8192 bits, for RS256.
+    Rsa {
+        /// The modulus, without leading zeros.
+        n: Vec<u8>,
+        /// The exponent, without leading zeros.
+        e: Vec<u8>,
+    },
+}
+
+/// Not a key that could be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// A shared secret of less than 256 bits (RFC 7518, section 3.2).
+    #[error("a secret for HS256 has at least 32 bytes")]
+    ShortSecret,
+    /// An RSA modulus or exponent outside the range (RFC 7518, section 3.3).
+    #[error("an RSA key has a modulus of 2048 to 8192 bits and an odd exponent from 3 to 2^32")]
+    Rsa,
+}
+
+impl PublicKey {
+    /// The one algorithm that the key verifies.
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::P256 { .. } => Algorithm::ES256,
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Rsa { .. } => Algorithm::RS256,
+        }
+    }
+
+    /// The required members of the key's JWK in the order and form of RFC 7638, section 3.2.
+    pub(crate) fn required_members(&self) -> String {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::P256 { x, y } => {
+                format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y))
+            }
+            Self::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x)),
+            Self::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n)),
+        }
+    }
+
+    /// The key's SHA-256 thumbprint in base64url (RFC 7638), which serves as its `kid`.
+    pub fn thumbprint(&self) -> String {
+        let members = self.required_members();
+        let digest = (DEFAULT_PROVIDER.key_utils.compute_digest)(members.as_bytes(), ThumbprintHash::SHA256);
+        // The back end's digest does not fail; a key without an id could not be found and would verify nothing.
+        digest.map(|digest| URL_SAFE_NO_PAD.encode(digest)).unwrap_or_default()
+    }
+}
+
+/// A key that verifies one algorithm.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl VerifyingKey {
+    /// The key that verifies what the private half of `key` has signed.
+    ///
+    /// # Errors
+    /// If it is an RSA key of a size that is not used.
+    pub fn public(key: &PublicKey) -> Result<Self, InvalidKey> {
+        let decoding = match key {
+            PublicKey::P256 { x, y } => {
+                let point: Vec<u8> = [4].iter().chain(x).chain(y).copied().collect();
+                DecodingKey::from_ec_der(&point)
+            }
+            PublicKey::Ed25519(x) => DecodingKey::from_ed_der(x),
+            PublicKey::Rsa { n, e } if is_usable_rsa(n, e) => DecodingKey::from_rsa_raw_components(n, e),
+            PublicKey::Rsa { .. } => return Err(InvalidKey::Rsa),
+        };
+        Ok(Self { algorithm: key.algorithm(), key: decoding })
+    }
+
+    /// The shared secret of HS256.
+    ///
+    /// # Errors
+    /// If it has less than 32 bytes.
+    pub fn hs256(secret: &[u8]) -> Result<Self, InvalidKey> {
+        if secret.len() < 32 {
+            return Err(InvalidKey::ShortSecret);
+        }
+        Ok(Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) })
+    }
+
+    /// The one algorithm that the key verifies.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Whether `signature` is the key's over `message`. HMACs are compared in constant time.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+        // The back end is named, not looked up: a program that builds in a second one would have none by default.
+        (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm.backend(), &self.key)
+            .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+fn is_usable_rsa(n: &[u8], e: &[u8]) -> bool {
+    let bits = match n.first() {
+        Some(first) => n.len().saturating_mul(8).saturating_sub(first.leading_zeros() as usize),
+        None => 0,
+    };
+    let minimal = n.first() != Some(&0) && e.first().is_some_and(|first| *first != 0);
+    let exponent_fits = e.len() <= 4 && e.last().is_some_and(|last| last % 2 == 1) && e != [1];
+    (2048..=8192).contains(&bits) && minimal && exponent_fits
+}
+
+/// Verifying keys by `kid`.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    keys: HashMap<String, VerifyingKey>,
+}
+
+/// Two keys of one set have the same `kid`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two keys have the kid {0:?}")]
+pub struct AmbiguousKid(pub String);
+
+impl KeySet {
+    /// A set without keys: every token is of an unknown key.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// If the set has a key of this `kid`: a token names its key by `kid` alone.
+    pub fn insert(&mut self, kid: impl Into<String>, key: VerifyingKey) -> Result<(), AmbiguousKid> {
+        match self.keys.entry(kid.into()) {
+            std::collections::hash_map::Entry::Occupied(taken) => Err(AmbiguousKid(taken.key().clone())),
+            std::collections::hash_map::Entry::Vacant(free) => {
+                free.insert(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// The key that tokens call `kid`.
+    pub fn get(&self, kid: &str) -> Option<&VerifyingKey> {
+        self.keys.get(kid)
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::unhex;
+
+    /// RFC 7638, section 3.1.
+    #[test]
+    fn the_thumbprint_is_that_of_the_standard() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCi\
+                 FV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb\
+                 9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls\
+                 1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let key = PublicKey::Rsa { n: URL_SAFE_NO_PAD.decode(n).unwrap(), e: vec![1, 0, 1] };
+        assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    /// RFC 8037, appendix A.3.
+    #[test]
+    fn the_thumbprint_of_an_edwards_key_is_that_of_the_standard() {
+        let x = unhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        let key = PublicKey::Ed25519(x.try_into().unwrap());
+        assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn weak_keys_are_refused() {
+        assert_eq!(VerifyingKey::hs256(&[7; 31]).err(), Some(InvalidKey::ShortSecret));
+        assert!(VerifyingKey::hs256(&[7; 32]).is_ok());
+        let rsa = |n: Vec<u8>, e: Vec<u8>| VerifyingKey::public(&PublicKey::Rsa { n, e }).is_ok();
+        assert!(rsa(vec![0xff; 256], vec![1, 0, 1]));
+        assert!(rsa(vec![0xff; 1024], vec![3]));
+        let padded: Vec<u8> = [0].iter().chain(&[0xff; 256]).copied().collect();
+        for n in [vec![], vec![0xff; 128], vec![0x7f; 256], vec![0xff; 1025], padded] {
+            assert!(!rsa(n, vec![1, 0, 1]));
+        }
+        for e in [vec![], vec![1], vec![2], vec![0, 3], vec![1, 0, 0], vec![1; 5]] {
+            assert!(!rsa(vec![0xff; 256], e));
+        }
+    }
+
+    #[test]
+    fn a_kid_names_one_key() {
+        let mut set = KeySet::new();
+        assert!(set.is_empty());
+        let key = VerifyingKey::hs256(&[7; 32]).unwrap();
+        assert_eq!(set.insert("k", key.clone()), Ok(()));
+        assert_eq!(set.insert("k", key), Err(AmbiguousKid("k".into())));
+        assert_eq!(set.len(), 1);
+    }
+
+    #[test]
+    fn a_secret_never_shows_in_debug_output() {
+        let key = VerifyingKey::hs256(&[250; 32]).unwrap();
+        assert_eq!(format!("{key:?}"), "VerifyingKey { algorithm: HS256, .. }");
+    }
+}

@@ -1,0 +1,302 @@
+//! The minting of access tokens: JWTs as RFC 9068 profiles them, put together by hand around a signature by a key
+//! that is parsed already.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use relatch_domain::user::Profile;
+use relatch_domain::{SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_verify::{Audience, Expectations};
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use super::error::KeysError;
+use super::ring::KeyRing;
+
+/// `client_id` of the tokens that our own API issues.
+pub const FIRST_PARTY_CLIENT: &str = "relatch";
+
+/// Longest issuer and audience together, in bytes: what else a token holds is bounded, and the whole must stay under
+/// [`relatch_verify::MAX_TOKEN_LEN`].
+const MAX_NAMES_LEN: usize = 1024;
+
+/// Issues access tokens in one name, for one audience, each good for the same time.
+#[derive(Debug, Clone)]
+pub struct AccessTokenIssuer {
+    issuer: String,
+    audience: Vec<String>,
+    /// The audience as it stands in the claim.
+    aud: Audience,
+    ttl: Duration,
+}
+
+/// Not an issuer of usable tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIssuer {
+    /// Nobody could take the tokens.
+    #[error("access tokens need at least one audience")]
+    NoAudience,
+    /// The tokens might become longer than a verifier reads.
+    #[error("issuer and audiences together have at most {MAX_NAMES_LEN} bytes")]
+    TooLong,
+    /// The tokens would have expired when they are issued.
+    #[error("access tokens live at least one second")]
+    TooShortLived,
+}
+
+/// What a new token is about.
+#[derive(Debug, Clone, Copy)]
+pub struct NewAccessToken<'a> {
+    /// Whose token it is, and of which session.
+    pub session: SessionRef,
+    /// The user's name and roles.
+    pub profile: &'a Profile,
+    /// When the user signed in.
+    pub auth_time: UnixSeconds,
+    /// The present moment, by the store's clock.
+    pub now: UnixMillis,
+    /// Random: the token's own id.
+    pub jti: [u8; 16],
+}
+
+/// A token, and how long it lives.
+pub struct MintedToken {
+    /// The token. A credential: never logged.
+    pub token: Zeroizing<String>,
+    /// For how long it is good, in whole seconds.
+    pub expires_in: Duration,
+    /// From when on it is no longer good.
+    pub expires_at: UnixSeconds,
+}
+
+impl std::fmt::Debug for MintedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MintedToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// The claims as they are written: [`relatch_verify::AccessClaims`], borrowed.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a UserId,
+    aud: &'a Audience,
+    exp: u32,
+    iat: u32,
+    jti: &'a str,
+    client_id: &'static str,
+    sid: SessionRef,
+    auth_time: u32,
+    #[serde(serialize_with = "names")]
+    roles: &'a Profile,
+    preferred_username: &'a str,
+}
+
+fn names<S: Serializer>(profile: &Profile, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(profile.roles.iter())
+}
+
+impl AccessTokenIssuer {
+    /// An issuer called `issuer`, whose tokens are for all of `audience` and live for `ttl`, in whole seconds.
+    ///
+    /// # Errors
+    /// If nobody could take the tokens.
+    pub fn new(issuer: String, audience: Vec<String>, ttl: Duration) -> Result<Self, InvalidIssuer> {
+        let aud = match audience.as_slice() {
+            [] => return Err(InvalidIssuer::NoAudience),
+            [one] => Audience::One(one.clone()),
+            many => Audience::Many(many.to_vec()),
+        };
+        if issuer.len() + audience.iter().map(String::len).sum::<usize>() > MAX_NAMES_LEN {
+            return Err(InvalidIssuer::TooLong);
+        }
+        let ttl = Duration::from_secs(ttl.as_secs());
+        if ttl.is_zero() {
+            return Err(InvalidIssuer::TooShortLived);
+        }
+        Ok(Self { issuer, audience, aud, ttl })
+    }
+
+    /// What a token of ours must be to be taken by ourselves at `now`. No leeway: the clock is our own.
+    pub fn expectations(&self, now: UnixMillis) -> Expectations<'_> {
+        Expectations {
+            issuer: &self.issuer,
+            audience: &self.audience,
+            now: u64::from(now.seconds().0),
+            leeway: Duration::ZERO,
+        }
+    }
+
+    /// Mints a token with the ring's minting key.
+    ///
+    /// # Errors
+    /// If the cryptographic library refuses to sign.
+    pub fn mint(&self, ring: &KeyRing, new: &NewAccessToken<'_>) -> Result<MintedToken, KeysError> {
+        let key = ring.minting_key();
+        let issued_at = new.now.seconds();
+        let expires_at = issued_at.plus(self.ttl);
+        let claims = Claims {
+            iss: &self.issuer,
+            sub: &new.session.user,
+            aud: &self.aud,
+            exp: expires_at.0,
+            iat: issued_at.0,
+            jti: &URL_SAFE_NO_PAD.encode(new.jti),
+            client_id: FIRST_PARTY_CLIENT,
+            sid: new.session,
+            auth_time: new.auth_time.0,
+            roles: new.profile,
+            preferred_username: new.profile.username.as_str(),
+        };
+        let claims = serde_json::to_vec(&claims).map_err(|_| KeysError::Crypto("write claims"))?;
+        // Room for all of it, so that no copy of a half-made token is left behind.
+        let mut token = Zeroizing::new(String::with_capacity(claims.len() * 4 / 3 + 1024));
+        token.push_str(key.header());
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = key.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(MintedToken { token, expires_in: self.ttl, expires_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ring::KeyState;
+    use crate::keys::ring::tests::ring_key;
+    use crate::keys::signing::Algorithm;
+    use relatch_domain::SessionId;
+    use relatch_domain::user::{Role, Roles};
+    use relatch_verify::{AccessClaims, MAX_TOKEN_LEN, Refusal, verify, verify_origin};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_999);
+
+    fn ring(algorithm: Algorithm) -> KeyRing {
+        KeyRing::new(1, vec![ring_key(algorithm, KeyState::Active, 1)], algorithm).unwrap()
+    }
+
+    fn issuer(audience: &[&str]) -> AccessTokenIssuer {
+        let audience = audience.iter().map(|name| (*name).to_owned()).collect();
+        AccessTokenIssuer::new("https://id.example".into(), audience, Duration::from_mins(15)).unwrap()
+    }
+
+    fn session() -> SessionRef {
+        SessionRef { user: UserId::from_bytes([0x11; 16]), session: SessionId::from_bytes([0x22; 16]) }
+    }
+
+    fn profile(roles: &[&str]) -> Profile {
+        let roles: BTreeSet<Role> = roles.iter().map(|role| role.parse().unwrap()).collect();
+        Profile { username: "ada".parse().unwrap(), roles: Roles::try_from(roles).unwrap() }
+    }
+
+    fn new(profile: &Profile) -> NewAccessToken<'_> {
+        NewAccessToken {
+            session: session(),
+            profile,
+            auth_time: UnixSeconds(1_699_990_000),
+            now: NOW,
+            jti: [9; 16],
+        }
+    }
+
+    #[test]
+    fn a_token_of_each_algorithm_says_what_it_was_made_for() {
+        let (issuer, profile) = (issuer(&["https://api.example"]), profile(&["user", "admin"]));
+        for algorithm in Algorithm::ALL {
+            let ring = ring(algorithm);
+            let minted = issuer.mint(&ring, &new(&profile)).unwrap();
+            assert_eq!(minted.expires_in, Duration::from_mins(15));
+            assert_eq!(minted.expires_at, UnixSeconds(1_700_000_900));
+            let claims = verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).unwrap();
+            let expected = AccessClaims {
+                iss: "https://id.example".into(),
+                sub: "11111111-1111-1111-1111-111111111111".into(),
+                aud: Audience::One("https://api.example".into()),
+                exp: 1_700_000_900,
+                nbf: None,
+                iat: 1_700_000_000,
+                jti: "CQkJCQkJCQkJCQkJCQkJCQ".into(),
+                client_id: "relatch".into(),
+                sid: session().to_string(),
+                auth_time: 1_699_990_000,
+                roles: vec!["admin".into(), "user".into()],
+                preferred_username: "ada".into(),
+                extra: BTreeMap::new(),
+            };
+            assert_eq!(claims, expected, "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn the_header_names_type_algorithm_and_key() {
+        let (ring, profile) = (ring(Algorithm::ES256), profile(&[]));
+        let minted = issuer(&["a"]).mint(&ring, &new(&profile)).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(minted.token.split('.').next().unwrap()).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        let expected = serde_json::json!({"typ": "at+jwt", "alg": "ES256", "kid": ring.minting_key().kid()});
+        assert_eq!(header, expected);
+    }
+
+    #[test]
+    fn a_token_is_for_each_of_its_audiences() {
+        let (ring, profile) = (ring(Algorithm::HS256), profile(&[]));
+        let minted = issuer(&["a", "b"]).mint(&ring, &new(&profile)).unwrap();
+        for (name, taken) in [("a", true), ("b", true), ("c", false)] {
+            let other = issuer(&[name]);
+            let claims = verify(&minted.token, ring.verifying_keys(), &other.expectations(NOW));
+            assert_eq!(claims.is_ok(), taken, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_dies_with_its_last_second() {
+        let (ring, profile, issuer) = (ring(Algorithm::HS256), profile(&[]), issuer(&["a"]));
+        let minted = issuer.mint(&ring, &new(&profile)).unwrap();
+        let at =
+            |millis| verify(&minted.token, ring.verifying_keys(), &issuer.expectations(UnixMillis(millis)));
+        assert!(at(1_700_000_899_999).is_ok());
+        assert_eq!(at(1_700_000_900_000), Err(Refusal::Expired));
+        assert!(verify_origin(&minted.token, ring.origin_keys()).is_ok());
+    }
+
+    #[test]
+    fn another_rings_token_is_of_an_unknown_key() {
+        let profile = profile(&[]);
+        let minted = issuer(&["a"]).mint(&ring(Algorithm::ES256), &new(&profile)).unwrap();
+        let refusal = verify_origin(&minted.token, ring(Algorithm::ES256).origin_keys());
+        assert!(matches!(refusal, Err(Refusal::UnknownKey(_))));
+    }
+
+    #[test]
+    fn the_longest_token_is_short_enough_to_be_read() {
+        let roles: Vec<String> = (0..Roles::MAX).map(|n| format!("{n:064}")).collect();
+        let mut profile = profile(&roles.iter().map(String::as_str).collect::<Vec<_>>());
+        profile.username = "a".repeat(128).parse().unwrap();
+        let issuer = issuer(&[&"\"".repeat(MAX_NAMES_LEN - "https://id.example".len())]);
+        let ring = ring(Algorithm::RS256);
+        let minted = issuer.mint(&ring, &new(&profile)).unwrap();
+        assert!(minted.token.len() <= MAX_TOKEN_LEN, "{}", minted.token.len());
+        assert!(verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).is_ok());
+    }
+
+    #[test]
+    fn an_issuer_of_useless_tokens_is_refused() {
+        let with = |audience: Vec<String>, ttl| AccessTokenIssuer::new("i".into(), audience, ttl).err();
+        assert_eq!(with(vec![], Duration::from_secs(1)), Some(InvalidIssuer::NoAudience));
+        assert_eq!(
+            with(vec!["a".repeat(MAX_NAMES_LEN)], Duration::from_secs(1)),
+            Some(InvalidIssuer::TooLong)
+        );
+        assert_eq!(with(vec!["a".into()], Duration::from_millis(999)), Some(InvalidIssuer::TooShortLived));
+    }
+
+    #[test]
+    fn a_token_never_shows_in_debug_output() {
+        let profile = profile(&[]);
+        let minted = issuer(&["a"]).mint(&ring(Algorithm::HS256), &new(&profile)).unwrap();
+        assert_eq!(format!("{minted:?}"), "MintedToken { expires_at: UnixSeconds(1700000900), .. }");
+    }
+}

@@ -1,0 +1,226 @@
+//! The key ring: a snapshot of all signing keys, prepared for use and never changed.
+
+use std::sync::Arc;
+
+use relatch_domain::UnixMillis;
+use relatch_verify::KeySet;
+use serde::{Deserialize, Serialize};
+
+use super::error::KeysError;
+use super::signing::{Algorithm, SigningKey};
+
+/// What a key may still be used for. Later states allow less, and a key never goes back to an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Signs new tokens.
+    Active,
+    /// Signs no more; what it signed is good.
+    Retired,
+    /// What it signed is good no more. It only tells, in the pair check, that a token was ours.
+    Revoked,
+}
+
+/// A signing key with what is known of it.
+#[derive(Debug, Clone)]
+pub struct RingKey {
+    /// The key.
+    pub signing: Arc<SigningKey>,
+    /// What it may be used for.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it stopped signing.
+    pub retired_at: Option<UnixMillis>,
+}
+
+impl RingKey {
+    /// The same key, no longer signing.
+    #[must_use]
+    pub fn retired(&self, now: UnixMillis) -> Self {
+        let state = self.state.max(KeyState::Retired);
+        Self { state, retired_at: self.retired_at.or(Some(now)), ..self.clone() }
+    }
+
+    /// Of two views of one key the one that allows less: a store that was set back does not bring a key back.
+    #[must_use]
+    pub(super) fn or_later_state_of(self, other: &Self) -> Self {
+        if other.state > self.state { other.clone() } else { self }
+    }
+}
+
+/// All keys, at one version of the store's shelf.
+pub struct KeyRing {
+    version: u64,
+    keys: Vec<RingKey>,
+    minting: Arc<SigningKey>,
+    good: KeySet,
+    all: KeySet,
+    jwks: Vec<u8>,
+}
+
+impl KeyRing {
+    /// A ring of `keys`, minting with the newest active key of `algorithm`. If there is none of this algorithm, with
+    /// the newest of any: another node may have been configured anew before this one.
+    ///
+    /// # Errors
+    /// If no key is active, or two keys have one id.
+    pub fn new(version: u64, keys: Vec<RingKey>, algorithm: Algorithm) -> Result<Self, KeysError> {
+        let minting = minting_key(&keys, algorithm).ok_or(KeysError::NoActiveKey)?;
+        let minting = Arc::clone(&minting.signing);
+        let (mut good, mut all, mut published) = (KeySet::new(), KeySet::new(), Vec::new());
+        for key in &keys {
+            let (kid, verifying) = (key.signing.kid(), key.signing.verifying_key());
+            let corrupt = |_| KeysError::Corrupt { kid: kid.to_owned(), problem: "two keys have this id" };
+            all.insert(kid, verifying.clone()).map_err(corrupt)?;
+            if key.state < KeyState::Revoked {
+                good.insert(kid, verifying.clone()).map_err(corrupt)?;
+                published.extend(key.signing.public_jwk());
+            }
+        }
+        let jwks = serde_json::json!({ "keys": published }).to_string().into_bytes();
+        Ok(Self { version, keys, minting, good, all, jwks })
+    }
+
+    /// The shelf's version that the ring was made from.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> &[RingKey] {
+        &self.keys
+    }
+
+    /// The key that signs new tokens.
+    pub fn minting_key(&self) -> &SigningKey {
+        &self.minting
+    }
+
+    /// The keys whose tokens are good: for access tokens that are presented as credentials.
+    pub const fn verifying_keys(&self) -> &KeySet {
+        &self.good
+    }
+
+    /// All keys, revoked ones too: for the pair check, which only asks whether a token was ours.
+    pub const fn origin_keys(&self) -> &KeySet {
+        &self.all
+    }
+
+    /// The JWK Set to publish (RFC 7517, section 5): public keys only, none that is revoked.
+    pub fn jwks(&self) -> &[u8] {
+        &self.jwks
+    }
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("version", &self.version)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The newest active key of `algorithm`, else the newest active one. Ids break ties, so that all nodes agree.
+pub(super) fn minting_key(keys: &[RingKey], algorithm: Algorithm) -> Option<&RingKey> {
+    let preference = |key: &&RingKey| (key.signing.algorithm() == algorithm, key.created_at);
+    keys.iter()
+        .filter(|key| key.state == KeyState::Active)
+        .max_by(|a, b| preference(a).cmp(&preference(b)).then_with(|| a.signing.kid().cmp(b.signing.kid())))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::ambient::Random;
+    use serde_json::Value;
+
+    pub(in crate::keys) fn ring_key(algorithm: Algorithm, state: KeyState, created_at: u64) -> RingKey {
+        RingKey {
+            signing: Arc::new(SigningKey::generate(algorithm, Random).unwrap()),
+            state,
+            created_at: UnixMillis(created_at),
+            retired_at: None,
+        }
+    }
+
+    fn ring(keys: &[RingKey]) -> KeyRing {
+        KeyRing::new(7, keys.to_vec(), Algorithm::ES256).unwrap()
+    }
+
+    fn published(ring: &KeyRing) -> Vec<String> {
+        let jwks: Value = serde_json::from_slice(ring.jwks()).unwrap();
+        jwks["keys"].as_array().unwrap().iter().map(|jwk| jwk["kid"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_newest_active_key_of_the_algorithm_mints() {
+        let keys = [
+            ring_key(Algorithm::ES256, KeyState::Active, 1),
+            ring_key(Algorithm::ES256, KeyState::Active, 2),
+            ring_key(Algorithm::ES256, KeyState::Retired, 3),
+            ring_key(Algorithm::EdDSA, KeyState::Active, 4),
+        ];
+        assert_eq!(ring(&keys).minting_key().kid(), keys[1].signing.kid());
+        assert_eq!(ring(&keys[2..]).minting_key().kid(), keys[3].signing.kid());
+        let none = KeyRing::new(7, keys[2..3].to_vec(), Algorithm::ES256);
+        assert_eq!(none.err(), Some(KeysError::NoActiveKey));
+    }
+
+    #[test]
+    fn revoked_keys_only_tell_where_a_token_is_from() {
+        let keys = [KeyState::Active, KeyState::Retired, KeyState::Revoked]
+            .map(|state| ring_key(Algorithm::EdDSA, state, 1));
+        let ring = ring(&keys);
+        let kid = |index: usize| keys[index].signing.kid();
+        for (index, good) in [(0, true), (1, true), (2, false)] {
+            assert_eq!(ring.verifying_keys().get(kid(index)).is_some(), good);
+            assert!(ring.origin_keys().get(kid(index)).is_some());
+        }
+        assert_eq!(published(&ring), [kid(0), kid(1)]);
+    }
+
+    #[test]
+    fn shared_secrets_are_never_published() {
+        let keys = [
+            ring_key(Algorithm::HS256, KeyState::Active, 2),
+            ring_key(Algorithm::ES256, KeyState::Retired, 1),
+        ];
+        let ring = ring(&keys);
+        assert_eq!(published(&ring), [keys[1].signing.kid()]);
+        assert!(ring.verifying_keys().get(keys[0].signing.kid()).is_some());
+        let shown = String::from_utf8(ring.jwks().to_vec()).unwrap();
+        assert!(!shown.contains("oct") && !shown.contains("\"d\""));
+    }
+
+    #[test]
+    fn what_is_published_is_enough_to_verify() {
+        let keys =
+            [Algorithm::ES256, Algorithm::EdDSA].map(|algorithm| ring_key(algorithm, KeyState::Active, 1));
+        let read = KeySet::from_jwks(ring(&keys).jwks()).unwrap();
+        for key in &keys {
+            let verifying = read.get(key.signing.kid()).map(relatch_verify::VerifyingKey::algorithm);
+            assert_eq!(verifying, Some(key.signing.algorithm()));
+        }
+    }
+
+    #[test]
+    fn two_keys_of_one_id_are_refused() {
+        let key = ring_key(Algorithm::ES256, KeyState::Active, 1);
+        let twice = KeyRing::new(7, vec![key.clone(), key], Algorithm::ES256);
+        assert!(matches!(twice.err(), Some(KeysError::Corrupt { problem: "two keys have this id", .. })));
+    }
+
+    #[test]
+    fn a_key_retires_once_and_never_comes_back() {
+        let key = ring_key(Algorithm::ES256, KeyState::Active, 1);
+        let retired = key.retired(UnixMillis(5));
+        assert_eq!((retired.state, retired.retired_at), (KeyState::Retired, Some(UnixMillis(5))));
+        assert_eq!(retired.retired(UnixMillis(9)).retired_at, Some(UnixMillis(5)));
+        assert_eq!(key.clone().or_later_state_of(&retired).state, KeyState::Retired);
+        assert_eq!(retired.or_later_state_of(&key).state, KeyState::Retired);
+        let revoked = ring_key(Algorithm::ES256, KeyState::Revoked, 1);
+        assert_eq!(revoked.retired(UnixMillis(5)).state, KeyState::Revoked);
+    }
+}

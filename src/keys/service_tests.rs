@@ -1,0 +1,288 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use relatch_domain::UnixMillis;
+
+use super::error::KeysError;
+use super::master::MasterKeys;
+use super::master::tests::numbered;
+use super::ring::tests::ring_key;
+use super::ring::{KeyRing, KeyState, RingKey};
+use super::service::{KeyStore, Keys};
+use super::signing::Algorithm;
+use super::stored::to_stored;
+use crate::ambient::{Clock, Random};
+use crate::store::{KeyShelf, StoreError, StoredKey};
+
+/// A shelf in memory that can fail and be set back.
+#[derive(Default)]
+struct Shelf {
+    content: Mutex<(u64, BTreeMap<String, StoredKey>)>,
+    down: Mutex<bool>,
+    loads: AtomicUsize,
+    /// Whether somebody else changes the shelf before every write.
+    contended: bool,
+}
+
+impl Shelf {
+    fn content(&self) -> (u64, BTreeMap<String, StoredKey>) {
+        self.content.lock().unwrap().clone()
+    }
+
+    fn set_back_to(&self, content: (u64, BTreeMap<String, StoredKey>)) {
+        *self.content.lock().unwrap() = content;
+    }
+
+    fn put_now(&self, key: &RingKey) {
+        let stored = to_stored(key, &masters(), Random).unwrap();
+        let mut content = self.content.lock().unwrap();
+        content.0 += 1;
+        content.1.insert(stored.id.clone(), stored);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if *self.down.lock().unwrap() { Err(StoreError::Unavailable("down".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl KeyStore for Shelf {
+    async fn load(&self) -> Result<KeyShelf, StoreError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        let (version, keys) = self.content();
+        // So that nodes on one thread come in between each other.
+        tokio::task::yield_now().await;
+        Ok(KeyShelf { version, keys: keys.into_values().collect() })
+    }
+
+    async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        self.check()?;
+        let mut content = self.content.lock().unwrap();
+        if self.contended || content.0 != expected {
+            return Ok(false);
+        }
+        content.0 += 1;
+        content.1.insert(key.id.clone(), key.clone());
+        Ok(true)
+    }
+}
+
+struct At(u64);
+
+impl Clock for At {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0)
+    }
+}
+
+fn masters() -> MasterKeys {
+    MasterKeys::new(&numbered(1), &[]).unwrap()
+}
+
+fn node(algorithm: Algorithm) -> Keys {
+    Keys::new(masters(), algorithm)
+}
+
+async fn start(node: &Keys, shelf: &Shelf, now: u64) -> Result<Arc<KeyRing>, KeysError> {
+    node.load_or_create(shelf, &At(now), Random).await
+}
+
+fn states(ring: &KeyRing) -> Vec<(Algorithm, KeyState)> {
+    let mut keys = ring.keys().to_vec();
+    keys.sort_by_key(|key| key.created_at);
+    keys.iter().map(|key| (key.signing.algorithm(), key.state)).collect()
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_key_and_later_ones_use_it() {
+    let (shelf, first) = (Shelf::default(), node(Algorithm::ES256));
+    assert!(first.snapshot().is_none());
+    let ring = start(&first, &shelf, 1000).await.unwrap();
+    assert_eq!(states(&ring), [(Algorithm::ES256, KeyState::Active)]);
+    assert_eq!(ring.keys()[0].created_at, UnixMillis(1000));
+    assert_eq!(first.snapshot().unwrap().version(), 1);
+    let again = start(&node(Algorithm::ES256), &shelf, 2000).await.unwrap();
+    assert_eq!(again.minting_key().kid(), ring.minting_key().kid());
+    assert_eq!(shelf.content().0, 1);
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_settle_on_one_key() {
+    let shelf = Shelf::default();
+    let nodes: Vec<Keys> = (0..8).map(|_| node(Algorithm::EdDSA)).collect();
+    let starts = nodes.iter().map(|node| start(node, &shelf, 1000));
+    let rings = futures_util::future::try_join_all(starts).await.unwrap();
+    assert_eq!(shelf.content().1.len(), 1);
+    assert!(rings.iter().all(|ring| ring.minting_key().kid() == rings[0].minting_key().kid()));
+}
+
+#[tokio::test]
+async fn another_algorithm_makes_a_new_key_and_retires_the_old_one() {
+    let shelf = Shelf::default();
+    let old = start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
+    let new = start(&node(Algorithm::EdDSA), &shelf, 2000).await.unwrap();
+    let expected = [(Algorithm::ES256, KeyState::Retired), (Algorithm::EdDSA, KeyState::Active)];
+    assert_eq!(states(&new), expected);
+    assert_eq!(new.minting_key().algorithm(), Algorithm::EdDSA);
+    assert!(new.verifying_keys().get(old.minting_key().kid()).is_some());
+    let retired = new.keys().iter().find(|key| key.state == KeyState::Retired).unwrap();
+    assert_eq!(retired.retired_at, Some(UnixMillis(2000)));
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_configured_anew_yet_mints_with_the_new_key() {
+    let (shelf, old) = (Shelf::default(), node(Algorithm::ES256));
+    start(&old, &shelf, 1000).await.unwrap();
+    let new = start(&node(Algorithm::EdDSA), &shelf, 2000).await.unwrap();
+    let ring = old.reload(&shelf).await.unwrap();
+    assert_eq!(ring.minting_key().kid(), new.minting_key().kid());
+    assert_eq!(shelf.content().1.len(), 2);
+}
+
+#[tokio::test]
+async fn nodes_that_are_configured_differently_come_to_an_end() {
+    let shelf = Shelf::default();
+    let nodes = [node(Algorithm::ES256), node(Algorithm::EdDSA)];
+    for round in 0..4 {
+        let [one, two] = &nodes;
+        let (one, two) = tokio::join!(start(one, &shelf, 1000 + round), start(two, &shelf, 1000 + round));
+        assert!(one.is_ok() && two.is_ok());
+    }
+    // One key for each start at most.
+    assert!(shelf.content().1.len() <= 8);
+}
+
+#[tokio::test]
+async fn of_several_active_keys_the_newest_stays() {
+    let shelf = Shelf::default();
+    let keys = [1, 3, 2].map(|at| ring_key(Algorithm::ES256, KeyState::Active, at));
+    for key in &keys {
+        shelf.put_now(key);
+    }
+    let ring = start(&node(Algorithm::ES256), &shelf, 9).await.unwrap();
+    assert_eq!(ring.minting_key().kid(), keys[1].signing.kid());
+    let count = ring.keys().iter().filter(|key| key.state == KeyState::Active).count();
+    assert_eq!((count, ring.keys().len()), (1, 3));
+}
+
+/// A failover to a replica that had not heard of the last writes must not sign anybody out.
+#[tokio::test]
+async fn a_key_that_the_store_has_lost_stays_and_is_put_back() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let other = ring_key(Algorithm::ES256, KeyState::Active, 500);
+    shelf.put_now(&other);
+    let before = shelf.content();
+    let newer = ring_key(Algorithm::ES256, KeyState::Active, 1000);
+    shelf.put_now(&newer);
+    start(&node, &shelf, 1500).await.unwrap();
+    shelf.set_back_to(before);
+    let ring = node.reload(&shelf).await.unwrap();
+    let expected = [(Algorithm::ES256, KeyState::Retired), (Algorithm::ES256, KeyState::Active)];
+    assert_eq!(states(&ring), expected);
+    assert_eq!(shelf.content().1.len(), 1);
+    start(&node, &shelf, 2000).await.unwrap();
+    let fresh = start(&self::node(Algorithm::ES256), &shelf, 2000).await.unwrap();
+    assert_eq!(states(&fresh), expected);
+    assert_eq!(fresh.minting_key().kid(), newer.signing.kid());
+}
+
+#[tokio::test]
+async fn a_revoked_key_does_not_come_back_with_an_older_store() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let key = ring_key(Algorithm::ES256, KeyState::Retired, 500);
+    shelf.put_now(&key);
+    start(&node, &shelf, 1000).await.unwrap();
+    let before = shelf.content();
+    shelf.put_now(&RingKey { state: KeyState::Revoked, ..key.clone() });
+    node.reload(&shelf).await.unwrap();
+    shelf.set_back_to(before);
+    let ring = node.reload(&shelf).await.unwrap();
+    assert!(ring.verifying_keys().get(key.signing.kid()).is_none());
+    start(&node, &shelf, 2000).await.unwrap();
+    let fresh = self::node(Algorithm::ES256).reload(&shelf).await.unwrap();
+    assert!(fresh.verifying_keys().get(key.signing.kid()).is_none());
+}
+
+#[tokio::test]
+async fn an_unknown_key_loads_the_ring_once_a_second_for_all() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    start(&node, &shelf, 1000).await.unwrap();
+    let key = ring_key(Algorithm::ES256, KeyState::Active, 5);
+    shelf.put_now(&key);
+    let loads = shelf.loads.load(Ordering::Relaxed);
+    let asks = (0..16).map(|_| node.reload_for_unknown_kid(&shelf, UnixMillis(5000)));
+    let rings = futures_util::future::try_join_all(asks).await.unwrap();
+    assert!(rings.iter().flatten().all(|ring| ring.verifying_keys().get(key.signing.kid()).is_some()));
+    assert_eq!((rings.iter().flatten().count(), shelf.loads.load(Ordering::Relaxed)), (16, loads + 1));
+    for (now, expected) in [(5999, loads + 1), (6000, loads + 2), (6500, loads + 2), (4000, loads + 3)] {
+        node.reload_for_unknown_kid(&shelf, UnixMillis(now)).await.unwrap();
+        assert_eq!(shelf.loads.load(Ordering::Relaxed), expected, "at {now}");
+    }
+}
+
+/// An outage must not look like a verdict: whoever asks meanwhile learns of the outage too.
+#[tokio::test]
+async fn while_the_store_is_down_everybody_hears_of_it_and_the_ring_stays() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let ring = start(&node, &shelf, 1000).await.unwrap();
+    *shelf.down.lock().unwrap() = true;
+    let down = KeysError::Store(StoreError::Unavailable("down".into()));
+    assert_eq!(start(&node, &shelf, 1000).await.err(), Some(down.clone()));
+    assert_eq!(node.reload(&shelf).await.err(), Some(down.clone()));
+    assert_eq!(node.reload_for_unknown_kid(&shelf, UnixMillis(5000)).await.err(), Some(down.clone()));
+    *shelf.down.lock().unwrap() = false;
+    assert_eq!(node.reload_for_unknown_kid(&shelf, UnixMillis(5999)).await.err(), Some(down));
+    assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
+    assert!(node.reload_for_unknown_kid(&shelf, UnixMillis(6000)).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_read_stop_the_load_and_the_ring_stays() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let ring = start(&node, &shelf, 1000).await.unwrap();
+    shelf.content.lock().unwrap().1.insert("k".into(), StoredKey { id: "k".into(), sealed: b"{}".to_vec() });
+    let corrupt = KeysError::Corrupt { kid: "k".into(), problem: "not in our form" };
+    assert_eq!(node.reload(&shelf).await.err(), Some(corrupt));
+    assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
+}
+
+#[tokio::test]
+async fn a_node_with_another_master_key_does_not_start() {
+    let shelf = Shelf::default();
+    start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
+    let stranger = Keys::new(MasterKeys::new(&numbered(2), &[]).unwrap(), Algorithm::ES256);
+    let error = start(&stranger, &shelf, 2000).await.err();
+    assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
+    assert!(stranger.snapshot().is_none());
+    let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256);
+    assert!(start(&heir, &shelf, 2000).await.is_ok());
+    assert_eq!(shelf.content().1.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_is_never_quick_enough_says_so() {
+    let shelf = Shelf { contended: true, ..Shelf::default() };
+    assert_eq!(start(&node(Algorithm::HS256), &shelf, 1000).await.err(), Some(KeysError::Contended));
+}
+
+/// Opening and parsing keys costs; a reload must not do it for keys that are at hand.
+#[tokio::test]
+async fn a_reload_keeps_the_keys_that_are_parsed_already() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let first = start(&node, &shelf, 1000).await.unwrap();
+    shelf.put_now(&ring_key(Algorithm::ES256, KeyState::Retired, 500));
+    let second = node.reload(&shelf).await.unwrap();
+    assert_eq!(second.keys().len(), 2);
+    let kept = second.keys().iter().find(|key| key.signing.kid() == first.minting_key().kid()).unwrap();
+    assert!(Arc::ptr_eq(&kept.signing, &first.keys()[0].signing));
+}
+
+#[tokio::test]
+async fn an_empty_store_has_no_key_to_reload() {
+    let error = node(Algorithm::ES256).reload(&Shelf::default()).await.err();
+    assert_eq!(error, Some(KeysError::NoActiveKey));
+}
