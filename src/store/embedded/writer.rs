@@ -97,8 +97,8 @@ impl Writer {
     async fn run(&mut self, mut receiver: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH);
         loop {
-            let received = timeout(self.patience(), receiver.recv_many(&mut messages, BATCH)).await;
-            if matches!(received, Ok(0)) {
+            let came = timeout(self.patience(), receiver.recv_many(&mut messages, BATCH)).await;
+            if matches!(came, Ok(0)) {
                 // Closed and empty: nobody is left who could ask.
                 return;
             }
