@@ -37,9 +37,9 @@ pub(super) fn put_key(tables: &mut Tables<'_>, expected: u64, key: &StoredKey) -
 pub(super) fn identify(tables: &mut Tables<'_>, marker: &Marker) -> Result<Marker, Failure> {
     if let Some(stored) = tables.meta.get(MARKER)? {
         return serde_json::from_slice(stored.value())
-            .map_err(|error| Failure::Corrupt(format!("marker: {error}")));
+            .map_err(|_| Failure::Corrupt("the store's marker".to_owned()));
     }
-    let json = serde_json::to_vec(marker).map_err(|error| Failure::Corrupt(format!("marker: {error}")))?;
+    let json = serde_json::to_vec(marker).map_err(|_| Failure::Corrupt("a marker".to_owned()))?;
     tables.meta.insert(MARKER, json.as_slice())?;
     Ok(marker.clone())
 }
