@@ -5,6 +5,7 @@
 //! rules. Two stores implement the steps, Redis and an embedded database, and one conformance suite holds them to the
 //! same answers.
 
+pub mod embedded;
 pub mod error;
 pub mod steps;
 

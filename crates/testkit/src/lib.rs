@@ -1,1 +1,5 @@
-//! (empty)
+//! What the tests of Relatch have in common.
+
+pub mod clock;
+pub mod conformance;
+pub mod model_store;

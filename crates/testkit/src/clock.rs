@@ -1,0 +1,35 @@
+//! A clock that stands still until somebody moves it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use relatch::ambient::Clock;
+use relatch_domain::UnixMillis;
+
+/// A clock for tests. Clones show the same time.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn at(now: UnixMillis) -> Self {
+        Self(Arc::new(AtomicU64::new(now.0)))
+    }
+
+    /// Shows `now` from here on, be it earlier or later.
+    pub fn set(&self, now: UnixMillis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+
+    /// Goes on by so much.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now().plus(by));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,297 @@
+//! One case: what the people in it hold, and how their commands become steps of the store.
+
+mod refresh;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relatch::store::{
+    BeginStep, Begun, EndStep, Ended, NewUser, SessionDetails, Store, StoreError, UserCreation,
+};
+use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
+use relatch_domain::policy::SessionLimits;
+use relatch_domain::record::encode;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::{Authentication, Delivery, SessionRecord};
+use relatch_domain::sign_in::{NewSession, first_record, make_room};
+use relatch_domain::user::{Roles, Username};
+use relatch_domain::{ClientNumber, Generation, Nonce, SessionId, SessionRef, UnixSeconds, UserId};
+
+use super::command::{At, Command, NAMES, USERS, Which, policy};
+use super::pair::{Divergence, Pair};
+use super::random::Coverage;
+use crate::clock::ManualClock;
+use crate::model_store::ModelStore;
+
+/// A token that was issued.
+#[derive(Clone, Copy)]
+struct Issued {
+    generation: Generation,
+    nonce: Nonce,
+    at: UnixSeconds,
+}
+
+/// What has become of one session: never empty.
+#[derive(Default)]
+struct History {
+    tokens: Vec<Issued>,
+    records: Vec<SessionRecord>,
+}
+
+impl History {
+    fn remember(&mut self, record: &SessionRecord) {
+        let (generation, nonce, at) = (record.generation, record.nonce, record.rotated_at.seconds());
+        self.tokens.push(Issued { generation, nonce, at });
+        self.records.push(*record);
+    }
+}
+
+pub(super) struct Case {
+    pair: Pair,
+    clock: ManualClock,
+    seed: [u8; 8],
+    /// Of everything that must be new.
+    counter: u64,
+    users: Vec<UserId>,
+    created: Vec<UserId>,
+    histories: BTreeMap<At, History>,
+    pub(super) coverage: Coverage,
+}
+
+impl Case {
+    /// A case of its own on a store that others may use; no two cases may have the same seed.
+    pub(super) async fn begin(
+        store: Arc<dyn Store>,
+        clock: &ManualClock,
+        seed: [u8; 8],
+    ) -> Result<Self, Divergence> {
+        let model = ModelStore::new(Arc::new(clock.clone()));
+        let mut case = Self {
+            pair: Pair { store, model },
+            clock: clock.clone(),
+            seed,
+            counter: 0,
+            users: Vec::new(),
+            created: Vec::new(),
+            histories: BTreeMap::new(),
+            coverage: Coverage::default(),
+        };
+        case.users = (0..USERS).map(|_| case.fresh_user()).collect();
+        case.create_user(0, 0).await?;
+        Ok(case)
+    }
+
+    pub(super) async fn run(&mut self, command: &Command) -> Result<(), Divergence> {
+        match command.clone() {
+            Command::CreateUser { user, name } => self.create_user(user, name).await,
+            Command::SetPassword { user, to } => {
+                let (id, hash) = (self.user(user), format!("hash {to}"));
+                let set = self.pair.ask(command, async |store| store.set_password(id, &hash).await).await;
+                set.map(drop)
+            }
+            Command::FindUsers { user, name, after, limit } => {
+                self.find_users(user, name, after, limit.into()).await
+            }
+            Command::SignIn { at, policy, delivery, bound, limit, stale } => {
+                self.sign_in(at, policy, delivery, bound, limit, stale).await
+            }
+            Command::Plant { at, record } => {
+                self.begin_session(at, record.0, record.0.dpop_bound, Vec::new()).await
+            }
+            Command::Refresh { at, token, attempt, twist, policy, twice } => {
+                let step = self.rotate_step(at, token, attempt, twist, policy);
+                if twice {
+                    let first = self.rotate(&step).await?;
+                    self.note_applied(at, &step, &first);
+                }
+                self.refresh(at, &step).await
+            }
+            Command::End { at, which, reason, note } => {
+                let scope = match which {
+                    Which::One => Scope::One(session(at)),
+                    Which::AllBut => Scope::AllBut(session(at)),
+                    Which::All => Scope::All,
+                };
+                let note = note.then(|| format!("note {}", self.fresh()));
+                let step = EndStep { user: self.user(at.user), scope, reason, note };
+                self.end(&step).await.map(drop)
+            }
+            Command::LoseWrites { at, count } => self.lose_writes(at, count).await,
+            Command::SwapUnseen { at } => self.swap_unseen(at).await,
+            Command::Look { at } => {
+                let session = self.session(at);
+                self.pair.ask(command, async |store| store.observe(session).await).await.map(drop)
+            }
+        }
+    }
+
+    /// Compares all that is left, records byte for byte.
+    pub(super) async fn compare(&self) -> Result<(), Divergence> {
+        for user in &self.created {
+            let user = *user;
+            self.pair.ask(("user at the end", user), async |store| store.user(user).await).await?;
+            let all = async |store: &dyn Store| store.sessions_of(user).await;
+            self.pair.ask(("sessions at the end", user), all).await?;
+            let bytes = async |store: &dyn Store| -> Result<Vec<_>, StoreError> {
+                let sessions = store.sessions_of(user).await?.sessions;
+                Ok(sessions.iter().map(|session| encode(&session.record)).collect())
+            };
+            self.pair.ask(("bytes at the end", user), bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_user(&mut self, user: u8, name: u8) -> Result<(), Divergence> {
+        if self.created.contains(&self.user(user)) {
+            let fresh = self.fresh_user();
+            self.users.iter_mut().skip(user.into()).take(1).for_each(|slot| *slot = fresh);
+            self.histories.retain(|at, _| at.user != user);
+        }
+        let Some(username) = self.name(name) else { return Ok(()) };
+        let password_hash = name.is_multiple_of(2).then(|| "hash".to_owned());
+        let new = NewUser { id: self.user(user), username, roles: Roles::default(), password_hash };
+        let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
+        if matches!(creation, UserCreation::Created(_)) {
+            self.created.push(new.id);
+        }
+        Ok(())
+    }
+
+    async fn find_users(
+        &self,
+        user: u8,
+        name: u8,
+        after: Option<u8>,
+        limit: usize,
+    ) -> Result<(), Divergence> {
+        let id = self.user(user);
+        self.pair.ask(("user", id), async |store| store.user(id).await).await?;
+        if let Some(name) = self.name(name) {
+            self.pair.ask(&name, async |store| store.credentials(&name).await).await?;
+        }
+        // Names of other cases stand before and after ours.
+        let prefix = self.prefix();
+        let Some(after) = after.map_or(prefix.parse().ok(), |name| self.name(name)) else { return Ok(()) };
+        let list = async |store: &dyn Store| store.list_users(Some(&after), limit).await;
+        let ours = |mut users: Vec<relatch_domain::user::User>| {
+            users.retain(|user| user.profile.username.as_str().starts_with(&prefix));
+            users
+        };
+        self.pair.ask_alike(("users after", &after, limit), list, ours).await.map(drop)
+    }
+
+    async fn sign_in(
+        &mut self,
+        at: At,
+        policy_number: u8,
+        delivery: Delivery,
+        bound: bool,
+        limit: u8,
+        stale: bool,
+    ) -> Result<(), Divergence> {
+        let user = self.user(at.user);
+        let found = self.pair.ask(("sessions", user), async |store| store.sessions_of(user).await).await?;
+        let existing: Vec<_> = found.sessions.iter().map(|session| (session.id, session.record)).collect();
+        let limits = SessionLimits {
+            max_live: limit.into(),
+            max_tombstones: limit.into(),
+            tombstone_ttl: Duration::from_mins(2),
+        };
+        let mut changes = Vec::new();
+        for (id, change) in make_room(&existing, found.now, &limits) {
+            for (_, record) in existing.iter().filter(|(other, _)| *other == id) {
+                // As if the session had changed since it was seen.
+                let generation = if stale { record.generation.next() } else { record.generation };
+                changes.push((id, SessionRecord { generation, ..*record }, change));
+            }
+        }
+        let new = NewSession {
+            nonce: self.fresh_nonce(),
+            mac_key: MacKeyId(1),
+            delivery,
+            authentication: Authentication::Password,
+            client: ClientNumber(0),
+            dpop_bound: bound,
+            origin: OriginTag(7),
+        };
+        let record = first_record(&new, found.now, &policy(policy_number));
+        self.begin_session(at, record, bound, changes).await
+    }
+
+    async fn begin_session(
+        &mut self,
+        at: At,
+        record: SessionRecord,
+        bound: bool,
+        changes: Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)>,
+    ) -> Result<(), Divergence> {
+        let number = self.fresh();
+        let details = SessionDetails {
+            device_name: number.is_multiple_of(2).then(|| format!("Device \"{number}\" é")),
+            user_agent: number.is_multiple_of(3).then(|| format!("agent/{number}")),
+            address: Some("192.0.2.1".to_owned()),
+        };
+        let thumbprint = bound.then_some(OWN_KEY);
+        let step = BeginStep { session: self.session(at), record, details, thumbprint, changes };
+        let begun = self.pair.ask(&step, async |store| store.begin_session(&step).await).await?;
+        if begun == Begun::Begun {
+            self.histories.insert(at, History::default());
+            self.remember(at, &record);
+        }
+        Ok(())
+    }
+
+    /// The order of the sessions that ended is nobody's business.
+    async fn end(&self, step: &EndStep) -> Result<Ended, Divergence> {
+        let sorted = |mut ended: Ended| {
+            ended.ended.sort_unstable();
+            ended
+        };
+        self.pair.ask_alike(step, async |store| store.end_sessions(step).await, sorted).await
+    }
+
+    fn remember(&mut self, at: At, record: &SessionRecord) {
+        self.histories.entry(at).or_default().remember(record);
+    }
+
+    fn user(&self, number: u8) -> UserId {
+        self.users.get(usize::from(number)).copied().unwrap_or(UserId::from_bytes([0; 16]))
+    }
+
+    fn session(&self, at: At) -> SessionRef {
+        SessionRef { user: self.user(at.user), session: session(at) }
+    }
+
+    fn prefix(&self) -> String {
+        format!("c{:016x}", u64::from_be_bytes(self.seed))
+    }
+
+    fn name(&self, number: u8) -> Option<Username> {
+        let suffix = NAMES.get(usize::from(number))?;
+        format!("{}{suffix}", self.prefix()).parse().ok()
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn fresh_nonce(&mut self) -> Nonce {
+        Nonce(self.fresh().to_be_bytes())
+    }
+
+    fn fresh_user(&mut self) -> UserId {
+        let mut id = [0; 16];
+        let (seed, counter) = id.split_at_mut(8);
+        seed.copy_from_slice(&self.seed);
+        counter.copy_from_slice(&self.fresh().to_be_bytes());
+        UserId::from_bytes(id)
+    }
+}
+
+const OWN_KEY: Thumbprint = Thumbprint([1; 32]);
+
+fn session(at: At) -> SessionId {
+    SessionId::from_bytes([at.session; 16])
+}

@@ -1,0 +1,370 @@
+//! The contract of a store, one sentence each. Users are new in each example, so that the store may be in use.
+#![expect(clippy::unwrap_used, reason = "an example that cannot go on is a test that failed")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use relatch::ambient::{Clock, Random};
+use relatch::store::{
+    BeginStep, Begun, EndStep, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store,
+    StoredKey, SwapStep, UserCreation,
+};
+use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
+use relatch_domain::policy::RotationPolicy;
+use relatch_domain::revocation::Scope;
+use relatch_domain::rotation::{Fresh, Presented, next};
+use relatch_domain::session::{EndReason, SessionRecord, Standing};
+use relatch_domain::sign_in::Change;
+use relatch_domain::testing::live_record;
+use relatch_domain::user::{Role, Roles, User, Username};
+use relatch_domain::{Nonce, SessionId, SessionRef, UserId};
+
+use crate::clock::ManualClock;
+
+/// Runs all examples on a store that takes its time from `clock`. Panics at the first that does not hold.
+pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
+    let stage = Stage { store, clock };
+    stage.the_store_answers().await;
+    stage.a_user_is_found_by_id_and_by_name().await;
+    stage.a_name_goes_to_one_of_many().await;
+    stage.users_are_listed_in_the_byte_order_of_their_names().await;
+    stage.a_password_is_set_for_those_who_exist().await;
+    stage.a_session_begins_once_and_for_a_user().await;
+    stage.of_many_rotations_of_one_token_one_applies().await;
+    stage.a_lost_answer_is_recognised_by_its_nonce().await;
+    stage.a_bound_session_needs_its_key().await;
+    stage.a_swap_needs_the_record_as_it_was_seen().await;
+    stage.an_end_is_final().await;
+    stage.an_end_gets_past_rotations_under_way().await;
+    stage.a_sign_in_makes_room_or_leaves_all_as_it_was().await;
+    stage.a_forgotten_session_leaves_nothing_behind().await;
+    stage.keys_are_put_by_whoever_saw_the_last_version().await;
+    stage.a_marker_is_left_once().await;
+}
+
+struct Stage {
+    store: Arc<dyn Store>,
+    clock: ManualClock,
+}
+
+impl Stage {
+    async fn the_store_answers(&self) {
+        self.store.ping().await.unwrap();
+        let nobody = session(some_id(), 1);
+        let saw = self.store.observe(nobody).await.unwrap();
+        assert_eq!((saw.seen.session, saw.seen.user, saw.profile), (None, Standing::Gone, None));
+        assert_eq!(saw.now, self.clock.now());
+        let none = self.store.sessions_of(nobody.user).await.unwrap();
+        assert_eq!((none.user, none.sessions, none.corrupt), (None, Vec::new(), 0));
+    }
+
+    async fn a_user_is_found_by_id_and_by_name(&self) {
+        let user = self.user("").await;
+        assert_eq!(user.created_at, self.clock.now());
+        assert!(user.profile.roles.has("user") && !user.disabled);
+        assert_eq!(self.store.user(user.id).await.unwrap().as_ref(), Some(&user));
+        let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
+        assert_eq!((found.user, found.password_hash.as_deref()), (user, Some("hash")));
+        assert_eq!(self.store.user(some_id()).await.unwrap(), None);
+        assert_eq!(self.store.credentials(&some_name("nobody")).await.unwrap(), None);
+    }
+
+    async fn a_name_goes_to_one_of_many(&self) {
+        let name = some_name("");
+        let rivals: Vec<_> = (0..8).map(|_| new_user(name.clone())).collect();
+        let creations = join_all(rivals.iter().map(|new| self.store.create_user(new))).await;
+        let created: Vec<_> = creations
+            .into_iter()
+            .filter_map(|creation| match creation.unwrap() {
+                UserCreation::Created(user) => Some(user),
+                UserCreation::NameTaken => None,
+            })
+            .collect();
+        assert_eq!(created.len(), 1, "exactly one gets the name");
+        let owner = self.store.credentials(&name).await.unwrap().unwrap().user;
+        assert_eq!(created, std::slice::from_ref(&owner));
+        for loser in rivals.iter().filter(|rival| rival.id != owner.id) {
+            assert_eq!(self.store.user(loser.id).await.unwrap(), None, "whoever lost is not there");
+        }
+    }
+
+    async fn users_are_listed_in_the_byte_order_of_their_names(&self) {
+        let base = some_name("");
+        let named = |suffix: &str| -> Username { format!("{base}{suffix}").parse().unwrap() };
+        for suffix in ["-b", "-é", "-aa", "-a", "-10", "-9"] {
+            self.store.create_user(&new_user(named(suffix))).await.unwrap();
+        }
+        let mut listed = Vec::new();
+        let mut after = base.clone();
+        for _ in 0..3 {
+            let page = self.store.list_users(Some(&after), 2).await.unwrap();
+            assert_eq!(page.len(), 2);
+            listed.extend(page.into_iter().map(|user| user.profile.username));
+            after = listed.last().unwrap().clone();
+        }
+        assert_eq!(listed, ["-10", "-9", "-a", "-aa", "-b", "-é"].map(named));
+        assert!(self.store.list_users(Some(&base), 0).await.unwrap().is_empty());
+        assert!(!self.store.list_users(None, 1).await.unwrap().is_empty());
+    }
+
+    async fn a_password_is_set_for_those_who_exist(&self) {
+        let user = self.user("").await;
+        assert!(self.store.set_password(user.id, "another").await.unwrap());
+        let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
+        assert_eq!((found.user, found.password_hash.as_deref()), (user, Some("another")));
+        assert!(!self.store.set_password(some_id(), "nobody's").await.unwrap());
+    }
+
+    async fn a_session_begins_once_and_for_a_user(&self) {
+        let user = self.user("").await;
+        let step = self.begin_step(session(user.id, 1));
+        assert_eq!(self.store.begin_session(&step).await.unwrap(), Begun::Begun);
+        let saw = self.observe(step.session).await;
+        assert_eq!((saw.seen.session, saw.seen.user), (Some(step.record), Standing::Enabled));
+        assert_eq!(saw.profile, Some(user.profile));
+        let again =
+            BeginStep { record: SessionRecord { nonce: Nonce([9; 8]), ..step.record }, ..step.clone() };
+        assert_eq!(self.store.begin_session(&again).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.observe(step.session).await.seen.session, Some(step.record));
+        let nobodys = self.begin_step(session(some_id(), 1));
+        assert_eq!(self.store.begin_session(&nobodys).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.observe(nobodys.session).await.seen.session, None);
+    }
+
+    async fn of_many_rotations_of_one_token_one_applies(&self) {
+        let began = self.session(1).await;
+        let steps: Vec<_> = (1..=8).map(|nonce| rotation(&began, nonce)).collect();
+        let outcomes = join_all(steps.iter().map(|step| self.store.rotate(step))).await;
+        let applied: Vec<_> = steps
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| matches!(outcome.as_ref().unwrap(), Rotated::Applied(_)))
+            .collect();
+        assert_eq!(applied.len(), 1, "exactly one rotation applies");
+        let (step, outcome) = applied.into_iter().next().unwrap();
+        let Rotated::Applied(saw) = outcome.unwrap() else { return };
+        assert_eq!(saw.seen.session, Some(began.record), "a step says what it saw before it wrote");
+        let new = next(&began.record, &step.presented, &step.fresh, saw.now, &step.policy);
+        assert_eq!(self.observe(began.session).await.seen.session, Some(new));
+    }
+
+    async fn a_lost_answer_is_recognised_by_its_nonce(&self) {
+        let began = self.session(1).await;
+        let step = rotation(&began, 3);
+        assert!(matches!(self.store.rotate(&step).await.unwrap(), Rotated::Applied(_)));
+        let Rotated::Blocked(saw) = self.store.rotate(&step).await.unwrap() else {
+            assert_eq!("applied twice", "blocked");
+            return;
+        };
+        assert_eq!(saw.seen.session.map(|record| record.nonce), Some(step.fresh.nonce));
+    }
+
+    async fn a_bound_session_needs_its_key(&self) {
+        let user = self.user("").await;
+        let mut step = self.begin_step(session(user.id, 1));
+        step.record.dpop_bound = true;
+        step.thumbprint = Some(Thumbprint([5; 32]));
+        self.store.begin_session(&step).await.unwrap();
+        let without = rotation(&step, 1);
+        assert!(matches!(self.store.rotate(&without).await.unwrap(), Rotated::Blocked(_)));
+        let with = RotateStep {
+            presented: Presented { thumbprint: step.thumbprint, ..without.presented },
+            ..without
+        };
+        let outcome = self.store.rotate(&with).await.unwrap();
+        assert!(matches!(outcome, Rotated::Applied(saw) if saw.seen.thumbprint == step.thumbprint));
+    }
+
+    async fn a_swap_needs_the_record_as_it_was_seen(&self) {
+        let began = self.session(1).await;
+        let new = SessionRecord { nonce: Nonce([8; 8]), ..began.record };
+        let unseen = SwapStep { session: began.session, as_seen: new, new };
+        assert!(matches!(self.store.swap(&unseen).await.unwrap(), Rotated::Blocked(_)));
+        assert_eq!(self.observe(began.session).await.seen.session, Some(began.record));
+        let seen = SwapStep { as_seen: began.record, ..unseen };
+        assert!(matches!(self.store.swap(&seen).await.unwrap(), Rotated::Applied(_)));
+        assert_eq!(self.observe(began.session).await.seen.session, Some(new));
+        let nowhere = SwapStep { session: session(began.session.user, 2), ..seen };
+        assert!(matches!(self.store.swap(&nowhere).await.unwrap(), Rotated::Blocked(_)));
+    }
+
+    async fn an_end_is_final(&self) {
+        let began = self.session(1).await;
+        let scope = Scope::One(began.session.session);
+        let first = EndStep {
+            user: began.session.user,
+            scope,
+            reason: EndReason::RevokedByAdmin,
+            note: Some("lost device, \"stolen\" ✓".to_owned()),
+        };
+        let ended = self.store.end_sessions(&first).await.unwrap();
+        assert_eq!((ended.covered, ended.ended.as_slice()), (1, [began.session.session].as_slice()));
+        let second =
+            EndStep { reason: EndReason::SignedOut, note: Some("later".to_owned()), ..first.clone() };
+        let again = self.store.end_sessions(&second).await.unwrap();
+        assert_eq!((again.covered, again.ended.len()), (1, 0));
+        let nobodys = EndStep { scope: Scope::One(SessionId::from_bytes([7; 16])), ..first.clone() };
+        assert_eq!(self.store.end_sessions(&nobodys).await.unwrap().covered, 0);
+        let kept = self.store.sessions_of(began.session.user).await.unwrap().sessions;
+        assert_eq!(kept.len(), 1);
+        for session in kept {
+            assert_eq!(session.record, began.record.end(first.reason, ended.now));
+            assert_eq!(session.note, first.note);
+        }
+        assert!(matches!(self.store.rotate(&rotation(&began, 1)).await.unwrap(), Rotated::Blocked(_)));
+    }
+
+    async fn an_end_gets_past_rotations_under_way(&self) {
+        let began = self.session(1).await;
+        let steps: Vec<_> = (1..=4).map(|nonce| rotation(&began, nonce)).collect();
+        let end = EndStep {
+            user: began.session.user,
+            scope: Scope::All,
+            reason: EndReason::PasswordChanged,
+            note: None,
+        };
+        let rotations = join_all(steps.iter().map(|step| self.store.rotate(step)));
+        let (_, ended) = join(rotations, self.store.end_sessions(&end)).await;
+        assert_eq!(ended.unwrap().ended, [began.session.session]);
+        let left = self.observe(began.session).await.seen.session.unwrap();
+        assert_eq!(left.ended.map(|ended| ended.reason), Some(end.reason));
+    }
+
+    async fn a_sign_in_makes_room_or_leaves_all_as_it_was(&self) {
+        let began = self.session(1).await;
+        let tombstone = began.record.end(EndReason::Replaced, self.clock.now());
+        let stale = SessionRecord { nonce: Nonce([9; 8]), ..began.record };
+        let change = |as_seen| (began.session.session, as_seen, Change::Replace(tombstone));
+        let mut step = self.begin_step(session(began.session.user, 2));
+        step.changes = vec![change(stale)];
+        assert_eq!(self.store.begin_session(&step).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.observe(step.session).await.seen.session, None);
+        assert_eq!(self.observe(began.session).await.seen.session, Some(began.record));
+        step.changes = vec![change(began.record)];
+        assert_eq!(self.store.begin_session(&step).await.unwrap(), Begun::Begun);
+        assert_eq!(self.observe(step.session).await.seen.session, Some(step.record));
+        assert_eq!(self.observe(began.session).await.seen.session, Some(tombstone));
+    }
+
+    async fn a_forgotten_session_leaves_nothing_behind(&self) {
+        let user = self.user("").await;
+        let mut old = self.begin_step(session(user.id, 1));
+        old.record.dpop_bound = true;
+        old.thumbprint = Some(Thumbprint([5; 32]));
+        self.store.begin_session(&old).await.unwrap();
+        let note = Some("why".to_owned());
+        let end = EndStep { user: user.id, scope: Scope::All, reason: EndReason::SignedOut, note };
+        let now = self.store.end_sessions(&end).await.unwrap().now;
+        let tombstone = old.record.end(end.reason, now);
+        let mut other = self.begin_step(session(user.id, 2));
+        other.changes = vec![(old.session.session, tombstone, Change::Forget)];
+        assert_eq!(self.store.begin_session(&other).await.unwrap(), Begun::Begun);
+        assert_eq!(self.observe(old.session).await.seen.session, None);
+        let new = BeginStep { thumbprint: None, details: SessionDetails::default(), ..old.clone() };
+        assert_eq!(self.store.begin_session(&new).await.unwrap(), Begun::Begun);
+        assert_eq!(self.observe(old.session).await.seen.thumbprint, None);
+        let sessions = self.store.sessions_of(user.id).await.unwrap().sessions;
+        let of_old: Vec<_> = sessions.iter().filter(|session| session.id == old.session.session).collect();
+        assert_eq!(of_old.len(), 1);
+        for session in of_old {
+            assert_eq!((&session.details, &session.note), (&new.details, &None));
+        }
+    }
+
+    async fn keys_are_put_by_whoever_saw_the_last_version(&self) {
+        let before = self.store.keys().await.unwrap();
+        let key = |id: &str, byte: u8| StoredKey { id: id.to_owned(), sealed: vec![byte, 0, 0xff] };
+        let (first, second) = (key("example-b", 1), key("example-a", 2));
+        assert!(!self.store.put_key(before.version + 1, &first).await.unwrap());
+        assert!(self.store.put_key(before.version, &first).await.unwrap());
+        assert!(!self.store.put_key(before.version, &second).await.unwrap());
+        let between = self.store.keys().await.unwrap().version;
+        assert!(between > before.version);
+        let rivals = [second.clone(), key("example-c", 3), key("example-d", 4)];
+        let puts = join_all(rivals.iter().map(|key| self.store.put_key(between, key))).await;
+        assert_eq!(puts.iter().filter(|put| *put.as_ref().unwrap()).count(), 1, "one of many puts its key");
+        let version = self.store.keys().await.unwrap().version;
+        let again = key("example-b", 9);
+        assert!(self.store.put_key(version, &again).await.unwrap());
+        let kept = self.store.keys().await.unwrap();
+        assert!(kept.version > version && kept.keys.is_sorted_by_key(|key| &key.id));
+        assert!(kept.keys.contains(&again) && !kept.keys.contains(&first));
+    }
+
+    async fn a_marker_is_left_once(&self) {
+        let marker = |name: &str| Marker {
+            store_id: format!("{name}-{}", some_name("")),
+            issuer: "https://id.example.org".to_owned(),
+            master_key_check: "check \"é\"".to_owned(),
+        };
+        let left = self.store.identify(&marker("first")).await.unwrap();
+        assert_eq!(self.store.identify(&marker("second")).await.unwrap(), left);
+    }
+
+    async fn user(&self, suffix: &str) -> User {
+        let creation = self.store.create_user(&new_user(some_name(suffix))).await.unwrap();
+        let created = match creation {
+            UserCreation::Created(user) => Some(user),
+            UserCreation::NameTaken => None,
+        };
+        created.unwrap()
+    }
+
+    /// A session that has begun, of a new user.
+    async fn session(&self, number: u8) -> BeginStep {
+        let step = self.begin_step(session(self.user("").await.id, number));
+        assert_eq!(self.store.begin_session(&step).await.unwrap(), Begun::Begun);
+        step
+    }
+
+    async fn observe(&self, session: SessionRef) -> Observation {
+        self.store.observe(session).await.unwrap()
+    }
+
+    fn begin_step(&self, session: SessionRef) -> BeginStep {
+        let details = SessionDetails {
+            device_name: Some("Ada's \"phone\" é".to_owned()),
+            user_agent: None,
+            address: Some("2001:db8::1".to_owned()),
+        };
+        // In the past, so that a rotation can be told from the sign-in.
+        let record = live_record(self.clock.now().seconds().minus(Duration::from_mins(1)));
+        BeginStep { session, record, details, thumbprint: None, changes: Vec::new() }
+    }
+}
+
+/// The current token of a session that has just begun, presented by its owner.
+fn rotation(began: &BeginStep, nonce: u8) -> RotateStep {
+    let BeginStep { session, record, .. } = began;
+    let presented = Presented {
+        session: *session,
+        generation: record.generation,
+        nonce: record.nonce,
+        issued_at: record.rotated_at.seconds(),
+        attempt: None,
+        client: record.client,
+        delivery: record.delivery,
+        thumbprint: None,
+    };
+    let fresh = Fresh { nonce: Nonce([nonce; 8]), mac_key: MacKeyId(1), origin: OriginTag(3) };
+    RotateStep { presented, fresh, policy: RotationPolicy::default() }
+}
+
+fn session(user: UserId, number: u8) -> SessionRef {
+    SessionRef { user, session: SessionId::from_bytes([number; 16]) }
+}
+
+fn some_id() -> UserId {
+    UserId::from_bytes(Random.bytes().unwrap())
+}
+
+fn some_name(suffix: &str) -> Username {
+    format!("e{:016x}{suffix}", u64::from_be_bytes(Random.bytes().unwrap())).parse().unwrap()
+}
+
+fn new_user(username: Username) -> NewUser {
+    let roles =
+        Roles::try_from([Role::USER.parse().unwrap()].into_iter().collect::<std::collections::BTreeSet<_>>());
+    NewUser { id: some_id(), username, roles: roles.unwrap(), password_hash: Some("hash".to_owned()) }
+}

@@ -1,0 +1,239 @@
+//! The reference for all stores: a few maps behind a lock, and the functions of the domain.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use relatch::ambient::Clock;
+use relatch::store::{
+    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
+    Rotated, SessionDetails, Store, StoreError, StoredKey, StoredSession, SwapStep, UserCreation,
+    UserSessions,
+};
+use relatch_domain::ids::Thumbprint;
+use relatch_domain::record::encode;
+use relatch_domain::rotation::{guards_hold, next};
+use relatch_domain::session::{Seen, SessionRecord, Standing};
+use relatch_domain::sign_in::Change;
+use relatch_domain::user::{Profile, User, Username};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId, revocation};
+
+/// A store in memory that keeps the contract of [`Store`] to the letter.
+pub struct ModelStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    users: BTreeMap<UserId, Credentials>,
+    names: BTreeMap<Username, UserId>,
+    sessions: BTreeMap<SessionRef, Session>,
+    shelf: KeyShelf,
+    marker: Option<Marker>,
+}
+
+struct Session {
+    record: SessionRecord,
+    thumbprint: Option<Thumbprint>,
+    details: SessionDetails,
+    note: Option<String>,
+}
+
+impl ModelStore {
+    /// An empty store.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Each step sees and changes the state alone.
+    fn step(&self) -> (MutexGuard<'_, State>, UnixMillis) {
+        (self.state.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
+    }
+}
+
+impl State {
+    fn observe(&self, now: UnixMillis, session: SessionRef) -> Observation {
+        let owner = self.users.get(&session.user).map(|credentials| &credentials.user);
+        let stored = self.sessions.get(&session);
+        let seen = Seen {
+            session: stored.map(|stored| stored.record),
+            thumbprint: stored.filter(|stored| stored.record.dpop_bound).and_then(|stored| stored.thumbprint),
+            user: standing(owner),
+        };
+        Observation { now, seen, profile: owner.map(|user| user.profile.clone()) }
+    }
+
+    fn replace(&mut self, session: SessionRef, record: SessionRecord) {
+        if let Some(stored) = self.sessions.get_mut(&session) {
+            stored.record = record;
+        }
+    }
+
+    fn holds(&self, session: SessionRef, as_seen: &SessionRecord) -> bool {
+        self.sessions.get(&session).is_some_and(|stored| encode(&stored.record) == encode(as_seen))
+    }
+}
+
+fn standing(user: Option<&User>) -> Standing {
+    match user {
+        None => Standing::Gone,
+        Some(user) if user.disabled => Standing::Disabled,
+        Some(_) => Standing::Enabled,
+    }
+}
+
+fn sessions_from(user: UserId) -> std::ops::RangeInclusive<SessionRef> {
+    let at = |byte| SessionRef { user, session: SessionId::from_bytes([byte; 16]) };
+    at(0)..=at(0xff)
+}
+
+#[async_trait]
+impl Store for ModelStore {
+    async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
+        let (mut state, now) = self.step();
+        let RotateStep { presented, fresh, policy } = step;
+        let observation = state.observe(now, presented.session);
+        if let Some(record) = &observation.seen.session
+            && guards_hold(&observation.seen, presented, now, policy)
+        {
+            state.replace(presented.session, next(record, presented, fresh, now, policy));
+            return Ok(Rotated::Applied(observation));
+        }
+        Ok(Rotated::Blocked(observation))
+    }
+
+    async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
+        let (mut state, now) = self.step();
+        let observation = state.observe(now, step.session);
+        if observation.seen.user == Standing::Enabled && state.holds(step.session, &step.as_seen) {
+            state.replace(step.session, step.new);
+            return Ok(Rotated::Applied(observation));
+        }
+        Ok(Rotated::Blocked(observation))
+    }
+
+    async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError> {
+        let (state, now) = self.step();
+        Ok(state.observe(now, session))
+    }
+
+    async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
+        let (mut state, now) = self.step();
+        let mut answer = Ended { now, covered: 0, ended: Vec::new() };
+        let of_user = state.sessions.range_mut(sessions_from(step.user));
+        for (id, stored) in of_user.filter(|(id, _)| step.scope.covers(id.session)) {
+            answer.covered += 1;
+            if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
+                stored.record = tombstone;
+                stored.note = step.note.clone().or(stored.note.take());
+                if was_live {
+                    answer.ended.push(id.session);
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError> {
+        let (state, now) = self.step();
+        let stored = |(id, session): (&SessionRef, &Session)| StoredSession {
+            id: id.session,
+            record: session.record,
+            details: session.details.clone(),
+            note: session.note.clone(),
+        };
+        Ok(UserSessions {
+            now,
+            user: state.users.get(&user).map(|credentials| credentials.user.clone()),
+            sessions: state.sessions.range(sessions_from(user)).map(stored).collect(),
+            corrupt: 0,
+        })
+    }
+
+    async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
+        let (mut state, now) = self.step();
+        let other = |session: &SessionId| SessionRef { user: step.session.user, session: *session };
+        let seen = state.observe(now, step.session).seen;
+        let unchanged = step.changes.iter().all(|(id, as_seen, _)| state.holds(other(id), as_seen));
+        if seen.user != Standing::Enabled || seen.session.is_some() || !unchanged {
+            return Ok(Begun::Blocked);
+        }
+        for (id, _, change) in &step.changes {
+            match change {
+                Change::Forget => drop(state.sessions.remove(&other(id))),
+                Change::Replace(tombstone) => state.replace(other(id), *tombstone),
+            }
+        }
+        let (record, thumbprint, details) = (step.record, step.thumbprint, step.details.clone());
+        state.sessions.insert(step.session, Session { record, thumbprint, details, note: None });
+        Ok(Begun::Begun)
+    }
+
+    async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
+        let (mut state, now) = self.step();
+        if state.names.contains_key(&new.username) {
+            return Ok(UserCreation::NameTaken);
+        }
+        let profile = Profile { username: new.username.clone(), roles: new.roles.clone() };
+        let user = User { id: new.id, profile, disabled: false, created_at: now };
+        let password_hash = new.password_hash.clone();
+        state.names.insert(new.username.clone(), new.id);
+        state.users.insert(new.id, Credentials { user: user.clone(), password_hash });
+        Ok(UserCreation::Created(user))
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let (state, _) = self.step();
+        Ok(state.users.get(&id).map(|credentials| credentials.user.clone()))
+    }
+
+    async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
+        let (state, _) = self.step();
+        Ok(state.names.get(name).and_then(|id| state.users.get(id)).cloned())
+    }
+
+    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
+        let (state, _) = self.step();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = state.names.range((start, Bound::Unbounded)).map(|(_, id)| id);
+        let users = ids.filter_map(|id| state.users.get(id)).map(|credentials| credentials.user.clone());
+        Ok(users.take(limit).collect())
+    }
+
+    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
+        let (mut state, _) = self.step();
+        let credentials = state.users.get_mut(&user);
+        Ok(credentials
+            .map(|credentials| credentials.password_hash = Some(password_hash.to_owned()))
+            .is_some())
+    }
+
+    async fn keys(&self) -> Result<KeyShelf, StoreError> {
+        Ok(self.step().0.shelf.clone())
+    }
+
+    async fn put_key(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
+        let (mut state, _) = self.step();
+        let kept = &mut state.shelf;
+        if kept.version != expected {
+            return Ok(false);
+        }
+        kept.version += 1;
+        match kept.keys.binary_search_by(|own| own.id.cmp(&key.id)) {
+            Ok(at) => kept.keys.splice(at..=at, [key.clone()]).for_each(drop),
+            Err(at) => kept.keys.insert(at, key.clone()),
+        }
+        Ok(true)
+    }
+
+    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
+        let (mut state, _) = self.step();
+        Ok(state.marker.get_or_insert_with(|| marker.clone()).clone())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The embedded store: one file, one process, no other server to run.
+//!
+//! Writes go to one thread ([`writer`]) that commits them in batches and answers after the commit. Reads see the last
+//! commit, on threads that may block. Time is the clock's, read when a step is executed.
+
+mod file;
+mod operation;
+mod sessions;
+mod shelf;
+mod sweep;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod users;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use redb::{Database, ReadableDatabase};
+use relatch_domain::user::{User, Username};
+use relatch_domain::{SessionRef, UnixMillis, UserId};
+
+pub use file::OpenError;
+pub use sweep::{Housekeeping, Swept};
+
+use self::operation::Queue;
+use self::tables::{Failure, Snapshot};
+use self::writer::{Reopen, Shared};
+use super::{
+    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
+    Rotated, Store, StoreError, StoredKey, SwapStep, UserCreation, UserSessions,
+};
+use crate::ambient::Clock;
+
+/// A store in a file. Clones share it; the last one closes the file when it goes, and waits for that.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    housekeeping: Housekeeping,
+}
+
+/// What the writer has done since the file was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Durable commits.
+    pub commits: u64,
+    /// Operations that they carried.
+    pub operations: u64,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it (mode 0600) and its directory (mode 0700). Blocks: after a crash the file is
+    /// checked first.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] if another process has the file open; see there for the others.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(path, clock, Housekeeping::default())
+    }
+
+    /// As [`EmbeddedStore::open`], with a sweep to order.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn open_with(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        housekeeping: Housekeeping,
+    ) -> Result<Self, OpenError> {
+        let database = file::create(path)?;
+        let again = path.to_owned();
+        let reopen = Box::new(move || file::reopen(&again));
+        Self::start(database, clock, reopen, housekeeping)
+            .map_err(|source| OpenError::Io { path: path.to_owned(), source })
+    }
+
+    fn start(
+        database: Database,
+        clock: Arc<dyn Clock>,
+        reopen: Reopen,
+        housekeeping: Housekeeping,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            database: ArcSwapOption::from_pointee(database),
+            commits: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+        });
+        let queue = writer::start(shared.clone(), clock.clone(), reopen, housekeeping)?;
+        Ok(Self { shared, clock, queue: Arc::new(queue), housekeeping })
+    }
+
+    /// The store as the application knows it.
+    pub fn handle(&self) -> Arc<dyn Store> {
+        Arc::new(self.clone())
+    }
+
+    /// What the writer has done so far.
+    pub fn stats(&self) -> WriterStats {
+        WriterStats {
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            operations: self.shared.operations.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One step of the sweep, beside those that the writer makes by itself: looks at the sessions after `after` and
+    /// forgets those that died long ago.
+    ///
+    /// # Errors
+    /// As any step of the store.
+    pub async fn sweep(&self, after: Option<SessionRef>) -> Result<Swept, StoreError> {
+        let housekeeping = self.housekeeping;
+        self.queue.run(move |tables, now| sweep::sweep(tables, now, after, &housekeeping)).await
+    }
+
+    /// Finishes what is under way and closes the file, whoever else still has a clone: their steps are `Unavailable`
+    /// from now on. Returns when the file is closed, unless a read is still under way.
+    pub async fn close(&self) {
+        self.queue.stop().await;
+    }
+
+    /// Reads what the last commit left, on a thread that may block.
+    async fn read<A: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot, UnixMillis) -> Result<A, Failure> + Send + 'static,
+    ) -> Result<A, StoreError> {
+        let closed = || StoreError::Unavailable("the database is not open".to_owned());
+        let database = self.shared.database.load_full().ok_or_else(closed)?;
+        let clock = self.clock.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let transaction = database.begin_read().map_err(Failure::from)?;
+            let snapshot = Snapshot::open(&transaction).map_err(Failure::from)?;
+            Ok(look(&snapshot, clock.now())?)
+        });
+        reading.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
+        let step = *step;
+        self.queue.run(move |tables, now| sessions::rotate(tables, now, &step)).await
+    }
+
+    async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
+        let step = *step;
+        self.queue.run(move |tables, now| sessions::swap(tables, now, &step)).await
+    }
+
+    async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError> {
+        self.read(move |snapshot, now| sessions::observe(snapshot, now, session)).await
+    }
+
+    async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
+        let step = step.clone();
+        self.queue.run(move |tables, now| sessions::end(tables, now, &step)).await
+    }
+
+    async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError> {
+        self.read(move |snapshot, now| sessions::sessions_of(snapshot, now, user)).await
+    }
+
+    async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
+        let step = step.clone();
+        self.queue.run(move |tables, _| sessions::begin(tables, &step)).await
+    }
+
+    async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
+        let new = new.clone();
+        self.queue.run(move |tables, now| users::create(tables, now, &new)).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.read(move |snapshot, _| Ok(users::load(&snapshot.users, id)?.map(|found| found.user))).await
+    }
+
+    async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
+        let name = name.clone();
+        self.read(move |snapshot, _| users::credentials(snapshot, &name)).await
+    }
+
+    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
+        let after = after.cloned();
+        self.read(move |snapshot, _| users::list(snapshot, after.as_ref(), limit)).await
+    }
+
+    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
+        let hash = password_hash.to_owned();
+        self.queue.run(move |tables, _| users::set_password(tables, user, &hash)).await
+    }
+
+    async fn keys(&self) -> Result<KeyShelf, StoreError> {
+        self.read(|snapshot, _| shelf::keys(snapshot)).await
+    }
+
+    async fn put_key(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.queue.run(move |tables, _| shelf::put_key(tables, expected, &key)).await
+    }
+
+    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
+        let marker = marker.clone();
+        self.queue.run(move |tables, _| shelf::identify(tables, &marker)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|_, _| Ok(())).await
+    }
+}

@@ -1,0 +1,134 @@
+//! The tables of the database file, and what may go wrong between them and a step.
+
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
+use relatch_domain::{SessionId, SessionRef, UserId};
+
+use crate::store::StoreError;
+
+/// User id and session id, so that a user's sessions stand together and in the order of their ids.
+pub(super) type SessionKey = [u8; 32];
+
+type Bytes = &'static [u8];
+type BySession = &'static SessionKey;
+type ByUser = &'static [u8; 16];
+
+/// Session to its packed record ([`relatch_domain::record`]).
+pub(super) const SESSIONS: TableDefinition<BySession, Bytes> = TableDefinition::new("sessions");
+/// Session to its details, JSON.
+pub(super) const DETAILS: TableDefinition<BySession, Bytes> = TableDefinition::new("details");
+/// Session to the thumbprint of its `DPoP` key.
+pub(super) const THUMBPRINTS: TableDefinition<BySession, &[u8; 32]> = TableDefinition::new("thumbprints");
+/// Session to what an administrator wrote about its end.
+pub(super) const NOTES: TableDefinition<BySession, &str> = TableDefinition::new("notes");
+/// User id to the user, JSON.
+pub(super) const USERS: TableDefinition<ByUser, Bytes> = TableDefinition::new("users");
+/// User name to user id. Sorted by the bytes of the name.
+pub(super) const NAMES: TableDefinition<&str, ByUser> = TableDefinition::new("names");
+/// Key id to the sealed key.
+pub(super) const KEYS: TableDefinition<&str, Bytes> = TableDefinition::new("keys");
+/// What there is one of: see [`super::shelf`] and [`super::file`].
+pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("relatch");
+
+/// All tables, open for writing.
+pub(super) struct Tables<'txn> {
+    pub(super) sessions: Table<'txn, BySession, Bytes>,
+    pub(super) details: Table<'txn, BySession, Bytes>,
+    pub(super) thumbprints: Table<'txn, BySession, &'static [u8; 32]>,
+    pub(super) notes: Table<'txn, BySession, &'static str>,
+    pub(super) users: Table<'txn, ByUser, Bytes>,
+    pub(super) names: Table<'txn, &'static str, ByUser>,
+    pub(super) keys: Table<'txn, &'static str, Bytes>,
+    pub(super) meta: Table<'txn, &'static str, Bytes>,
+}
+
+impl<'txn> Tables<'txn> {
+    /// Opens the tables and creates those that are missing.
+    pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, TableError> {
+        Ok(Self {
+            sessions: transaction.open_table(SESSIONS)?,
+            details: transaction.open_table(DETAILS)?,
+            thumbprints: transaction.open_table(THUMBPRINTS)?,
+            notes: transaction.open_table(NOTES)?,
+            users: transaction.open_table(USERS)?,
+            names: transaction.open_table(NAMES)?,
+            keys: transaction.open_table(KEYS)?,
+            meta: transaction.open_table(META)?,
+        })
+    }
+}
+
+/// All tables as they were at one moment. Opened together, so that a file that lacks one is found out at once.
+pub(super) struct Snapshot {
+    pub(super) sessions: ReadOnlyTable<BySession, Bytes>,
+    pub(super) details: ReadOnlyTable<BySession, Bytes>,
+    pub(super) thumbprints: ReadOnlyTable<BySession, &'static [u8; 32]>,
+    pub(super) notes: ReadOnlyTable<BySession, &'static str>,
+    pub(super) users: ReadOnlyTable<ByUser, Bytes>,
+    pub(super) names: ReadOnlyTable<&'static str, ByUser>,
+    pub(super) keys: ReadOnlyTable<&'static str, Bytes>,
+    pub(super) meta: ReadOnlyTable<&'static str, Bytes>,
+}
+
+impl Snapshot {
+    /// Opens the tables, all of which are there since the file was first used.
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, TableError> {
+        Ok(Self {
+            sessions: transaction.open_table(SESSIONS)?,
+            details: transaction.open_table(DETAILS)?,
+            thumbprints: transaction.open_table(THUMBPRINTS)?,
+            notes: transaction.open_table(NOTES)?,
+            users: transaction.open_table(USERS)?,
+            names: transaction.open_table(NAMES)?,
+            keys: transaction.open_table(KEYS)?,
+            meta: transaction.open_table(META)?,
+        })
+    }
+}
+
+/// Why a step came to no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// What this step needs cannot be read. Other steps are not concerned.
+    Corrupt(String),
+    /// The database failed.
+    Storage(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<Failure> for StoreError {
+    /// For steps that write nothing, or whose writes were not committed.
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Corrupt(what) | Failure::Storage(redb::Error::Corrupted(what)) => Self::Corrupt(what),
+            Failure::Storage(error) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The key of a session.
+pub(super) fn key_of(user: UserId, session: SessionId) -> SessionKey {
+    let mut key = [0; 32];
+    let (head, tail) = key.split_at_mut(16);
+    head.copy_from_slice(user.as_bytes());
+    tail.copy_from_slice(session.as_bytes());
+    key
+}
+
+/// The session that a key stands for.
+pub(super) fn session_of(key: &SessionKey) -> SessionRef {
+    let (mut user, mut session) = ([0; 16], [0; 16]);
+    let (head, tail) = key.split_at(16);
+    user.copy_from_slice(head);
+    session.copy_from_slice(tail);
+    SessionRef { user: UserId::from_bytes(user), session: SessionId::from_bytes(session) }
+}
+
+/// The first and the last key that a session of this user can have.
+pub(super) fn keys_of(user: UserId) -> (SessionKey, SessionKey) {
+    (key_of(user, SessionId::from_bytes([0; 16])), key_of(user, SessionId::from_bytes([0xff; 16])))
+}
