@@ -6,6 +6,7 @@
 //! same answers.
 
 pub mod error;
+pub mod redis;
 pub mod steps;
 
 use async_trait::async_trait;
