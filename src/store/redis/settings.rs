@@ -9,6 +9,8 @@ use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ambient::Clock;
@@ -116,6 +118,10 @@ pub(super) fn client(settings: &RedisSettings) -> Result<Client, OpenError> {
         Some(path) => {
             let unusable = |reason: String| OpenError::CaFile { path: path.clone(), reason };
             let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            // The client library takes a file without any for one that trusts nobody, and says so at no time.
+            if CertificateDer::pem_slice_iter(&pem).next().is_none() {
+                return Err(unusable("there is no PEM certificate in it".to_owned()));
+            }
             install_crypto();
             let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
             Client::build_with_tls(info, certificates).map_err(|error| unusable(error.to_string()))

@@ -1,0 +1,3 @@
+//! The stores, on real processes and files.
+
+mod redis;
