@@ -31,6 +31,7 @@ impl Handle {
     pub(super) async fn rotate_session(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
         let RotateStep { presented, fresh, policy } = step;
         let session = presented.session;
+        // The four bits of the way of authentication are zero: there is but the password.
         let dpop = if presented.thumbprint.is_some() { 0b1000 } else { 0 };
         let flags = delivery_byte(presented.delivery) << 1 | dpop;
         let attempt = presented.attempt.map_or([0; 8], AttemptHash::bytes);

@@ -5,7 +5,7 @@
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 session id, 16 bytes           2 generation and nonce presented, 12 bytes
 --         3 attempt hash presented, 8 bytes, zero for none
---         4 low four flag bits that the record must have: not ended, delivery and DPoP binding as presented
+--         4 flags that the record must have: not ended, delivery and DPoP binding as presented, password
 --         5 client number, 2 bytes         6 DPoP thumbprint presented, 32 bytes, empty for none
 --         7 cutoff, s                      8 idle lifetime, s
 --         9 cost of a refresh, 0.1 s      10 highest debt, 0.1 s
@@ -33,12 +33,11 @@ local function reply(applied)
   return { applied, now, record, user[1], user[2], user[3], thumbprint }
 end
 
--- Another length, another version or a way of authentication this version does not know: not ours to write.
+-- Another length or another version: not ours to write.
 if not record or #record ~= 64 or byte(record, 1) ~= 1 then return reply(0) end
-local flags = byte(record, 2)
-if flags >= 16 then return reply(0) end
 
-if flags >= 8 then
+local flags = byte(record, 2)
+if flags % 16 >= 8 then
   thumbprint = redis.call('HGET', KEYS[3], 't' .. sid)
   -- Of a bound session whose thumbprint is lost the binding must not be forgotten.
   if thumbprint ~= ARGV[6] then return reply(0) end

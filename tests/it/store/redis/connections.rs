@@ -86,6 +86,7 @@ async fn a_connection_cut_while_idle_is_replaced_unnoticed() {
         while tell::<String>(&mut raw(&server).await, &["CLIENT", "LIST"]).await.lines().count() > 1 {
             tokio::task::yield_now().await;
         }
+        // Nobody outside sees when the client has read the end of its stream.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -33,6 +33,17 @@ struct Case {
     fresh: Fresh,
     policy: RotationPolicy,
     now: UnixMillis,
+    noise: [u8; 7],
+}
+
+/// Fills the bytes that mean nothing in a record that has not ended: reason, time of the end, spare.
+fn noisy(record: &SessionRecord, noise: [u8; 7]) -> [u8; record::LEN] {
+    let mut packed = record::encode(record);
+    if record.ended.is_none() {
+        let meaningless = [2, 50, 51, 52, 53, 62, 63];
+        meaningless.into_iter().zip(noise).for_each(|(at, byte)| packed[at] = byte);
+    }
+    packed
 }
 
 fn budget() -> impl Strategy<Value = Budget> {
@@ -75,10 +86,12 @@ prop_compose! {
         mut presented in presented(),
         (fresh_nonce, mac_key, origin) in (any_of::nonce(), 0_u8..3, any::<u32>()),
         policy in policy(),
-        now in any_of::sessions_at(),
+        (some_time, on_the_second, to_the_deadline) in (any_of::sessions_at(), prop::bool::weighted(0.1), 0_u8..8),
+        noise in prop_oneof![Just([0; 7]), any::<[u8; 7]>()],
         tame in prop::array::uniform7(prop::bool::weighted(0.9)),
         last_generation in prop::bool::weighted(0.02),
     ) -> Case {
+        let now = if on_the_second { some_time.seconds().millis() } else { some_time };
         if last_generation && let Some(record) = &mut seen.session {
             record.generation = Generation(u32::MAX);
         }
@@ -91,14 +104,20 @@ prop_compose! {
             if live { record.ended = None; }
             if idle { record.idle_deadline = now.plus(Duration::from_mins(1)).seconds(); }
             if absolute { record.absolute_deadline = now.plus(Duration::from_secs(90)).seconds(); }
+            // A deadline is over in its very first millisecond.
+            match to_the_deadline {
+                0 if on_the_second => record.idle_deadline = now.seconds(),
+                1 if on_the_second => record.absolute_deadline = now.seconds(),
+                _ => {}
+            }
         }
         let fresh = Fresh { nonce: fresh_nonce, mac_key: MacKeyId(mac_key), origin: OriginTag(origin) };
-        Case { seen, presented, fresh, policy, now }
+        Case { seen, presented, fresh, policy, now, noise }
     }
 }
 
 /// Puts a user and a session there by hand.
-fn seed(pipeline: &mut Pipeline, session: SessionRef, seen: &Seen) {
+fn seed(pipeline: &mut Pipeline, session: SessionRef, seen: &Seen, noise: [u8; 7]) {
     let tag = format!("test:{{{}}}", session.user);
     if seen.user != Standing::Gone {
         let disabled = u8::from(seen.user == Standing::Disabled);
@@ -106,9 +125,7 @@ fn seed(pipeline: &mut Pipeline, session: SessionRef, seen: &Seen) {
         pipeline.arg("disabled").arg(disabled).arg("created").arg(1).ignore();
     }
     if let Some(session_record) = &seen.session {
-        pipeline
-            .hset(format!("{tag}:s"), session.session.as_bytes(), &record::encode(session_record))
-            .ignore();
+        pipeline.hset(format!("{tag}:s"), session.session.as_bytes(), &noisy(session_record, noise)).ignore();
     }
     if let Some(thumbprint) = seen.thumbprint {
         let field = [b"t".as_slice(), session.session.as_bytes()].concat();
@@ -128,9 +145,9 @@ async fn agrees(
     connection: &mut MultiplexedConnection,
     case: &Case,
 ) -> bool {
-    let Case { seen, presented, fresh, policy, now } = case;
+    let Case { seen, presented, fresh, policy, now, noise } = case;
     let mut pipeline = redis::pipe();
-    seed(&mut pipeline, presented.session, seen);
+    seed(&mut pipeline, presented.session, seen, *noise);
     if !pipeline.is_empty() {
         pipeline.exec_async(connection).await.unwrap();
     }
@@ -152,8 +169,12 @@ async fn agrees(
     assert_eq!(profile.is_some(), seen.user != Standing::Gone);
 
     let expected = seen.session.map(|record| {
-        let next = if applied { next(&record, presented, fresh, *now, policy) } else { record };
-        record::encode(&next).to_vec()
+        let packed = if applied {
+            record::encode(&next(&record, presented, fresh, *now, policy))
+        } else {
+            noisy(&record, *noise)
+        };
+        packed.to_vec()
     });
     assert_eq!(stored(connection, presented.session).await, expected, "{case:?}");
     applied
@@ -216,7 +237,7 @@ async fn what_another_version_wrote_is_left_alone_and_reported_as_corrupt() {
         let session = SessionRef { user: user_id(), session: session_id() };
         let seen = Seen { session: Some(good), thumbprint: None, user: Standing::Enabled };
         let mut pipeline = redis::pipe();
-        seed(&mut pipeline, session, &seen);
+        seed(&mut pipeline, session, &seen, [0; 7]);
         let key = format!("test:{{{}}}:s", session.user);
         pipeline.hset(key, session.session.as_bytes(), &bytes).ignore();
         pipeline.exec_async(&mut connection).await.unwrap();
@@ -241,14 +262,20 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
     let server = RedisServer::start().await;
     let clock = StoppedClock::at(UnixMillis(0));
     let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
-    let strategy = (sessions(), any_of::sessions_at(), any_of::reason(), 0_u8..4);
-    for (before, now, reason, which) in cases(&strategy, 1_500) {
+    let strategy = (sessions(), any_of::sessions_at(), any_of::reason(), 0_u8..4, 0_u8..8, any::<[u8; 7]>());
+    for (before, now, reason, which, to_the_deadline, noise) in cases(&strategy, 1_500) {
         let user: UserId = user_id();
+        let deadlines = before.values().next().map(|record| (record.idle_deadline, record.absolute_deadline));
+        let now = match (to_the_deadline, deadlines) {
+            (0, Some((idle, _))) => idle.millis(),
+            (1, Some((_, absolute))) => absolute.millis(),
+            _ => now,
+        };
         clock.set(now);
         let mut pipeline = redis::pipe();
         for (session, record) in &before {
             let seen = Seen { session: Some(*record), thumbprint: None, user: Standing::Enabled };
-            seed(&mut pipeline, SessionRef { user, session: *session }, &seen);
+            seed(&mut pipeline, SessionRef { user, session: *session }, &seen, noise);
         }
         pipeline.exec_async(&mut connection).await.unwrap();
         let first = *before.keys().next().unwrap();
@@ -263,16 +290,16 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
 
         let mut expected = Ended { now, covered: 0, ended: Vec::new() };
         for (session, record) in before {
-            let mut after = record;
+            let mut after = noisy(&record, noise);
             if scope.covers(session) {
                 expected.covered += 1;
                 if let Some((tombstone, counts)) = revocation::end(&record, reason, now) {
-                    after = tombstone;
+                    after = record::encode(&tombstone);
                     expected.ended.extend(counts.then_some(session));
                 }
             }
             let bytes = stored(&mut connection, SessionRef { user, session }).await;
-            assert_eq!(bytes, Some(record::encode(&after).to_vec()), "{scope:?} {record:?}");
+            assert_eq!(bytes, Some(after.to_vec()), "{scope:?} {record:?}");
         }
         assert_eq!(answer, expected);
     }
