@@ -7,6 +7,7 @@
 
 pub mod embedded;
 pub mod error;
+pub mod redis;
 pub mod steps;
 
 use async_trait::async_trait;

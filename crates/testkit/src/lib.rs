@@ -3,3 +3,5 @@
 pub mod clock;
 pub mod conformance;
 pub mod model_store;
+pub mod redis_server;
+pub mod wire;

@@ -1,2 +1,5 @@
+//! The stores, on real processes and files.
+
 mod conformance;
 mod embedded;
+mod redis;

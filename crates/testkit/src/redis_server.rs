@@ -1,0 +1,269 @@
+//! A real `redis-server`, started for one test on a free port and a directory of its own.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot have its server must fail loudly")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long a server may take until it answers.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at whether it does.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What a server is to be like.
+#[derive(Debug, Clone, Default)]
+pub struct RedisServerBuilder {
+    unix_socket: bool,
+    tls: bool,
+    append_only: bool,
+    password: Option<String>,
+    args: Vec<String>,
+}
+
+impl RedisServerBuilder {
+    /// Listens on a Unix socket as well.
+    #[must_use]
+    pub fn unix_socket(mut self) -> Self {
+        self.unix_socket = true;
+        self
+    }
+
+    /// Listens with TLS as well, under a certificate for `localhost` by an authority of its own.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Keeps an append-only file, synced at every write, so that nothing is lost when the server is killed.
+    #[must_use]
+    pub fn append_only(mut self) -> Self {
+        self.append_only = true;
+        self
+    }
+
+    /// Demands this password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Adds arguments to the command line: `["--maxmemory", "2mb"]`.
+    #[must_use]
+    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+        self.args.extend(args.map(str::to_owned));
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    pub async fn start(self) -> RedisServer {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        if self.tls {
+            write_certificates(directory.path());
+        }
+        // Somebody else may take a port between our look and the server's; then we look again.
+        for _ in 0..8 {
+            let (port, tls_port) = (free_port(), if self.tls { free_port() } else { 0 });
+            let command = self.command(directory.path(), port, tls_port);
+            let mut child = spawn(command);
+            if ready(&mut child, port).await {
+                return RedisServer { options: self, directory, port, tls_port, child };
+            }
+        }
+        panic!("redis-server does not start: {}", last_words(directory.path()));
+    }
+
+    fn command(&self, directory: &Path, port: u16, tls_port: u16) -> Command {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--daemonize", "no", "--logfile", "redis.log"]);
+        command.arg("--port").arg(port.to_string()).arg("--dir").arg(directory);
+        if self.append_only {
+            command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+        }
+        if self.unix_socket {
+            command.arg("--unixsocket").arg(directory.join("redis.sock"));
+        }
+        if let Some(password) = &self.password {
+            command.arg("--requirepass").arg(password);
+        }
+        if self.tls {
+            command.arg("--tls-port").arg(tls_port.to_string()).args(["--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(directory.join("server.pem"));
+            command.arg("--tls-key-file").arg(directory.join("server.key"));
+            command.arg("--tls-ca-cert-file").arg(directory.join("ca.pem"));
+        }
+        command.args(&self.args).current_dir(directory);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// A running server. Ends when it is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    options: RedisServerBuilder,
+    directory: TempDir,
+    port: u16,
+    tls_port: u16,
+    child: Child,
+}
+
+impl RedisServer {
+    /// A plain server: no password, nothing on disk.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A server to be described further.
+    pub fn builder() -> RedisServerBuilder {
+        RedisServerBuilder::default()
+    }
+
+    /// Where it listens without TLS.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its URL, with the password.
+    pub fn url(&self) -> String {
+        format!("redis://{}127.0.0.1:{}", self.login(), self.port)
+    }
+
+    /// Its URL with TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://{}localhost:{}", self.login(), self.tls_port)
+    }
+
+    /// The certificate of the authority that signed the server's.
+    pub fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    /// Its URL by the Unix socket.
+    pub fn unix_url(&self) -> String {
+        let password = self.options.password.as_ref().map(|password| format!("?pass={password}"));
+        let socket = self.directory.path().join("redis.sock");
+        format!("redis+unix://{}{}", socket.display(), password.unwrap_or_default())
+    }
+
+    fn login(&self) -> String {
+        self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it: no goodbye, nothing written.
+    pub fn kill(&mut self) {
+        // Fails only if it is dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again after [`RedisServer::kill`], on the same port and directory, and waits until it answers.
+    pub async fn restart(&mut self) {
+        self.restart_unready();
+        let ready = ready(&mut self.child, self.port).await;
+        assert!(ready, "redis-server does not start again: {}", last_words(self.directory.path()));
+    }
+
+    /// Starts it again without waiting: it may be loading its data.
+    pub fn restart_unready(&mut self) {
+        self.kill();
+        self.child = spawn(self.options.command(self.directory.path(), self.port, self.tls_port));
+    }
+
+    /// Stops it in its tracks; connections stay open, nobody answers.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`RedisServer::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the server is there to be signalled");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.spawn().unwrap_or_else(|error| {
+        panic!("cannot start redis-server ({error}): the tests need it installed; run `make deps`")
+    })
+}
+
+/// Whether the server answers before it ends or the time is up.
+async fn ready(child: &mut Child, port: u16) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < READY_WITHIN {
+        if child.try_wait().ok().flatten().is_some() {
+            return false;
+        }
+        if answers(port) {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+/// A server that demands a password answers, too. One that still loads does not yet.
+fn answers(port: u16) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer)?;
+        Ok(&answer == b"+PONG\r\n" || answer.starts_with(b"-NOAUTH"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound port").port()
+}
+
+fn last_words(directory: &Path) -> String {
+    let log = std::fs::read_to_string(directory.join("redis.log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+fn write_certificates(directory: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    let ca_key = KeyPair::generate().expect("a key");
+    let mut ca = CertificateParams::new(Vec::new()).expect("no names");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_certificate = ca.self_signed(&ca_key).expect("a certificate");
+    let issuer = Issuer::new(ca, ca_key);
+
+    let server_key = KeyPair::generate().expect("a key");
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let server_certificate = server.signed_by(&server_key, &issuer).expect("a certificate");
+
+    let write = |name: &str, pem: String| std::fs::write(directory.join(name), pem).expect("a file");
+    write("ca.pem", ca_certificate.pem());
+    write("server.pem", server_certificate.pem());
+    write("server.key", server_key.serialize_pem());
+}

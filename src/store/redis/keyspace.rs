@@ -1,0 +1,87 @@
+//! The names of all keys.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `prefix:{user id}:s` | hash | session id, 16 raw bytes → packed record of 64 |
+//! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `password`, `created` (ms); no expiry |
+//! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
+//! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
+//! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
+//! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
+//! | `prefix:marker` | string | what identifies the store (JSON) |
+//!
+//! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
+
+use relatch_domain::UserId;
+use relatch_domain::user::Username;
+
+use super::settings::OpenError;
+
+/// Names keys under one prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Keyspace {
+    prefix: String,
+}
+
+/// The keys of one user, in one slot.
+pub(super) struct UserKeys {
+    pub(super) sessions: String,
+    pub(super) user: String,
+    pub(super) details: String,
+}
+
+impl Keyspace {
+    pub(super) fn new(prefix: &str) -> Result<Self, OpenError> {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
+        if (1..=64).contains(&prefix.len()) && prefix.bytes().all(plain) {
+            Ok(Self { prefix: prefix.to_owned() })
+        } else {
+            Err(OpenError::KeyPrefix)
+        }
+    }
+
+    pub(super) fn of_user(&self, user: UserId) -> UserKeys {
+        let tag = format!("{}:{{{user}}}", self.prefix);
+        UserKeys { sessions: format!("{tag}:s"), details: format!("{tag}:m"), user: format!("{tag}:u") }
+    }
+
+    pub(super) fn user(&self, user: UserId) -> String {
+        format!("{}:{{{user}}}:u", self.prefix)
+    }
+
+    pub(super) fn name(&self, name: &Username) -> String {
+        format!("{}:name:{name}", self.prefix)
+    }
+
+    pub(super) fn users(&self) -> String {
+        format!("{}:users", self.prefix)
+    }
+
+    pub(super) fn keys(&self) -> String {
+        format!("{}:keys", self.prefix)
+    }
+
+    pub(super) fn marker(&self) -> String {
+        format!("{}:marker", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_user_share_a_hash_tag_and_no_prefix_moves_it() {
+        let keyspace = Keyspace::new("relatch").unwrap();
+        let id = UserId::from_bytes([7; 16]);
+        let UserKeys { sessions, user, details } = keyspace.of_user(id);
+        for key in [&sessions, &user, &details] {
+            let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+            assert_eq!(tag, Some(id.to_string().as_str()));
+        }
+        assert_eq!(user, keyspace.user(id));
+        for wrong in ["", "a{b", "a}b", "a b", "ä", &"a".repeat(65)] {
+            assert!(matches!(Keyspace::new(wrong), Err(OpenError::KeyPrefix)), "{wrong}");
+        }
+    }
+}

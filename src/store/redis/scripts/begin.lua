@@ -1,0 +1,53 @@
+#!lua
+-- Begins a session and makes room for it, if the user is enabled, the session's id is free and every session that
+-- changes is still as it was seen.
+--
+-- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
+-- ARGV    1 session id, 16 bytes      2 its first record, 64 bytes
+--         3 its details, JSON         4 DPoP thumbprint, 32 bytes, empty for none
+--         5 time, ms; empty for the server's own
+--         then for each session that changes: session id, record as it was seen, record to write or empty to forget
+-- Reply   1 if begun, 0 if a condition did not hold and nothing was written
+-- Takes   O(n) of the sessions that change. Lifetimes of the keys only grow and outlive the session's absolute
+--         deadline by a day. They are relative, so that a time handed in by a test is no earlier than the server's.
+local DAY = 86400000
+
+local now = tonumber(ARGV[5])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local sid, record = ARGV[1], ARGV[2]
+local user = redis.call('HMGET', KEYS[2], 'name', 'disabled')
+if not user[1] or user[2] ~= '0' then return 0 end
+if redis.call('HEXISTS', KEYS[1], sid) == 1 then return 0 end
+for i = 6, #ARGV, 3 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
+end
+
+for i = 6, #ARGV, 3 do
+  local other, replacement = ARGV[i], ARGV[i + 2]
+  if replacement == '' then
+    redis.call('HDEL', KEYS[1], other)
+    redis.call('HDEL', KEYS[3], 'd' .. other, 't' .. other, 'n' .. other)
+  else
+    redis.call('HSET', KEYS[1], other, replacement)
+  end
+end
+
+redis.call('HSET', KEYS[1], sid, record)
+redis.call('HSET', KEYS[3], 'd' .. sid, ARGV[3])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[3], 't' .. sid, ARGV[4]) end
+
+local absolute = struct.unpack('>I4', record, 47)
+local lifetime = math.max(absolute * 1000 - now, 0) + DAY
+for _, key in ipairs({ KEYS[1], KEYS[3] }) do
+  -- `GT` takes a key without an expiry for one that lives for ever: it never gives such a key its first one.
+  if redis.call('PTTL', key) == -1 then
+    redis.call('PEXPIRE', key, lifetime)
+  else
+    redis.call('PEXPIRE', key, lifetime, 'GT')
+  end
+end
+return 1

@@ -1,0 +1,192 @@
+//! The steps on sessions, one typed wrapper for each script.
+
+use std::collections::BTreeMap;
+
+use redis::Value;
+use relatch_domain::attempt::AttemptHash;
+use relatch_domain::record::{self, delivery_byte, reason_byte};
+use relatch_domain::revocation::Scope;
+use relatch_domain::sign_in::Change;
+use relatch_domain::{SessionId, SessionRef, UserId};
+
+use super::Handle;
+use super::failure::Effect;
+use super::keyspace::UserKeys;
+use super::reply::{self, Row, corrupt};
+use super::request::{Request, Script, script};
+use super::synced::Shortfall;
+use crate::store::{
+    BeginStep, Begun, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
+    StoredSession, SwapStep, UserSessions,
+};
+
+static ROTATE: Script = script!("rotate", Effect::Writes);
+static SWAP: Script = script!("swap", Effect::Writes);
+static OBSERVE: Script = script!("observe", Effect::Reads);
+static SESSIONS: Script = script!("sessions", Effect::Reads);
+static BEGIN: Script = script!("begin", Effect::Writes);
+static END: Script = script!("end", Effect::Writes);
+
+impl Handle {
+    pub(super) async fn rotate_session(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
+        let RotateStep { presented, fresh, policy } = step;
+        let session = presented.session;
+        // The four bits of the way of authentication are zero: there is but the password.
+        let dpop = if presented.thumbprint.is_some() { 0b1000 } else { 0 };
+        let flags = delivery_byte(presented.delivery) << 1 | dpop;
+        let attempt = presented.attempt.map_or([0; 8], AttemptHash::bytes);
+        let current = [presented.generation.0.to_be_bytes().as_slice(), &presented.nonce.0].concat();
+        let middle = [
+            [0, fresh.mac_key.0].as_slice(),
+            &presented.generation.next().0.to_be_bytes(),
+            &fresh.nonce.0,
+            &presented.nonce.0,
+            &attempt,
+        ]
+        .concat();
+        let tail = [fresh.origin.0.to_be_bytes().as_slice(), &[0, 0]].concat();
+        let request = self
+            .on_user(&ROTATE, session.user)
+            .arg(session.session.as_bytes())
+            .arg(current)
+            .arg(&attempt)
+            .arg(flags)
+            .arg(&presented.client.0.to_be_bytes())
+            .arg(presented.thumbprint.as_ref().map_or([].as_slice(), |thumbprint| &thumbprint.0))
+            .arg(policy.cutoff.0)
+            .arg(policy.idle_ttl.as_secs())
+            .arg(policy.budget.interval_tenths())
+            .arg(policy.budget.limit_tenths())
+            .arg(middle)
+            .arg(tail)
+            .arg(self.time.argument());
+        self.lane.ask(&request).await.and_then(rotated)
+    }
+
+    pub(super) async fn swap_record(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
+        let request = self
+            .on_user(&SWAP, step.session.user)
+            .arg(step.session.session.as_bytes())
+            .arg(&record::encode(&step.as_seen))
+            .arg(&record::encode(&step.new))
+            .arg(self.time.argument());
+        self.lane.ask(&request).await.and_then(rotated)
+    }
+
+    pub(super) async fn observe_session(&self, session: SessionRef) -> Result<Observation, StoreError> {
+        let request =
+            self.on_user(&OBSERVE, session.user).arg(session.session.as_bytes()).arg(self.time.argument());
+        let (_, observation) = reply::observation(self.lane.ask(&request).await?)?;
+        Ok(observation)
+    }
+
+    pub(super) async fn list_sessions(&self, user: UserId) -> Result<UserSessions, StoreError> {
+        let request = self.on_user(&SESSIONS, user).arg(self.time.argument());
+        user_sessions(user, self.lane.ask(&request).await?)
+    }
+
+    pub(super) async fn begin(&self, step: &BeginStep) -> Result<Begun, StoreError> {
+        let details = serde_json::to_vec(&step.details)
+            .map_err(|error| StoreError::Unavailable(format!("session details: {error}")))?;
+        let mut request = self
+            .on_user(&BEGIN, step.session.user)
+            .arg(step.session.session.as_bytes())
+            .arg(&record::encode(&step.record))
+            .arg(details)
+            .arg(step.thumbprint.as_ref().map_or([].as_slice(), |thumbprint| &thumbprint.0))
+            .arg(self.time.argument());
+        for (session, as_seen, change) in &step.changes {
+            request = request.arg(session.as_bytes()).arg(&record::encode(as_seen));
+            request = match change {
+                Change::Forget => request.arg(""),
+                Change::Replace(tombstone) => request.arg(&record::encode(tombstone)),
+            };
+        }
+        let begun = self.write(&request, reply::flag, |begun| *begun, Shortfall::GoesOn).await?;
+        Ok(if begun { Begun::Begun } else { Begun::Blocked })
+    }
+
+    pub(super) async fn end(&self, step: &EndStep) -> Result<Ended, StoreError> {
+        let (scope, session): (_, &[u8]) = match &step.scope {
+            Scope::One(session) => ("one", session.as_bytes()),
+            Scope::AllBut(session) => ("all_but", session.as_bytes()),
+            Scope::All => ("all", &[]),
+        };
+        let UserKeys { sessions, details, .. } = self.keyspace.of_user(step.user);
+        let request = END
+            .on([&sessions, &details])
+            .arg(scope)
+            .arg(session)
+            .arg(reason_byte(step.reason))
+            .arg(u8::from(step.note.is_some()))
+            .arg(step.note.as_deref().unwrap_or_default())
+            .arg(u8::from(self.synced.is_some()))
+            .arg(self.time.argument());
+        self.write(&request, ended, |ended| ended.covered > 0, Shortfall::IsAnError).await
+    }
+
+    fn on_user(&self, script: &'static Script, user: UserId) -> Request {
+        let UserKeys { sessions, user, details } = self.keyspace.of_user(user);
+        script.on([&sessions, &user, &details])
+    }
+}
+
+fn rotated(answer: Value) -> Result<Rotated, StoreError> {
+    let (applied, observation) = reply::observation(answer)?;
+    Ok(if applied { Rotated::Applied(observation) } else { Rotated::Blocked(observation) })
+}
+
+fn ended(answer: Value) -> Result<Ended, StoreError> {
+    let mut row = Row::new(answer)?;
+    let now = row.time()?;
+    let covered = usize::try_from(row.int()?).map_err(|_| corrupt("a negative number of sessions"))?;
+    let mut ids = row.row()?;
+    let mut ended = Vec::new();
+    while let Some(id) = ids.value() {
+        ended.push(reply::session_id(&reply::bytes(id)?.unwrap_or_default())?);
+    }
+    ended.sort_unstable();
+    Ok(Ended { now, covered, ended })
+}
+
+fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError> {
+    let mut row = Row::new(answer)?;
+    let now = row.time()?;
+    let mut records = row.row()?;
+    let (mut details, mut notes) = details(row.row()?)?;
+    let user = reply::user(user, &mut row.row()?)?;
+
+    let mut sessions = Vec::new();
+    let mut corrupt = 0;
+    while let Some(id) = records.value() {
+        let id = reply::bytes(id)?.unwrap_or_default();
+        let packed = records.bytes()?.unwrap_or_default();
+        match (reply::session_id(&id), reply::session_record(&packed)) {
+            (Ok(id), Ok(record)) => {
+                let details = details.remove(&id).unwrap_or_default();
+                sessions.push(StoredSession { id, record, details, note: notes.remove(&id) });
+            }
+            _ => corrupt += 1,
+        }
+    }
+    sessions.sort_unstable_by_key(|session| session.id);
+    Ok(UserSessions { now, user, sessions, corrupt })
+}
+
+type Notes = BTreeMap<SessionId, String>;
+
+/// Sorts the fields of the details hash. What cannot be read counts as lost: nothing is decided by it.
+fn details(mut fields: Row) -> Result<(BTreeMap<SessionId, SessionDetails>, Notes), StoreError> {
+    let (mut details, mut notes) = (BTreeMap::new(), BTreeMap::new());
+    while let Some(field) = fields.value() {
+        let (field, value) = (reply::bytes(field)?.unwrap_or_default(), fields.bytes()?.unwrap_or_default());
+        let Some((kind, id)) = field.split_first() else { continue };
+        let Ok(id) = reply::session_id(id) else { continue };
+        match kind {
+            b'd' => drop(serde_json::from_slice(&value).map(|read| details.insert(id, read))),
+            b'n' => drop(notes.insert(id, String::from_utf8_lossy(&value).into_owned())),
+            _ => {}
+        }
+    }
+    Ok((details, notes))
+}

@@ -1,0 +1,51 @@
+//! The steps on signing keys, and the marker that identifies the store.
+
+use redis::{Cmd, Value};
+
+use super::Handle;
+use super::failure::Effect;
+use super::reply::{self, Row, corrupt};
+use super::request::{Request, Script, script};
+use super::synced::Shortfall;
+use crate::store::{KeyShelf, Marker, StoreError, StoredKey};
+
+static PUT_KEY: Script = script!("put_key", Effect::Writes);
+
+impl Handle {
+    pub(super) async fn all_keys(&self) -> Result<KeyShelf, StoreError> {
+        let mut cmd = Cmd::new();
+        cmd.arg("HGETALL").arg(self.keyspace.keys());
+        let mut fields = Row::new(self.lane.ask(&Request::read(cmd)).await?)?;
+        let mut found = KeyShelf::default();
+        while let Some(field) = fields.value() {
+            let field = Row::new(Value::Array(vec![field]))?.text()?.unwrap_or_default();
+            let value = fields.bytes()?.unwrap_or_default();
+            if field == "version" {
+                let version = String::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                found.version = version.ok_or_else(|| corrupt("signing keys of an invalid version"))?;
+            } else if let Some(id) = field.strip_prefix('k') {
+                found.keys.push(StoredKey { id: id.to_owned(), sealed: value });
+            }
+        }
+        found.keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    pub(super) async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
+        let request = PUT_KEY.on([&self.keyspace.keys()]).arg(expected).arg(&key.id).arg(&key.sealed);
+        self.write(&request, reply::flag, |put| *put, Shortfall::IsAnError).await
+    }
+
+    pub(super) async fn mark(&self, marker: &Marker) -> Result<Marker, StoreError> {
+        let json = serde_json::to_vec(marker)
+            .map_err(|error| StoreError::Unavailable(format!("marker: {error}")))?;
+        let mut cmd = Cmd::new();
+        cmd.arg("SET").arg(self.keyspace.marker()).arg(json).arg("NX").arg("GET");
+        match reply::bytes(self.lane.ask(&Request::write(cmd)).await?)? {
+            None => Ok(marker.clone()),
+            Some(found) => {
+                serde_json::from_slice(&found).map_err(|_| corrupt("a marker that cannot be read"))
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Writes that replicas have to acknowledge: sign-ins and whatever security depends on.
+//!
+//! `WAIT` asks after the writes of its own connection and blocks whatever is sent behind it. So such a write and its
+//! `WAIT` have a connection of their own, taken from a pool.
+
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use redis::{Client, Cmd, FromRedisValue, RedisResult};
+
+use super::failure::{Effect, Failure};
+use super::request::Request;
+use super::settings::{OpenError, RedisSettings, connection_config};
+use crate::store::StoreError;
+
+/// Connections for synced writes: all workers of a node together rarely need as many at once.
+const POOL_SIZE: usize = 16;
+
+/// Whether a write that too few replicas acknowledged counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortfall {
+    /// It counts, with a warning: one dead replica must not stop sign-ins.
+    GoesOn,
+    /// It was applied, and may be lost yet: the caller has to repeat it.
+    IsAnError,
+}
+
+pub(super) struct SyncedWrites {
+    pool: Pool,
+    replicas: u8,
+    patience: Duration,
+}
+
+impl SyncedWrites {
+    /// The pool, or nothing if no replica is asked.
+    pub(super) fn new(client: &Client, settings: &RedisSettings) -> Result<Option<Self>, OpenError> {
+        if settings.sync_replicas == 0 {
+            return Ok(None);
+        }
+        let text = |error: String| OpenError::Pool(error);
+        let info = client.get_connection_info().clone();
+        let manager = Manager::new_with_config(info, connection_config(settings))
+            .map_err(|error| text(error.to_string()))?;
+        let timeouts = Timeouts {
+            wait: Some(settings.connect_timeout),
+            create: Some(settings.connect_timeout),
+            recycle: Some(settings.response_timeout),
+        };
+        let pool = Pool::builder(manager)
+            .config(PoolConfig { max_size: POOL_SIZE, timeouts, ..PoolConfig::default() })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| text(error.to_string()))?;
+        // Redis has to give up before we do, or its answer would come too late to be heard.
+        let patience = settings.response_timeout.mul_f64(0.8);
+        Ok(Some(Self { pool, replicas: settings.sync_replicas, patience }))
+    }
+
+    /// Sends a write and, if it wrote something, waits for the replicas.
+    pub(super) async fn write<T>(
+        &self,
+        request: &Request,
+        read: impl FnOnce(redis::Value) -> Result<T, StoreError>,
+        wrote: impl FnOnce(&T) -> bool,
+        shortfall: Shortfall,
+    ) -> Result<T, StoreError> {
+        let mut connection = self
+            .pool
+            .get()
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("cannot connect: {error}")))?;
+        let answer = match request.send(&mut connection).await {
+            Ok(answer) => read(answer)?,
+            Err(error) => {
+                // The pool would take a connection to a demoted primary for a good one.
+                drop(Connection::take(connection));
+                return Err(Failure::of(&error, Effect::Writes).error);
+            }
+        };
+        if wrote(&answer) {
+            self.await_replicas(connection, shortfall).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn await_replicas(
+        &self,
+        mut connection: Connection,
+        shortfall: Shortfall,
+    ) -> Result<(), StoreError> {
+        let missing = match self.wait(&mut connection).await {
+            Ok(count) if count >= u64::from(self.replicas) => return Ok(()),
+            Ok(count) => format!("{count} of {} replicas acknowledged in time", self.replicas),
+            Err(error) => {
+                drop(Connection::take(connection));
+                error.to_string()
+            }
+        };
+        match shortfall {
+            Shortfall::GoesOn => {
+                tracing::warn!(reason = missing, "a write was applied, its durability is unknown");
+                Ok(())
+            }
+            Shortfall::IsAnError => {
+                Err(StoreError::Indeterminate(format!("applied, durability unknown: {missing}")))
+            }
+        }
+    }
+
+    async fn wait(&self, connection: &mut Connection) -> RedisResult<u64> {
+        let mut wait = Cmd::new();
+        // Zero would wait for ever.
+        let patience = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        wait.arg("WAIT").arg(self.replicas).arg(patience);
+        let answer = connection.send_packed_command(&wait).await?.extract_error()?;
+        Ok(u64::from_redis_value(answer)?)
+    }
+}

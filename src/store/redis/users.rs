@@ -1,0 +1,239 @@
+//! The steps on users.
+//!
+//! A name and the user who has it are in different slots of a cluster, so no single step can write both. A user is
+//! created in three: claim the name, write the user, settle the claim. A claim that stays without a user is void
+//! after a minute. Settling it and taking it over are both conditional on the claim as it was seen, so only one of them
+//! happens, however slow either side is.
+
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
+use relatch_domain::user::{Profile, User, Username};
+use relatch_domain::{UnixMillis, UserId};
+
+use super::Handle;
+use super::failure::Effect;
+use super::reply::{self, Row, corrupt};
+use super::request::{Request, Script, script};
+use super::synced::Shortfall;
+use crate::store::{Credentials, NewUser, StoreError, UserCreation};
+
+static CLAIM: Script = script!("claim_name", Effect::Writes);
+static SETTLE: Script = script!("settle_name", Effect::Writes);
+static CREATE: Script = script!("create_user", Effect::Writes);
+static SET_PASSWORD: Script = script!("set_password", Effect::Writes);
+
+/// How long a claim without a user holds.
+const CLAIM_HOLDS: Duration = Duration::from_mins(1);
+
+/// What stands under a name.
+struct Claim {
+    text: String,
+    by: UserId,
+    /// None if it is settled.
+    since: Option<UnixMillis>,
+}
+
+impl Claim {
+    fn read(text: String) -> Result<Self, StoreError> {
+        let (id, since) = match text.split_once(' ') {
+            None => (text.as_str(), None),
+            Some((id, since)) => {
+                let since = since.parse().map_err(|_| corrupt("a claim on a name with an invalid time"))?;
+                (id, Some(UnixMillis(since)))
+            }
+        };
+        let by = id.parse().map_err(|_| corrupt("a claim on a name by an invalid user id"))?;
+        Ok(Self { text, by, since })
+    }
+}
+
+impl Handle {
+    pub(super) async fn create(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
+        let Some(claim) = self.claim(&new.username, new.id).await? else {
+            return Ok(UserCreation::NameTaken);
+        };
+        let created_at = match self.write_user(new).await {
+            Ok(created_at) => created_at,
+            Err(error) => {
+                if !matches!(error, StoreError::Indeterminate(_)) {
+                    // Nobody should have to wait for the claim to become void. If this fails, they have to.
+                    let _ = self.settle(&new.username, &claim, None).await;
+                }
+                return Err(error);
+            }
+        };
+        let settled = self.finish(&new.username, &claim).await.map_err(half_created)?;
+        if settled.as_deref() != Some(new.id.to_string().as_str()) {
+            self.undo(new).await.map_err(half_created)?;
+            return Ok(UserCreation::NameTaken);
+        }
+        let profile = Profile { username: new.username.clone(), roles: new.roles.clone() };
+        Ok(UserCreation::Created(User { id: new.id, profile, disabled: false, created_at }))
+    }
+
+    /// Our claim on the name, or nothing if somebody else has it.
+    async fn claim(&self, name: &Username, id: UserId) -> Result<Option<Claim>, StoreError> {
+        let key = self.keyspace.name(name);
+        let request = CLAIM.on([&key]).arg(id.to_string()).arg(self.time.argument());
+        let mut row = Row::new(self.lane.ask(&request).await?)?;
+        let now = row.time()?;
+        let found = Claim::read(row.text()?.ok_or_else(|| corrupt("a name that nobody claims"))?)?;
+        let Some(since) = found.since else { return Ok(None) };
+        if found.by == id {
+            return Ok(Some(found));
+        }
+        if self.find_user(found.by).await?.is_some() {
+            // Whoever created that user did not get to the end: we do it for them.
+            self.finish(name, &found).await?;
+            return Ok(None);
+        }
+        if now.age_since(since) < CLAIM_HOLDS {
+            return Ok(None);
+        }
+        let ours = format!("{id} {}", now.0);
+        let standing = self.settle(name, &found, Some(&ours)).await?;
+        if standing.as_ref() == Some(&ours) { Claim::read(ours).map(Some) } else { Ok(None) }
+    }
+
+    async fn write_user(&self, new: &NewUser) -> Result<UnixMillis, StoreError> {
+        let roles = serde_json::to_vec(&new.roles)
+            .map_err(|error| StoreError::Unavailable(format!("roles: {error}")))?;
+        let request = CREATE
+            .on([&self.keyspace.user(new.id)])
+            .arg(new.username.as_str())
+            .arg(roles)
+            .arg(u8::from(new.password_hash.is_some()))
+            .arg(new.password_hash.as_deref().unwrap_or_default())
+            .arg(self.time.argument());
+        let read = |answer| {
+            let mut row = Row::new(answer)?;
+            let (name, created) = (row.text()?, row.text()?);
+            if name.as_deref() != Some(new.username.as_str()) {
+                return Err(corrupt("another user has the new user's id"));
+            }
+            let created = created.and_then(|text| text.parse().ok()).map(UnixMillis);
+            created.ok_or_else(|| corrupt("a user without a time of creation"))
+        };
+        self.write(&request, read, |_| true, Shortfall::GoesOn).await
+    }
+
+    /// Lists the user and settles the claim, in this order: a user whose name is settled is complete.
+    async fn finish(&self, name: &Username, claim: &Claim) -> Result<Option<String>, StoreError> {
+        let mut list = Cmd::new();
+        list.arg("ZADD").arg(self.keyspace.users()).arg(0).arg(listed(name, claim.by));
+        self.lane.ask(&Request::write(list)).await?;
+        self.settle(name, claim, Some(&claim.by.to_string())).await
+    }
+
+    /// Replaces the claim, or removes it. Returns what stands under the name then.
+    async fn settle(
+        &self,
+        name: &Username,
+        claim: &Claim,
+        replacement: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let key = self.keyspace.name(name);
+        let request = SETTLE.on([&key]).arg(&claim.text).arg(replacement.unwrap_or_default());
+        let read = |answer| Row::new(Value::Array(vec![answer]))?.text();
+        self.write(&request, read, |_| true, Shortfall::GoesOn).await
+    }
+
+    /// Takes back a user who was written after the name had gone to somebody else.
+    async fn undo(&self, new: &NewUser) -> Result<(), StoreError> {
+        let mut unlist = Cmd::new();
+        unlist.arg("ZREM").arg(self.keyspace.users()).arg(listed(&new.username, new.id));
+        self.lane.ask(&Request::write(unlist)).await?;
+        let mut delete = Cmd::new();
+        delete.arg("DEL").arg(self.keyspace.user(new.id));
+        self.lane.ask(&Request::write(delete)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let answer = self.lane.ask(&Request::read(self.user_fields(id, &[]))).await?;
+        reply::user(id, &mut Row::new(answer)?)
+    }
+
+    pub(super) async fn find_credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
+        let mut get = Cmd::new();
+        get.arg("GET").arg(self.keyspace.name(name));
+        let answer = self.lane.ask(&Request::read(get)).await?;
+        let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
+        let id = Claim::read(text)?.by;
+        let answer = self.lane.ask(&Request::read(self.user_fields(id, &["password"]))).await?;
+        let mut row = Row::new(answer)?;
+        let Some(user) = reply::user(id, &mut row)? else { return Ok(None) };
+        let password_hash = row.text()?;
+        Ok((user.profile.username == *name).then_some(Credentials { user, password_hash }))
+    }
+
+    pub(super) async fn list(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
+        // No name has a control character in it, so this comes after all that stands under the name itself.
+        let mut from = after.map_or_else(|| b"-".to_vec(), |name| format!("[{name}\u{1}").into_bytes());
+        let mut users = Vec::new();
+        while users.len() < limit {
+            let wanted = limit - users.len();
+            let mut range = Cmd::new();
+            range.arg("ZRANGEBYLEX").arg(self.keyspace.users()).arg(&from).arg("+");
+            range.arg("LIMIT").arg(0).arg(wanted);
+            let answer = self.lane.ask(&Request::read(range)).await?;
+            let members = Vec::<Vec<u8>>::from_redis_value(answer)
+                .map_err(|_| corrupt("a list of users that is no list"))?;
+            let Some(last) = members.last() else { break };
+            from = [b"(".as_slice(), last].concat();
+            let complete = members.len() < wanted;
+            users.extend(self.listed_users(&members).await?);
+            if complete {
+                break;
+            }
+        }
+        Ok(users)
+    }
+
+    /// The users whom these entries of the list name. An entry whose user is gone is passed over.
+    async fn listed_users(&self, members: &[Vec<u8>]) -> Result<Vec<User>, StoreError> {
+        let ids: Vec<UserId> = members.iter().filter_map(|member| unlisted(member)).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = Pipeline::new();
+        for id in &ids {
+            commands.add_command(self.user_fields(*id, &[]));
+        }
+        let mut answers = Row::new(self.lane.ask(&Request::reads(commands)).await?)?;
+        let mut users = Vec::new();
+        for id in ids {
+            users.extend(reply::user(id, &mut answers.row()?)?);
+        }
+        Ok(users)
+    }
+
+    pub(super) async fn replace_password(&self, user: UserId, hash: &str) -> Result<bool, StoreError> {
+        let request = SET_PASSWORD.on([&self.keyspace.user(user)]).arg(hash);
+        self.write(&request, reply::flag, |found| *found, Shortfall::IsAnError).await
+    }
+
+    fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {
+        let mut cmd = Cmd::new();
+        cmd.arg("HMGET").arg(self.keyspace.user(id)).arg(&["name", "roles", "disabled", "created"]).arg(more);
+        cmd
+    }
+}
+
+fn listed(name: &Username, id: UserId) -> String {
+    format!("{name}\0{id}")
+}
+
+fn unlisted(member: &[u8]) -> Option<UserId> {
+    let (_, id) = std::str::from_utf8(member).ok()?.split_once('\0')?;
+    id.parse().ok()
+}
+
+/// The user is there already: whoever tries again finds the name taken.
+fn half_created(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(text) => StoreError::Indeterminate(format!("the user was written: {text}")),
+        other => other,
+    }
+}

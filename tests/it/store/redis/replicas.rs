@@ -1,0 +1,90 @@
+//! Writes that replicas have to acknowledge.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
+use relatch::store::{Begun, EndStep, Rotated, Store, StoreError};
+use relatch_domain::SessionRef;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
+use relatch_domain::testing::live_record;
+use relatch_testkit::redis_server::RedisServer;
+
+use super::{ada, begin_step, begun, now, raw, refresh, session_id, settings, tell};
+
+fn synced(primary: &RedisServer) -> Arc<dyn Store> {
+    let response_timeout = Duration::from_millis(500);
+    let settings = RedisSettings { sync_replicas: 1, response_timeout, ..settings(&primary.url()) };
+    RedisBackend::open(&settings, TimeSource::Store).unwrap().handle()
+}
+
+async fn replica_of(primary: &RedisServer) -> RedisServer {
+    let port = primary.address().port().to_string();
+    let replica = RedisServer::builder().args(["--replicaof", "127.0.0.1", &port]).start().await;
+    let (mut connection, start) = (raw(primary).await, Instant::now());
+    while tell::<u64>(&mut connection, &["WAIT", "1", "50"]).await == 0 {
+        assert!(start.elapsed().as_secs() < 20, "the replica does not connect");
+    }
+    replica
+}
+
+#[tokio::test]
+async fn with_the_replica_there_every_step_is_acknowledged_and_on_it() {
+    let primary = RedisServer::builder().args(["--repl-diskless-sync-delay", "0"]).start().await;
+    let replica = replica_of(&primary).await;
+    let store = synced(&primary);
+    let user = ada(&store).await;
+    let (session, record) = begun(&store, user, now()).await;
+    let mut copy = raw(&replica).await;
+    let sessions = format!("test:{{{user}}}:s");
+    assert_eq!(tell::<u64>(&mut copy, &["HLEN", &sessions]).await, 1);
+    assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+    assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 1);
+    assert_eq!(store.set_password(user, "other").await, Ok(true));
+    let password: String = tell(&mut copy, &["HGET", &format!("test:{{{user}}}:u"), "password"]).await;
+    assert_eq!(password, "other");
+}
+
+#[tokio::test]
+async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in_doubt() {
+    let primary = RedisServer::builder().args(["--repl-diskless-sync-delay", "0"]).start().await;
+    let replica = replica_of(&primary).await;
+    let store = synced(&primary);
+    let user = ada(&store).await;
+    let (session, _) = begun(&store, user, now()).await;
+    replica.pause();
+
+    let another = SessionRef { user, session: session_id() };
+    assert_eq!(store.begin_session(&begin_step(another, live_record(now()))).await, Ok(Begun::Begun));
+    let scope = Scope::One(session.session);
+    let end = EndStep { user, scope, reason: EndReason::RevokedByUser, note: None };
+    // Said of the repetition as well, though it finds the session ended.
+    for _ in 0..2 {
+        match store.end_sessions(&end).await {
+            Err(StoreError::Indeterminate(text)) => assert!(text.starts_with("applied, durability unknown")),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(store.observe(session).await.unwrap().seen.session.unwrap().ended.is_some());
+    let nobody = EndStep { scope: Scope::One(session_id()), ..end.clone() };
+    assert_eq!(store.end_sessions(&nobody).await.unwrap().covered, 0);
+
+    replica.resume();
+    let repeated = store.end_sessions(&end).await.unwrap();
+    assert_eq!((repeated.covered, repeated.ended.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dead_primary_is_unavailable_to_synced_writes_and_found_again() {
+    let mut primary = RedisServer::start().await;
+    let store = synced(&primary);
+    let user = ada(&store).await;
+    primary.kill();
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+    let answer = store.end_sessions(&end).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    primary.restart().await;
+    assert_eq!(store.end_sessions(&end).await.unwrap().covered, 0);
+}

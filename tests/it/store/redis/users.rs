@@ -1,0 +1,154 @@
+//! Users and their names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use relatch::store::{Store, StoreError, UserCreation};
+use relatch_domain::user::Username;
+use relatch_domain::{UnixMillis, UserId};
+use relatch_testkit::redis_server::RedisServer;
+
+use super::{StoppedClock, around, new_user, raw, store_at, store_by, tell, user_id};
+
+fn name(text: &str) -> Username {
+    text.parse().unwrap()
+}
+
+async fn names(store: &Arc<dyn Store>, after: Option<&str>, limit: usize) -> Vec<String> {
+    let after = after.map(name);
+    let users = store.list_users(after.as_ref(), limit).await.unwrap();
+    users.into_iter().map(|user| user.profile.username.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_id_and_by_name() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let new = new_user("ada");
+    let UserCreation::Created(user) = store.create_user(&new).await.unwrap() else { panic!("taken") };
+    assert_eq!((user.id, &user.profile.username, user.disabled), (new.id, &new.username, false));
+    assert_eq!(store.user(new.id).await.unwrap(), Some(user.clone()));
+    let credentials = store.credentials(&new.username).await.unwrap().unwrap();
+    assert_eq!((credentials.user, credentials.password_hash), (user, new.password_hash));
+    assert_eq!(store.set_password(new.id, "other").await, Ok(true));
+    let credentials = store.credentials(&new.username).await.unwrap().unwrap();
+    assert_eq!(credentials.password_hash.as_deref(), Some("other"));
+
+    assert_eq!(store.user(user_id()).await, Ok(None));
+    assert_eq!(store.credentials(&name("grace")).await, Ok(None));
+    assert_eq!(store.set_password(user_id(), "other").await, Ok(false));
+    assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
+}
+
+#[tokio::test]
+async fn of_many_who_want_a_name_at_once_exactly_one_gets_it() {
+    let server = RedisServer::start().await;
+    let stores: Vec<_> = (0..4).map(|_| store_at(&server.url())).collect();
+    for round in 0..10 {
+        let wanted = format!("ada{round}");
+        let rivals: Vec<_> = (0..40).map(|_| new_user(&wanted)).collect();
+        let asked = rivals.iter().zip(stores.iter().cycle()).map(|(rival, store)| store.create_user(rival));
+        let mut created = Vec::new();
+        for answer in join_all(asked).await {
+            match answer.unwrap() {
+                UserCreation::Created(user) => created.push(user.id),
+                UserCreation::NameTaken => {}
+            }
+        }
+        assert_eq!(created.len(), 1);
+        let winner = stores[0].credentials(&name(&wanted)).await.unwrap().unwrap();
+        assert_eq!(winner.user.id, created[0]);
+    }
+    assert_eq!(names(&stores[0], None, 100).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_claim_without_a_user_is_void_after_a_minute() {
+    let server = RedisServer::start().await;
+    let clock = StoppedClock::at(around());
+    let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
+    // Whoever claimed it never came back.
+    let claim = format!("{} {}", user_id(), around().0);
+    tell::<()>(&mut connection, &["SET", "test:name:ada", &claim]).await;
+    assert_eq!(store.credentials(&name("ada")).await, Ok(None));
+    clock.set(UnixMillis(around().0 + 59_999));
+    assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
+    clock.set(around().plus(Duration::from_mins(1)));
+    // Of several who want the void claim, again one gets it.
+    let rivals: Vec<_> = (0..20).map(|_| new_user("ada")).collect();
+    let answers = join_all(rivals.iter().map(|rival| store.create_user(rival))).await;
+    let created = answers.iter().filter(|answer| matches!(answer, Ok(UserCreation::Created(_)))).count();
+    assert_eq!(created, 1, "{answers:?}");
+    assert!(store.credentials(&name("ada")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_user_whose_creation_broke_off_before_the_end_is_completed() {
+    let server = RedisServer::start().await;
+    let clock = StoppedClock::at(around());
+    let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
+    let new = new_user("ada");
+    assert!(matches!(store.create_user(&new).await, Ok(UserCreation::Created(_))));
+    // As it was before the user was listed and the claim settled.
+    let claim = format!("{} {}", new.id, around().0);
+    tell::<()>(&mut connection, &["SET", "test:name:ada", &claim]).await;
+    tell::<()>(&mut connection, &["DEL", "test:users"]).await;
+    assert!(store.credentials(&new.username).await.unwrap().is_some());
+    clock.set(around().plus(Duration::from_hours(1)));
+    assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
+    assert_eq!(names(&store, None, 10).await, ["ada"]);
+    assert_eq!(tell::<String>(&mut connection, &["GET", "test:name:ada"]).await, new.id.to_string());
+}
+
+#[tokio::test]
+async fn whoever_repeats_their_own_broken_off_creation_gets_their_user() {
+    let server = RedisServer::start().await;
+    let (store, mut connection) = (store_at(&server.url()), raw(&server).await);
+    let new = new_user("ada");
+    tell::<()>(&mut connection, &["SET", "test:name:ada", &format!("{} 1", new.id)]).await;
+    assert!(matches!(store.create_user(&new).await, Ok(UserCreation::Created(user)) if user.id == new.id));
+    assert_eq!(names(&store, None, 10).await, ["ada"]);
+}
+
+#[tokio::test]
+async fn an_id_that_is_in_use_does_no_harm_to_its_user_and_frees_the_name() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let ada = new_user("ada");
+    assert!(matches!(store.create_user(&ada).await, Ok(UserCreation::Created(_))));
+    let mut grace = new_user("grace");
+    grace.id = ada.id;
+    assert!(matches!(store.create_user(&grace).await, Err(StoreError::Corrupt(_))));
+    assert_eq!(store.user(ada.id).await.unwrap().unwrap().profile.username, ada.username);
+    assert!(matches!(store.create_user(&new_user("grace")).await, Ok(UserCreation::Created(_))));
+}
+
+#[tokio::test]
+async fn users_are_listed_by_the_bytes_of_their_names_page_by_page() {
+    let server = RedisServer::start().await;
+    let (store, mut connection) = (store_at(&server.url()), raw(&server).await);
+    let mut expected: Vec<String> =
+        ["b", "a", "ab", "a.b", "a-b", "ä", "zoë", "a1", "ada@example.org"].map(str::to_owned).to_vec();
+    for name in &expected {
+        assert!(matches!(store.create_user(&new_user(name)).await, Ok(UserCreation::Created(_))));
+    }
+    // An entry whose user is gone shortens no page.
+    let stray: UserId = user_id();
+    tell::<()>(&mut connection, &["ZADD", "test:users", "0", &format!("aa\0{stray}")]).await;
+    expected.sort();
+    assert_eq!(names(&store, None, 100).await, expected);
+    for size in 1..4 {
+        let (mut paged, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = names(&store, after.as_deref(), size).await;
+            assert!(page.len() <= size);
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            paged.extend(page);
+        }
+        assert_eq!(paged, expected);
+    }
+    assert!(names(&store, Some("a"), 100).await.contains(&"a-b".to_owned()));
+    assert_eq!(names(&store, None, 0).await, Vec::<String>::new());
+}
