@@ -4,4 +4,5 @@
 //! commits in one atomic step, `http` writes the answer.
 
 pub mod ambient;
+pub mod keys;
 pub mod store;

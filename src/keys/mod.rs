@@ -1,0 +1,3 @@
+//! Keys and passwords: what proves who somebody is.
+
+pub mod password;
