@@ -88,6 +88,20 @@ pub(super) fn is_section(name: &str) -> bool {
     KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
+/// The outermost sections.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> =
+        KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section).collect();
+    sections.dedup();
+    sections
+}
+
+/// The key that a name treats as a section, such as `issuer` in `issuer.url`.
+pub(super) fn key_above(name: &str) -> Option<&'static str> {
+    let is_above = |key: &str| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    KEYS.iter().map(|key| key.name).find(|key| is_above(key))
+}
+
 /// The environment variable of a name with dots.
 pub(super) fn variable(name: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", name.to_uppercase().replace('.', "__"))

@@ -117,8 +117,11 @@ pub(super) fn unknown(name: &str, spelled: &str, origin: &Origin) -> SettingsErr
     if keys::is_section(name) {
         return SettingsError::new(subject, "is a section, not a key", "put the keys of the section into it");
     }
+    if let Some(key) = keys::key_above(name) {
+        return SettingsError::new(subject, format!("{key} is a key, not a section"), "give it one value");
+    }
     let right = keys::nearest(name).map_or_else(
-        || "`relatch config show` lists all keys".to_owned(),
+        || format!("the sections are {}", keys::sections().join(", ")),
         |name| match origin {
             Origin::Variable(_) => format!("did you mean {}?", keys::variable(&name)),
             _ => format!("did you mean {name}?"),

@@ -28,7 +28,10 @@ impl Wrong {
 pub(super) fn text(raw: &Raw) -> Result<&str, Wrong> {
     match raw {
         Raw::Untyped(text) | Raw::Text(text) if !text.is_empty() => Ok(text),
-        _ => Err(Wrong::new("a text of at least one character", "write one in quotes")),
+        Raw::Untyped(_) | Raw::Text(_) => {
+            Err(Wrong::new("a text of at least one character", "write one, or leave the key out"))
+        }
+        _ => Err(Wrong::new("a text", "write it in quotes")),
     }
 }
 

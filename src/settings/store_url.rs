@@ -118,7 +118,12 @@ fn redis_tcp(text: &str) -> Result<RedisUrl, Wrong> {
 fn redis_unix(text: &str) -> Result<RedisUrl, Wrong> {
     let url = Url::parse(text).map_err(|_| Wrong::new("a URL", FORMS))?;
     let known = url.query_pairs().all(|(name, _)| matches!(&*name, "db" | "user" | "pass"));
-    if url.host().is_some() || url.path().len() < 2 || url.fragment().is_some() || !known {
+    if url.host().is_some()
+        || !url.path().starts_with('/')
+        || url.path().len() < 2
+        || url.fragment().is_some()
+        || !known
+    {
         return Err(Wrong::new(
             "a Redis socket's URL",
             "write \"redis+unix:///PATH\", and after it at most \"?db=…&user=…&pass=…\"",
