@@ -4,5 +4,7 @@
 //! commits in one atomic step, `http` writes the answer.
 
 pub mod ambient;
+pub mod cli;
 pub mod keys;
+pub mod settings;
 pub mod store;

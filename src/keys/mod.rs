@@ -8,6 +8,7 @@
 pub mod error;
 pub mod master;
 pub mod mint;
+pub mod password;
 pub mod ring;
 pub mod seal;
 pub mod service;

@@ -1,0 +1,187 @@
+//! Who computes password hashes: a few threads of their own, with a bounded queue before them.
+//!
+//! Hashing is slow on purpose. Left to the server's own threads, a handful of sign-ins would starve every refresh;
+//! with an unbounded queue, a flood of them would be worked off long after everyone has gone. So: fewer threads than
+//! cores, a full queue says so at once, and work whose caller has gone is not done (ASVS 2.4.1).
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, thread};
+
+use bcrypt::BcryptError;
+use relatch_domain::password_rules::Password;
+use tokio::sync::oneshot;
+
+use super::scheme::{Cost, PasswordHash, UnreadableHash, verify_evenly};
+use crate::ambient::{NoEntropy, Random};
+
+/// Why a password was neither hashed nor verified. A wrong password is none of these.
+#[derive(Debug, thiserror::Error)]
+pub enum HashingError {
+    /// There is too much to do: the caller answers 503 or 429, and nothing was done.
+    #[error("too many passwords are being checked at once")]
+    Busy,
+    /// The pool's threads have ended.
+    #[error("the password hasher has stopped")]
+    Stopped,
+    /// The stored hash cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableHash),
+    /// There was no salt to be had.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    /// The library refused what it says it supports.
+    #[error("bcrypt failed: {0}")]
+    Bcrypt(#[from] BcryptError),
+}
+
+/// How much hashing goes on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HasherSize {
+    /// Threads that hash.
+    pub threads: NonZeroUsize,
+    /// Passwords that may wait for a thread.
+    pub queue: usize,
+}
+
+impl HasherSize {
+    /// Passwords that wait for each thread: some four seconds at cost 12, about as long as people wait.
+    const QUEUE_PER_THREAD: usize = 16;
+
+    /// This many threads, and a queue to match.
+    pub const fn with_threads(threads: NonZeroUsize) -> Self {
+        Self { threads, queue: threads.get() * Self::QUEUE_PER_THREAD }
+    }
+}
+
+impl Default for HasherSize {
+    /// One thread fewer than there are cores, and at least one.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::with_threads(NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
+/// Hashes and verifies passwords. Share it; its threads end when it is dropped.
+#[derive(Debug)]
+pub struct PasswordHasher {
+    queue: SyncSender<Job>,
+    cost: Cost,
+    random: Random,
+}
+
+impl PasswordHasher {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start(cost: Cost, size: HasherSize, random: Random) -> io::Result<Self> {
+        let (hasher, jobs) = Self::without_threads(cost, size.queue, random);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for number in 0..size.threads.get() {
+            let jobs = Arc::clone(&jobs);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&jobs, cost))?;
+        }
+        Ok(hasher)
+    }
+
+    fn without_threads(cost: Cost, queue: usize, random: Random) -> (Self, Receiver<Job>) {
+        let (queue, jobs) = sync_channel(queue);
+        (Self { queue, cost, random }, jobs)
+    }
+
+    /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
+    /// is no, after the same work.
+    ///
+    /// # Errors
+    /// If it was not checked.
+    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool, HashingError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(Job { password, task: Task::Verify { hash, reply } })?;
+        Ok(answer.await.map_err(|_| HashingError::Stopped)??)
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    /// If it was not hashed.
+    pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
+        let salt = self.random.bytes()?;
+        let (reply, answer) = oneshot::channel();
+        self.queue(Job { password, task: Task::Hash { salt, reply } })?;
+        Ok(answer.await.map_err(|_| HashingError::Stopped)??)
+    }
+
+    /// The cost of the hashes that it makes.
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    fn queue(&self, job: Job) -> Result<(), HashingError> {
+        self.queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => HashingError::Busy,
+            TrySendError::Disconnected(_) => HashingError::Stopped,
+        })
+    }
+}
+
+/// What a thread does with a password.
+#[derive(Debug)]
+struct Job {
+    password: Password,
+    task: Task,
+}
+
+enum Task {
+    Verify { hash: Option<String>, reply: oneshot::Sender<Result<bool, UnreadableHash>> },
+    Hash { salt: [u8; 16], reply: oneshot::Sender<Result<String, BcryptError>> },
+}
+
+impl Job {
+    /// Whether somebody still waits for the answer.
+    fn is_wanted(&self) -> bool {
+        match &self.task {
+            Task::Verify { reply, .. } => !reply.is_closed(),
+            Task::Hash { reply, .. } => !reply.is_closed(),
+        }
+    }
+
+    fn run(self, cost: Cost) {
+        // The caller may go while we work; then nobody hears the answer, which is fine.
+        match self.task {
+            Task::Verify { hash, reply } => {
+                let _ = reply.send(verify_evenly(&self.password, hash.as_deref(), cost));
+            }
+            Task::Hash { salt, reply } => {
+                let _ = reply.send(PasswordHash::make(&self.password, cost, salt));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Verify { .. } => "Verify",
+            Self::Hash { .. } => "Hash",
+        })
+    }
+}
+
+/// A thread's life: one job after the other, until the hasher is dropped and the queue is empty.
+fn work(jobs: &Mutex<Receiver<Job>>, cost: Cost) {
+    loop {
+        // One thread waits at the queue, the others for it; the lock is let go before the work begins.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) if job.is_wanted() => job.run(cost),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hasher_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Weak;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn password(text: &str) -> Password {
+    Password::parse(text).unwrap()
+}
+
+fn cheap() -> Cost {
+    Cost::new(4).unwrap()
+}
+
+fn size(threads: usize) -> HasherSize {
+    HasherSize::with_threads(NonZeroUsize::new(threads).unwrap())
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn a_password_verifies_against_its_own_hash_only() {
+    let hasher = PasswordHasher::start(cheap(), size(2), Random).unwrap();
+    for text in ["correct horse".to_owned(), "x".repeat(200)] {
+        let hash = hasher.hash(password(&text)).await.unwrap();
+        assert!(hasher.verify(password(&text), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify(password("wrong horse"), Some(hash)).await.unwrap());
+    }
+    assert!(!hasher.verify(password("correct horse"), None).await.unwrap());
+}
+
+#[tokio::test]
+async fn two_hashes_of_one_password_have_different_salts() {
+    let hasher = PasswordHasher::start(cheap(), size(1), Random).unwrap();
+    let first = hasher.hash(password("correct horse")).await.unwrap();
+    assert_ne!(first, hasher.hash(password("correct horse")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_damaged_hash_is_an_error_not_a_wrong_password() {
+    let hasher = PasswordHasher::start(cheap(), size(1), Random).unwrap();
+    let answer = hasher.verify(password("correct horse"), Some("$2b$04$short".to_owned())).await;
+    assert!(matches!(answer, Err(HashingError::Unreadable(UnreadableHash::Malformed))));
+}
+
+#[test]
+fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let (mut first, mut second) = (pin!(hasher.hash(password("one"))), pin!(hasher.hash(password("two"))));
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(poll(second.as_mut()).is_pending());
+    assert!(matches!(poll(pin!(hasher.hash(password("three")))), Poll::Ready(Err(HashingError::Busy))));
+
+    jobs.try_recv().unwrap().run(cheap());
+    assert!(matches!(poll(first), Poll::Ready(Ok(_))));
+    assert!(poll(pin!(hasher.hash(password("three")))).is_pending());
+}
+
+#[test]
+fn work_whose_caller_has_gone_is_not_done() {
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let mut staying = Box::pin(hasher.verify(password("one"), None));
+    let mut going = Box::pin(hasher.verify(password("two"), None));
+    assert!(poll(staying.as_mut()).is_pending());
+    assert!(poll(going.as_mut()).is_pending());
+    drop(going);
+
+    assert!(jobs.try_recv().unwrap().is_wanted());
+    assert!(!jobs.try_recv().unwrap().is_wanted());
+}
+
+#[test]
+fn without_its_threads_it_has_stopped() {
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let mut waiting = pin!(hasher.verify(password("one"), None));
+    assert!(poll(waiting.as_mut()).is_pending());
+    drop(jobs);
+    assert!(matches!(poll(waiting), Poll::Ready(Err(HashingError::Stopped))));
+    assert!(matches!(poll(pin!(hasher.hash(password("two")))), Poll::Ready(Err(HashingError::Stopped))));
+}
+
+#[test]
+fn its_threads_end_when_it_is_dropped() {
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let jobs = Arc::new(Mutex::new(jobs));
+    let held: Weak<_> = Arc::downgrade(&jobs);
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let jobs = Arc::clone(&jobs);
+            thread::spawn(move || work(&jobs, cheap()))
+        })
+        .collect();
+    drop((hasher, jobs));
+    let patience = Instant::now() + Duration::from_secs(20);
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < patience {
+            thread::yield_now();
+        }
+        assert!(thread.is_finished(), "a thread goes on");
+        thread.join().unwrap();
+    }
+    assert_eq!(held.strong_count(), 0);
+}
+
+#[test]
+fn the_default_size_leaves_a_core_to_everyone_else() {
+    let cores = thread::available_parallelism().unwrap().get();
+    let size = HasherSize::default();
+    assert_eq!(size.threads.get(), (cores - 1).max(1));
+    assert_eq!(size.queue, size.threads.get() * 16);
+}

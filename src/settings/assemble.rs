@@ -1,0 +1,254 @@
+//! From merged layers to [`Settings`], one section after the other. What contradicts what is in
+//! [`contradictions`](super::contradictions).
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use relatch_domain::password_rules::Password;
+use relatch_domain::policy::HealPolicy;
+use relatch_domain::user::Username;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::error::SettingsError;
+use super::keys::KEYS;
+use super::layers::{Merged, Raw};
+use super::model::{
+    AccessTokenSettings, AdminSettings, AlgorithmName, BootstrapSettings, HttpSettings, LogFormat, LogLevel,
+    LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
+    RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
+};
+use super::network::{Issuer, Listen, WebOrigin, network};
+use super::parse::{
+    Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, quoted, secrets,
+};
+use super::store_url::StoreUrl;
+use crate::keys::password::Cost;
+
+/// Reads every key.
+pub(super) fn assemble(layers: &Merged) -> Result<Settings, SettingsError> {
+    let issuer = layers.required("issuer", of_text(Issuer::parse))?;
+    let store = store(layers)?;
+    Ok(Settings {
+        master_key: layers.optional("master_key", of_text(master_key))?,
+        master_keys_previous: layers
+            .optional("master_keys_previous", secrets(master_key))?
+            .unwrap_or_default(),
+        http: http(layers)?,
+        ops: OpsSettings { listen: layers.required("ops.listen", of_text(Listen::parse))? },
+        access_token: access_token(layers, &issuer)?,
+        refresh_token: refresh_token(layers)?,
+        sessions: SessionSettings {
+            max_per_user: layers.required("sessions.max_per_user", integer(1..=1000))?,
+        },
+        password: password(layers)?,
+        registration: RegistrationSettings { enabled: layers.required("registration.enabled", boolean)? },
+        bootstrap: bootstrap(layers)?,
+        rate_limit: rate_limit(layers)?,
+        admin: admin(layers, &store.url)?,
+        log: LogSettings {
+            format: layers.required("log.format", of_text(one_of(&LogFormat::WORDS)))?,
+            level: layers.required("log.level", of_text(one_of(&LogLevel::WORDS)))?,
+        },
+        issuer,
+        store,
+    })
+}
+
+impl Merged {
+    /// A key's value, typed, if it has one.
+    fn optional<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&Raw) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some((raw, _)) = self.get(key) else { return Ok(None) };
+        parse(raw).map(Some).map_err(|wrong| {
+            let Wrong { entry, not, right } = wrong;
+            let shown = entry.or_else(|| shown(key, raw)).unwrap_or_else(|| "the value".to_owned());
+            self.complaint(key, format!("{shown} is not {not}"), right)
+        })
+    }
+
+    /// A key's value, typed.
+    fn required<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&Raw) -> Result<T, Wrong>,
+    ) -> Result<T, SettingsError> {
+        self.optional(key, parse)?.ok_or_else(|| self.complaint(key, "is missing", "give it a value"))
+    }
+
+    /// A complaint about a key: its name and where its value came from are added.
+    pub(super) fn complaint(
+        &self,
+        key: &str,
+        problem: impl Into<String>,
+        right: impl Into<String>,
+    ) -> SettingsError {
+        SettingsError::new(format_args!("{key} ({})", self.origin(key)), problem, right)
+    }
+}
+
+/// A value as a complaint shows it: never a secret.
+fn shown(key: &str, raw: &Raw) -> Option<String> {
+    if KEYS.iter().any(|known| known.name == key && known.secret) {
+        return None;
+    }
+    match raw {
+        Raw::Untyped(text) | Raw::Text(text) => Some(quoted(text)),
+        Raw::Integer(number) => Some(number.to_string()),
+        Raw::Boolean(value) => Some(value.to_string()),
+        Raw::List(_) | Raw::Other => None,
+    }
+}
+
+fn http(layers: &Merged) -> Result<HttpSettings, SettingsError> {
+    let certificate_file = layers.optional("http.tls.certificate_file", path)?;
+    let key_file = layers.optional("http.tls.key_file", path)?;
+    let tls = match (certificate_file, key_file) {
+        (Some(certificate_file), Some(key_file)) => Some(TlsSettings { certificate_file, key_file }),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(layers.complaint(
+                "http.tls.certificate_file",
+                "has no key",
+                "set http.tls.key_file too",
+            ));
+        }
+        (None, Some(_)) => {
+            let right = "set http.tls.certificate_file too";
+            return Err(layers.complaint("http.tls.key_file", "has no certificate", right));
+        }
+    };
+    Ok(HttpSettings {
+        listen: layers.required("http.listen", of_text(Listen::parse))?,
+        allowed_origins: layers.required("http.allowed_origins", list(WebOrigin::parse))?,
+        trusted_proxies: layers.required("http.trusted_proxies", list(network))?,
+        tls,
+    })
+}
+
+fn store(layers: &Merged) -> Result<StoreSettings, SettingsError> {
+    Ok(StoreSettings {
+        url: layers.required("store.url", of_text(StoreUrl::parse))?,
+        key_prefix: layers.required("store.key_prefix", of_text(key_prefix))?,
+        // What there is without a value depends on the kind of store; those supported so far have no replicas to
+        // speak of.
+        sync_replicas: layers.optional("store.sync_replicas", integer(0..=16))?.unwrap_or(0),
+        connect_timeout: layers.required("store.connect_timeout", of_text(positive))?,
+        response_timeout: layers.required("store.response_timeout", of_text(positive))?,
+        ca_file: layers.optional("store.ca_file", path)?,
+    })
+}
+
+fn key_prefix(text: &str) -> Result<String, Wrong> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if text.len() <= 32 && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new("a prefix of keys", "write 1 to 32 letters, digits and - _ . :"))
+    }
+}
+
+fn access_token(layers: &Merged, issuer: &Issuer) -> Result<AccessTokenSettings, SettingsError> {
+    let audience = layers.optional("access_token.audience", list(|entry| Ok(entry.to_owned())))?;
+    if audience.as_ref().is_some_and(Vec::is_empty) {
+        let right = "name who the tokens are for, or leave the key out, which means the issuer";
+        return Err(layers.complaint("access_token.audience", "is empty", right));
+    }
+    Ok(AccessTokenSettings {
+        ttl: layers.required("access_token.ttl", of_text(lifetime))?,
+        algorithm: layers.required("access_token.algorithm", of_text(one_of(&AlgorithmName::WORDS)))?,
+        audience: audience.unwrap_or_else(|| vec![issuer.as_str().to_owned()]),
+        sliding: layers.required(
+            "access_token.sliding",
+            of_text(|text| if text == "off" { Ok(None) } else { positive(text).map(Some) }),
+        )?,
+    })
+}
+
+fn refresh_token(layers: &Merged) -> Result<RefreshTokenSettings, SettingsError> {
+    Ok(RefreshTokenSettings {
+        idle_ttl: layers.required("refresh_token.idle_ttl", of_text(lifetime))?,
+        absolute_ttl: layers.required("refresh_token.absolute_ttl", of_text(lifetime))?,
+        grace: layers.required("refresh_token.grace", of_text(duration))?,
+        heal: HealPolicy {
+            slack: layers.required("refresh_token.heal.slack", of_text(duration))?,
+            max_ahead: layers.required("refresh_token.heal.max_ahead", integer(0..=i64::from(u32::MAX)))?,
+        },
+        require_access_token: layers.required("refresh_token.require_access_token", boolean)?,
+    })
+}
+
+fn password(layers: &Merged) -> Result<PasswordSettings, SettingsError> {
+    let bounds = i64::from(Cost::MIN.get())..=i64::from(Cost::MAX.get());
+    let cost = integer::<u32>(bounds);
+    Ok(PasswordSettings {
+        bcrypt_cost: layers.required("password.bcrypt_cost", |raw| {
+            Cost::new(cost(raw)?).ok_or_else(|| Wrong::new("a cost of bcrypt", "write a number from 4 to 16"))
+        })?,
+        min_length: layers.required("password.min_length", integer(1..=64))?,
+        reauthentication_age: layers.required("password.reauthentication_age", of_text(positive))?,
+    })
+}
+
+fn bootstrap(layers: &Merged) -> Result<BootstrapSettings, SettingsError> {
+    Ok(BootstrapSettings {
+        admin_username: layers.required("bootstrap.admin_username", of_text(username))?,
+        admin_password: layers.optional("bootstrap.admin_password", of_text(admin_password))?,
+    })
+}
+
+fn username(text: &str) -> Result<Username, Wrong> {
+    text.parse()
+        .map_err(|_| Wrong::new("a user name", "write 1 to 128 letters, digits or symbols, no spaces"))
+}
+
+fn admin_password(text: &str) -> Result<Password, Wrong> {
+    Password::parse(text)
+        .map_err(|_| Wrong::new("a password", "write 1 to 1024 bytes of text without control characters"))
+}
+
+fn rate_limit(layers: &Merged) -> Result<RateLimitSettings, SettingsError> {
+    let interval = layers.required("rate_limit.session_refresh_interval", of_text(positive))?;
+    let burst = layers.required("rate_limit.session_refresh_burst", integer(1..=i64::from(u16::MAX)))?;
+    let session_refresh = RefreshBudget::new(interval, burst).map_err(|_| {
+        layers.complaint(
+            "rate_limit.session_refresh_interval",
+            format!(
+                "no session's record can count {burst} refreshes at once (rate_limit.session_refresh_burst, {}) \
+                 with this interval between them",
+                layers.origin("rate_limit.session_refresh_burst")
+            ),
+            "write a multiple of \"100ms\" that makes at most 6553s when multiplied with the burst",
+        )
+    })?;
+    Ok(RateLimitSettings { enabled: layers.required("rate_limit.enabled", boolean)?, session_refresh })
+}
+
+fn admin(layers: &Merged, store: &StoreUrl) -> Result<AdminSettings, SettingsError> {
+    let beside_the_data = match store {
+        StoreUrl::Embedded(database) => Some(database.with_extension("sock")),
+        StoreUrl::Redis(_) => None,
+    };
+    Ok(AdminSettings { socket: layers.optional("admin.socket", path)?.or(beside_the_data) })
+}
+
+/// Checks that a text is 32 bytes in Base64, of either alphabet and with or without padding (RFC 4648, sections 4 and
+/// 5), and not one byte over and over, as in examples (ASVS 13.3.1).
+fn master_key(text: &str) -> Result<SecretString, Wrong> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const RIGHT: &str = "write 32 random bytes in Base64; `openssl rand -base64 32` makes them";
+    let standard = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+    let url_safe = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
+    let bytes = standard.decode(text).or_else(|_| url_safe.decode(text)).map(Zeroizing::new);
+    match bytes {
+        Ok(bytes) if bytes.len() == 32 && bytes.iter().any(|byte| Some(byte) != bytes.first()) => {
+            Ok(SecretString::from(text.to_owned()))
+        }
+        Ok(bytes) if bytes.len() == 32 => Err(Wrong::new("random: it is one byte over and over", RIGHT)),
+        _ => Err(Wrong::new("32 bytes in Base64", RIGHT)),
+    }
+}

@@ -1,0 +1,154 @@
+//! Settings that are right each for itself and wrong together, and settings that are allowed but unwise.
+
+use base64::Engine as _;
+use relatch_domain::password_rules::WeakPassword;
+use secrecy::ExposeSecret as _;
+
+use super::error::SettingsError;
+use super::layers::Merged;
+use super::model::Settings;
+use super::parse::written;
+use super::store_url::StoreUrl;
+use crate::keys::password::Cost;
+
+/// Refuses the first contradiction.
+pub(super) fn refuse(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    lifetimes(settings, layers)?;
+    listeners(settings, layers)?;
+    store(settings, layers)?;
+    master_keys(settings, layers)?;
+    administrator(settings, layers)
+}
+
+fn lifetimes(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    let access = ("access_token.ttl", settings.access_token.ttl);
+    let idle = ("refresh_token.idle_ttl", settings.refresh_token.idle_ttl);
+    let absolute = ("refresh_token.absolute_ttl", settings.refresh_token.absolute_ttl);
+    let grace = ("refresh_token.grace", settings.refresh_token.grace);
+    for ((key, value), (bound, limit)) in [(idle, absolute), (access, idle), (grace, idle)] {
+        if value > limit {
+            return Err(layers.complaint(
+                key,
+                format!(
+                    "{} is longer than {bound}, {} ({})",
+                    written(value),
+                    written(limit),
+                    layers.origin(bound)
+                ),
+                "write a shorter duration here or a longer one there",
+            ));
+        }
+    }
+    match settings.access_token.sliding {
+        Some(sliding) if sliding >= settings.access_token.ttl => Err(layers.complaint(
+            "access_token.sliding",
+            format!(
+                "{} is not shorter than {}, {} ({})",
+                written(sliding),
+                access.0,
+                written(access.1),
+                layers.origin(access.0)
+            ),
+            "write the last part of an access token's life, such as a third of it, or \"off\"",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn listeners(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    if settings.http.listen.collides_with(settings.ops.listen) {
+        let other = format!("http.listen, {} ({})", settings.http.listen, layers.origin("http.listen"));
+        let problem = format!("{} is taken by {other}", settings.ops.listen);
+        return Err(layers.complaint("ops.listen", problem, "write another port"));
+    }
+    if settings.http.tls.is_some() && !settings.issuer.is_https() {
+        let problem = format!(
+            "is an http URL although the listener speaks TLS (http.tls.certificate_file, {})",
+            layers.origin("http.tls.certificate_file")
+        );
+        return Err(layers.complaint("issuer", problem, "write the https URL by which clients reach it"));
+    }
+    Ok(())
+}
+
+fn store(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    let url = &settings.store.url;
+    let where_from = layers.origin("store.url");
+    let is_tls = matches!(url, StoreUrl::Redis(redis) if redis.is_tls());
+    if settings.store.sync_replicas > 0 && matches!(url, StoreUrl::Embedded(_)) {
+        let problem = format!("the embedded store has no replicas (store.url, {where_from})");
+        return Err(layers.complaint("store.sync_replicas", problem, "write 0, or leave the key out"));
+    }
+    if settings.store.ca_file.is_some() && !is_tls {
+        let problem = format!("the store is not reached by TLS (store.url, {where_from})");
+        return Err(layers.complaint(
+            "store.ca_file",
+            problem,
+            "write a \"rediss://\" URL, or leave the key out",
+        ));
+    }
+    Ok(())
+}
+
+fn master_keys(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    let previous = "master_keys_previous";
+    let Some(current) = &settings.master_key else {
+        if matches!(settings.store.url, StoreUrl::Redis(_)) {
+            return Err(layers.complaint(
+                "master_key",
+                format!("is missing, and Redis does not keep it (store.url, {})", layers.origin("store.url")),
+                "give every server the same 32 random bytes in Base64; `openssl rand -base64 32` makes them",
+            ));
+        }
+        if !settings.master_keys_previous.is_empty() {
+            return Err(layers.complaint(previous, "there is no present one", "set master_key too"));
+        }
+        return Ok(());
+    };
+    let bytes = |text: &str| {
+        let url_safe: String = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(url_safe).map(zeroize::Zeroizing::new).ok()
+    };
+    let is_current = |text: &str| bytes(text) == bytes(current.expose_secret());
+    if settings.master_keys_previous.iter().any(|key| is_current(key.expose_secret())) {
+        let problem = format!("one of them is master_key itself ({})", layers.origin("master_key"));
+        return Err(layers.complaint(previous, problem, "leave it out here, or set a new master_key"));
+    }
+    Ok(())
+}
+
+fn administrator(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    let Some(password) = &settings.bootstrap.admin_password else { return Ok(()) };
+    password.check_new(settings.password.min_length).map_err(|WeakPassword::TooShort(min_length)| {
+        layers.complaint(
+            "bootstrap.admin_password",
+            format!("is too short (password.min_length, {})", layers.origin("password.min_length")),
+            format!("write at least {min_length} characters"),
+        )
+    })
+}
+
+/// What the operator should know, although it stops nothing.
+pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |key: &str, text: &str| warnings.push(format!("{key} ({}): {text}", layers.origin(key)));
+    if settings.password.bcrypt_cost < Cost::RECOMMENDED_MIN {
+        warn(
+            "password.bcrypt_cost",
+            "stolen hashes are guessed too quickly; 10 is the least, 12 the default",
+        );
+    }
+    if settings.password.min_length < 8 {
+        warn("password.min_length", "passwords of fewer than 8 characters are guessed too quickly");
+    }
+    if settings.http.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        warn("http.trusted_proxies", "everyone is trusted, so everyone can claim any address");
+    }
+    if settings.http.allowed_origins.iter().any(super::network::WebOrigin::is_plain_http) {
+        warn(
+            "http.allowed_origins",
+            "pages that come by http can be changed on their way and act for their users",
+        );
+    }
+    warnings
+}

@@ -1,0 +1,100 @@
+//! Settings in files: the compiled-in defaults, the operator's TOML file, and files that hold one secret.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
+
+use super::error::SettingsError;
+use super::keys;
+use super::layers::{Layer, Origin, Raw};
+
+/// The defaults, documented. No default is written anywhere else.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// No file of settings or with a secret is longer, in bytes.
+const MAX_LEN: u64 = 1024 * 1024;
+
+/// The layer of the defaults.
+pub(super) fn defaults() -> Result<Layer, SettingsError> {
+    parse(DEFAULTS, Path::new("config/default.toml"), &|_| Origin::Default)
+}
+
+/// The layer of the operator's file.
+pub(super) fn read(path: &Path) -> Result<Layer, SettingsError> {
+    let text = text_of(path).map_err(|problem| {
+        SettingsError::new(path.display(), problem, "name a TOML file with --config or RELATCH_CONFIG")
+    })?;
+    parse(&text, path, &|line| Origin::File { path: path.to_owned(), line })
+}
+
+/// What a secret's file holds, without the line break at its end.
+pub(super) fn secret(key: &str, path: &Path, named_by: &Origin) -> Result<Zeroizing<String>, SettingsError> {
+    let mut text = text_of(path).map_err(|problem| {
+        let file = path.display();
+        SettingsError::new(
+            format_args!("{key} ({file}, named by {named_by})"),
+            problem,
+            "name a readable file with the secret",
+        )
+    })?;
+    let len =
+        text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
+    text.truncate(len);
+    Ok(text)
+}
+
+fn text_of(path: &Path) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)
+        .and_then(|file| file.take(MAX_LEN + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot be read ({error})"))?;
+    if text.len() as u64 > MAX_LEN { Err(format!("is longer than {MAX_LEN} bytes")) } else { Ok(text) }
+}
+
+fn parse(text: &str, path: &Path, origin: &dyn Fn(usize) -> Origin) -> Result<Layer, SettingsError> {
+    let line_at = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+    // The error's own Display quotes the line, in which there may be a secret.
+    let root = DeTable::parse(text).map_err(|error| {
+        let line = line_at(error.span().map_or(0, |span| span.start));
+        let subject = format!("{}, line {line}", path.display());
+        SettingsError::new(subject, format!("is not TOML ({})", error.message()), "correct the line")
+    })?;
+    let mut layer = Layer::default();
+    flatten(root.get_ref(), "", &|offset| origin(line_at(offset)), &mut layer)?;
+    Ok(layer)
+}
+
+/// Adds a table's entries to the layer, those of inner tables under names with dots. The parser limits the depth.
+fn flatten(
+    table: &DeTable<'_>,
+    section: &str,
+    origin: &dyn Fn(usize) -> Origin,
+    layer: &mut Layer,
+) -> Result<(), SettingsError> {
+    for (key, value) in table {
+        let name = format!("{section}{}", key.get_ref());
+        match value.get_ref() {
+            // An empty section is fine if there is such a section; otherwise its name is a mistake.
+            DeValue::Table(inner) if !inner.is_empty() || keys::is_section(&name) => {
+                flatten(inner, &format!("{name}."), origin, layer)?;
+            }
+            value => layer.add(&name, &name, raw(value), origin(key.span().start))?,
+        }
+    }
+    Ok(())
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(Zeroizing::new(text.to_string())),
+        DeValue::Boolean(value) => Raw::Boolean(*value),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Raw::Other, Raw::Integer)
+        }
+        DeValue::Array(items) => Raw::List(items.iter().map(|item| raw(item.get_ref())).collect()),
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other,
+    }
+}

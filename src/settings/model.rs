@@ -1,0 +1,294 @@
+//! The settings, typed. Whoever holds a [`Settings`] from [`load`](super::load) need check nothing more.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use relatch_domain::UnixSeconds;
+use relatch_domain::budget::{Budget, InvalidBudget};
+use relatch_domain::password_rules::Password;
+use relatch_domain::policy::{HealPolicy, RotationPolicy, SessionLimits};
+use relatch_domain::user::Username;
+use secrecy::SecretString;
+
+use super::network::{Issuer, Listen, WebOrigin};
+use super::store_url::StoreUrl;
+use crate::keys::password::Cost;
+
+/// Everything that an operator can set. `config/default.toml` documents each key.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The issuer identifier.
+    pub issuer: Issuer,
+    /// 32 bytes in Base64. There with Redis; with the embedded store it may be kept beside the database instead.
+    pub master_key: Option<SecretString>,
+    /// Earlier master keys, in the same form.
+    pub master_keys_previous: Vec<SecretString>,
+    /// The main listener.
+    pub http: HttpSettings,
+    /// The operators' listener.
+    pub ops: OpsSettings,
+    /// The store.
+    pub store: StoreSettings,
+    /// Access tokens.
+    pub access_token: AccessTokenSettings,
+    /// Refresh tokens.
+    pub refresh_token: RefreshTokenSettings,
+    /// Sessions.
+    pub sessions: SessionSettings,
+    /// Passwords.
+    pub password: PasswordSettings,
+    /// Accounts that strangers make.
+    pub registration: RegistrationSettings,
+    /// The first administrator.
+    pub bootstrap: BootstrapSettings,
+    /// Budgets.
+    pub rate_limit: RateLimitSettings,
+    /// The way of the command line to a running server.
+    pub admin: AdminSettings,
+    /// Log lines.
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// The policy by which refresh tokens are judged, with no cutoff: that is state, not configuration.
+    pub fn rotation_policy(&self) -> RotationPolicy {
+        let RefreshTokenSettings { idle_ttl, absolute_ttl, grace, heal, .. } = self.refresh_token;
+        let RateLimitSettings { enabled, session_refresh } = self.rate_limit;
+        let budget = if enabled { session_refresh.budget } else { Budget::UNLIMITED };
+        RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: UnixSeconds(0) }
+    }
+
+    /// How many sessions a user may have, and how long ended ones are remembered: until none of their access tokens
+    /// can be alive.
+    pub fn session_limits(&self) -> SessionLimits {
+        SessionLimits {
+            max_live: self.sessions.max_per_user,
+            max_tombstones: SessionLimits::MAX_TOMBSTONES,
+            tombstone_ttl: self.access_token.ttl.max(SessionLimits::MIN_TOMBSTONE_TTL),
+        }
+    }
+}
+
+/// `http.*`
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Browser origins that may call with credentials.
+    pub allowed_origins: Vec<WebOrigin>,
+    /// Whose forwarding headers count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<TlsSettings>,
+}
+
+/// `http.tls.*`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// PEM file of the certificate chain.
+    pub certificate_file: PathBuf,
+    /// PEM file of its private key.
+    pub key_file: PathBuf,
+}
+
+/// `ops.*`
+#[derive(Debug, Clone)]
+pub struct OpsSettings {
+    /// Where metrics and health are served.
+    pub listen: Listen,
+}
+
+/// `store.*`
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Where the store is.
+    pub url: StoreUrl,
+    /// First part of every key: 1 to 32 letters, digits and `-_.:`, so never a brace, which would be a hash tag.
+    pub key_prefix: String,
+    /// Replicas that must acknowledge sign-ins and security-relevant writes.
+    pub sync_replicas: u8,
+    /// How long connecting to Redis may take.
+    pub connect_timeout: Duration,
+    /// How long an answer of Redis may take.
+    pub response_timeout: Duration,
+    /// PEM file of the certificate authority of a `rediss` server; the system's without.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Names of signature algorithms (RFC 7518, section 3.1; RFC 8037, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlgorithmName {
+    /// `EdDSA`, with Ed25519.
+    EdDsa,
+    /// `ES256`
+    Es256,
+    /// `RS256`
+    Rs256,
+    /// `HS256`
+    Hs256,
+}
+
+impl AlgorithmName {
+    pub(super) const WORDS: [(&'static str, Self); 4] =
+        [("EdDSA", Self::EdDsa), ("ES256", Self::Es256), ("RS256", Self::Rs256), ("HS256", Self::Hs256)];
+}
+
+/// `access_token.*`
+#[derive(Debug, Clone)]
+pub struct AccessTokenSettings {
+    /// Lifetime, in whole seconds.
+    pub ttl: Duration,
+    /// The algorithm of new tokens.
+    pub algorithm: AlgorithmName,
+    /// `aud`; never empty.
+    pub audience: Vec<String>,
+    /// How long before its end a token in a cookie is renewed; shorter than `ttl`. None: never.
+    pub sliding: Option<Duration>,
+}
+
+/// `refresh_token.*`
+#[derive(Debug, Clone)]
+pub struct RefreshTokenSettings {
+    /// A session that does not refresh for so long expires. Whole seconds.
+    pub idle_ttl: Duration,
+    /// A session that is so old expires. Whole seconds.
+    pub absolute_ttl: Duration,
+    /// How long a client without attempt keys may present the previous token again.
+    pub grace: Duration,
+    /// Bounds of the Heal verdict.
+    pub heal: HealPolicy,
+    /// Whether `/token/refresh` demands the access token of the pair.
+    pub require_access_token: bool,
+}
+
+/// `sessions.*`
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// Live sessions of a user.
+    pub max_per_user: usize,
+}
+
+/// `password.*`
+#[derive(Debug, Clone)]
+pub struct PasswordSettings {
+    /// Cost of new hashes.
+    pub bcrypt_cost: Cost,
+    /// Fewest characters of a new password.
+    pub min_length: usize,
+    /// A password change needs a sign-in newer than this.
+    pub reauthentication_age: Duration,
+}
+
+/// `registration.*`
+#[derive(Debug, Clone)]
+pub struct RegistrationSettings {
+    /// Whether strangers may make accounts for themselves.
+    pub enabled: bool,
+}
+
+/// `bootstrap.*`
+#[derive(Debug, Clone)]
+pub struct BootstrapSettings {
+    /// The first administrator's name.
+    pub admin_username: Username,
+    /// The first administrator's password; made and shown once without.
+    pub admin_password: Option<Password>,
+}
+
+/// `rate_limit.*`
+#[derive(Debug, Clone)]
+pub struct RateLimitSettings {
+    /// Whether any budget holds.
+    pub enabled: bool,
+    /// How many refreshes one session may make.
+    pub session_refresh: RefreshBudget,
+}
+
+/// How many refreshes one session may make, as it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshBudget {
+    interval: Duration,
+    burst: u16,
+    budget: Budget,
+}
+
+impl RefreshBudget {
+    /// One refresh each `interval` on average, up to `burst` of them at once.
+    ///
+    /// # Errors
+    /// If the record cannot keep count of it; an interval that is no multiple of 100 ms is one reason.
+    pub fn new(interval: Duration, burst: u16) -> Result<Self, InvalidBudget> {
+        if !interval.as_nanos().is_multiple_of(100_000_000) {
+            return Err(InvalidBudget);
+        }
+        Ok(Self { interval, burst, budget: Budget::new(interval, burst)? })
+    }
+
+    /// Time for one refresh.
+    pub const fn interval(self) -> Duration {
+        self.interval
+    }
+
+    /// Refreshes at once.
+    pub const fn burst(self) -> u16 {
+        self.burst
+    }
+}
+
+/// `admin.*`
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    /// The Unix socket of a running server; none with Redis unless set.
+    pub socket: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl LogFormat {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("text", Self::Text), ("json", Self::Json)];
+}
+
+/// Which log lines there are: these and the graver ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What needs an operator.
+    Error,
+    /// What may need one.
+    Warn,
+    /// What happens.
+    Info,
+    /// How it happens.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl LogLevel {
+    pub(super) const WORDS: [(&'static str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// `log.*`
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// Which there are.
+    pub level: LogLevel,
+}

@@ -1,0 +1,149 @@
+//! The settings in effect, for people and for machines. Secrets are masked.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::Loaded;
+use super::keys::KEYS;
+use super::layers::Origin;
+use super::model::{AlgorithmName, LogFormat, LogLevel, Settings};
+use super::parse::written;
+
+/// Stands for a secret.
+const MASK: &str = "***";
+
+/// One line for each key, in TOML: `key = value   # origin`. A key without a value is a comment.
+pub fn show(loaded: &Loaded) -> String {
+    let lines: Vec<_> = effective(loaded)
+        .into_iter()
+        .map(|(key, value, origin)| {
+            let line =
+                if value.is_null() { format!("# {key} is not set") } else { format!("{key} = {value}") };
+            (line, origin)
+        })
+        .collect();
+    // Long values do not push the origins of the others to the far right.
+    let width =
+        lines.iter().map(|(line, _)| line.chars().count()).filter(|len| *len <= 60).max().unwrap_or(0);
+    let mut text = String::new();
+    for (line, origin) in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{line:width$}   # {origin}");
+    }
+    text
+}
+
+/// An object with a member for each key: `{"value", "origin"}`. A key without a value has `null`.
+pub fn show_json(loaded: &Loaded) -> Value {
+    let members = effective(loaded).into_iter().map(|(key, value, origin)| {
+        (key.to_owned(), json!({ "value": value, "origin": origin.to_string() }))
+    });
+    Value::Object(members.collect())
+}
+
+fn effective(loaded: &Loaded) -> Vec<(&'static str, Value, Origin)> {
+    let mut values = values(&loaded.settings);
+    KEYS.iter()
+        .map(|key| {
+            let value = values.remove(key.name).unwrap_or_default();
+            let origin = loaded.origins.get(key.name).cloned().unwrap_or(Origin::Default);
+            (key.name, value, origin)
+        })
+        .collect()
+}
+
+/// The values by key.
+fn values(settings: &Settings) -> Map<String, Value> {
+    let all = [
+        general(settings),
+        http(settings),
+        store(settings),
+        tokens(settings),
+        accounts(settings),
+        rest(settings),
+    ];
+    all.into_iter()
+        .filter_map(|section| if let Value::Object(map) = section { Some(map) } else { None })
+        .flatten()
+        .collect()
+}
+
+fn general(settings: &Settings) -> Value {
+    json!({
+        "issuer": settings.issuer.as_str(),
+        "master_key": settings.master_key.as_ref().map(|_| MASK),
+        "master_keys_previous": settings.master_keys_previous.iter().map(|_| MASK).collect::<Vec<_>>(),
+    })
+}
+
+fn http(settings: &Settings) -> Value {
+    let http = &settings.http;
+    json!({
+        "http.listen": http.listen.to_string(),
+        "http.allowed_origins": http.allowed_origins.iter().map(super::WebOrigin::as_str).collect::<Vec<_>>(),
+        "http.trusted_proxies": http.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "http.tls.certificate_file": http.tls.as_ref().map(|tls| &tls.certificate_file),
+        "http.tls.key_file": http.tls.as_ref().map(|tls| &tls.key_file),
+        "ops.listen": settings.ops.listen.to_string(),
+    })
+}
+
+fn store(settings: &Settings) -> Value {
+    let store = &settings.store;
+    json!({
+        "store.url": store.url.to_string(),
+        "store.key_prefix": store.key_prefix,
+        "store.sync_replicas": store.sync_replicas,
+        "store.connect_timeout": written(store.connect_timeout),
+        "store.response_timeout": written(store.response_timeout),
+        "store.ca_file": store.ca_file,
+    })
+}
+
+fn tokens(settings: &Settings) -> Value {
+    let access = &settings.access_token;
+    let refresh = &settings.refresh_token;
+    json!({
+        "access_token.ttl": written(access.ttl),
+        "access_token.algorithm": word(&AlgorithmName::WORDS, &access.algorithm),
+        "access_token.audience": access.audience,
+        "access_token.sliding": access.sliding.map_or_else(|| "off".to_owned(), written),
+        "refresh_token.idle_ttl": written(refresh.idle_ttl),
+        "refresh_token.absolute_ttl": written(refresh.absolute_ttl),
+        "refresh_token.grace": written(refresh.grace),
+        "refresh_token.require_access_token": refresh.require_access_token,
+        "refresh_token.heal.slack": written(refresh.heal.slack),
+        "refresh_token.heal.max_ahead": refresh.heal.max_ahead,
+    })
+}
+
+fn accounts(settings: &Settings) -> Value {
+    let password = &settings.password;
+    json!({
+        "sessions.max_per_user": settings.sessions.max_per_user,
+        "password.bcrypt_cost": password.bcrypt_cost.get(),
+        "password.min_length": password.min_length,
+        "password.reauthentication_age": written(password.reauthentication_age),
+        "registration.enabled": settings.registration.enabled,
+        "bootstrap.admin_username": settings.bootstrap.admin_username.as_str(),
+        "bootstrap.admin_password": settings.bootstrap.admin_password.as_ref().map(|_| MASK),
+    })
+}
+
+fn rest(settings: &Settings) -> Value {
+    let refresh = settings.rate_limit.session_refresh;
+    json!({
+        "rate_limit.enabled": settings.rate_limit.enabled,
+        "rate_limit.session_refresh_interval": written(refresh.interval()),
+        "rate_limit.session_refresh_burst": refresh.burst(),
+        "admin.socket": settings.admin.socket,
+        "log.format": word(&LogFormat::WORDS, &settings.log.format),
+        "log.level": word(&LogLevel::WORDS, &settings.log.level),
+    })
+}
+
+/// The word that means a value.
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Option<&'static str> {
+    words.iter().find(|(_, meant)| meant == value).map(|(word, _)| *word)
+}
