@@ -75,6 +75,8 @@ pub struct Ended {
     pub covered: usize,
     /// The live sessions that ended by this step.
     pub ended: Vec<SessionId>,
+    /// Whether as many replicas have the write as the configuration asks for. Always, where it asks for none.
+    pub durable: bool,
 }
 
 /// What is long or rare about a session: never needed to refresh it.

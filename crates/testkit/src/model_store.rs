@@ -121,7 +121,7 @@ impl Store for ModelStore {
 
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
         let (mut state, now) = self.step();
-        let mut answer = Ended { now, covered: 0, ended: Vec::new() };
+        let mut answer = Ended { now, covered: 0, ended: Vec::new(), durable: true };
         let of_user = state.sessions.range_mut(sessions_from(step.user));
         for (id, stored) in of_user.filter(|(id, _)| step.scope.covers(id.session)) {
             answer.covered += 1;

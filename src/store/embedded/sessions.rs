@@ -58,7 +58,7 @@ pub(super) fn observe(
 
 /// See [`crate::store::Store::end_sessions`].
 pub(super) fn end(tables: &mut Tables<'_>, now: UnixMillis, step: &EndStep) -> Result<Ended, Failure> {
-    let mut ended = Ended { now, covered: 0, ended: Vec::new() };
+    let mut ended = Ended { now, covered: 0, ended: Vec::new(), durable: true };
     for (key, found) in covered(tables, step)? {
         ended.covered += 1;
         let session = session_of(&key);

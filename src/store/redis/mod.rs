@@ -31,7 +31,7 @@ use super::{
 use keyspace::Keyspace;
 use lane::Lane;
 use request::Request;
-use synced::{Shortfall, SyncedWrites};
+use synced::{SyncedWrites, Written};
 
 /// Redis as it was configured, from which each worker takes a [`RedisBackend::handle`] of its own.
 #[derive(Clone)]
@@ -88,11 +88,10 @@ impl Handle {
         request: &Request,
         read: impl FnOnce(Value) -> Result<T, StoreError>,
         wrote: impl FnOnce(&T) -> bool,
-        shortfall: Shortfall,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Written<T>, StoreError> {
         match &self.synced {
-            None => self.lane.ask(request).await.and_then(read),
-            Some(synced) => synced.write(request, read, wrote, shortfall).await,
+            None => Ok(Written { answer: self.lane.ask(request).await.and_then(read)?, durable: true }),
+            Some(synced) => synced.write(request, read, wrote).await,
         }
     }
 }

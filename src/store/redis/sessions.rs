@@ -14,7 +14,6 @@ use super::failure::Effect;
 use super::keyspace::UserKeys;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use super::synced::Shortfall;
 use crate::store::{
     BeginStep, Begun, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
     StoredSession, SwapStep, UserSessions,
@@ -102,7 +101,7 @@ impl Handle {
                 Change::Replace(tombstone) => request.arg(&record::encode(tombstone)),
             };
         }
-        let begun = self.write(&request, reply::flag, |begun| *begun, Shortfall::GoesOn).await?;
+        let begun = self.write(&request, reply::flag, |begun| *begun).await?.anyway();
         Ok(if begun { Begun::Begun } else { Begun::Blocked })
     }
 
@@ -122,7 +121,8 @@ impl Handle {
             .arg(step.note.as_deref().unwrap_or_default())
             .arg(u8::from(self.synced.is_some()))
             .arg(self.time.argument());
-        self.write(&request, ended, |ended| ended.covered > 0, Shortfall::IsAnError).await
+        let written = self.write(&request, ended, |ended| ended.covered > 0).await?;
+        Ok(Ended { durable: written.durable, ..written.answer })
     }
 
     fn on_user(&self, script: &'static Script, user: UserId) -> Request {
@@ -146,7 +146,7 @@ fn ended(answer: Value) -> Result<Ended, StoreError> {
         ended.push(reply::session_id(&reply::bytes(id)?.unwrap_or_default())?);
     }
     ended.sort_unstable();
-    Ok(Ended { now, covered, ended })
+    Ok(Ended { now, covered, ended, durable: true })
 }
 
 fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError> {

@@ -6,7 +6,6 @@ use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use super::synced::Shortfall;
 use crate::store::{KeyShelf, Marker, StoreError, StoredKey};
 
 static PUT_KEY: Script = script!("put_key", Effect::Writes);
@@ -33,7 +32,7 @@ impl Handle {
 
     pub(super) async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
         let request = PUT_KEY.on([&self.keyspace.keys()]).arg(expected).arg(&key.id).arg(&key.sealed);
-        self.write(&request, reply::flag, |put| *put, Shortfall::IsAnError).await
+        self.write(&request, reply::flag, |put| *put).await?.durably()
     }
 
     pub(super) async fn mark(&self, marker: &Marker) -> Result<Marker, StoreError> {

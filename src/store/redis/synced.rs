@@ -16,13 +16,26 @@ use crate::store::StoreError;
 /// Connections for synced writes: all workers of a node together rarely need as many at once.
 const POOL_SIZE: usize = 16;
 
-/// Whether a write that too few replicas acknowledged counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shortfall {
-    /// It counts, with a warning: one dead replica must not stop sign-ins.
-    GoesOn,
-    /// It was applied, and may be lost yet: the caller has to repeat it.
-    IsAnError,
+/// What a write answered, and whether as many replicas have it as were asked.
+pub(super) struct Written<T> {
+    pub(super) answer: T,
+    pub(super) durable: bool,
+}
+
+impl<T> Written<T> {
+    /// The answer of a write that counts even if it may be lost yet: one dead replica must not stop sign-ins.
+    pub(super) fn anyway(self) -> T {
+        self.answer
+    }
+
+    /// The answer of a write that the caller has to repeat if it may be lost yet.
+    pub(super) fn durably(self) -> Result<T, StoreError> {
+        if self.durable {
+            Ok(self.answer)
+        } else {
+            Err(StoreError::Indeterminate("applied, durability unknown".to_owned()))
+        }
+    }
 }
 
 pub(super) struct SyncedWrites {
@@ -62,8 +75,7 @@ impl SyncedWrites {
         request: &Request,
         read: impl FnOnce(redis::Value) -> Result<T, StoreError>,
         wrote: impl FnOnce(&T) -> bool,
-        shortfall: Shortfall,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Written<T>, StoreError> {
         let mut connection = self
             .pool
             .get()
@@ -77,34 +89,21 @@ impl SyncedWrites {
                 return Err(Failure::of(&error, Effect::Writes).error);
             }
         };
-        if wrote(&answer) {
-            self.await_replicas(connection, shortfall).await?;
-        }
-        Ok(answer)
+        let durable = !wrote(&answer) || self.await_replicas(connection).await;
+        Ok(Written { answer, durable })
     }
 
-    async fn await_replicas(
-        &self,
-        mut connection: Connection,
-        shortfall: Shortfall,
-    ) -> Result<(), StoreError> {
+    async fn await_replicas(&self, mut connection: Connection) -> bool {
         let missing = match self.wait(&mut connection).await {
-            Ok(count) if count >= u64::from(self.replicas) => return Ok(()),
+            Ok(count) if count >= u64::from(self.replicas) => return true,
             Ok(count) => format!("{count} of {} replicas acknowledged in time", self.replicas),
             Err(error) => {
                 drop(Connection::take(connection));
                 error.to_string()
             }
         };
-        match shortfall {
-            Shortfall::GoesOn => {
-                tracing::warn!(reason = missing, "a write was applied, its durability is unknown");
-                Ok(())
-            }
-            Shortfall::IsAnError => {
-                Err(StoreError::Indeterminate(format!("applied, durability unknown: {missing}")))
-            }
-        }
+        tracing::warn!(reason = missing, "a write was applied, its durability is unknown");
+        false
     }
 
     async fn wait(&self, connection: &mut Connection) -> RedisResult<u64> {

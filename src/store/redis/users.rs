@@ -15,7 +15,6 @@ use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use super::synced::Shortfall;
 use crate::store::{Credentials, NewUser, StoreError, UserCreation};
 
 static CLAIM: Script = script!("claim_name", Effect::Writes);
@@ -115,7 +114,7 @@ impl Handle {
             let created = created.and_then(|text| text.parse().ok()).map(UnixMillis);
             created.ok_or_else(|| corrupt("a user without a time of creation"))
         };
-        self.write(&request, read, |_| true, Shortfall::GoesOn).await
+        Ok(self.write(&request, read, |_| true).await?.anyway())
     }
 
     /// Lists the user and settles the claim, in this order: a user whose name is settled is complete.
@@ -136,7 +135,7 @@ impl Handle {
         let key = self.keyspace.name(name);
         let request = SETTLE.on([&key]).arg(&claim.text).arg(replacement.unwrap_or_default());
         let read = |answer| Row::new(Value::Array(vec![answer]))?.text();
-        self.write(&request, read, |_| true, Shortfall::GoesOn).await
+        Ok(self.write(&request, read, |_| true).await?.anyway())
     }
 
     /// Takes back a user who was written after the name had gone to somebody else.
@@ -211,7 +210,7 @@ impl Handle {
 
     pub(super) async fn replace_password(&self, user: UserId, hash: &str) -> Result<bool, StoreError> {
         let request = SET_PASSWORD.on([&self.keyspace.user(user)]).arg(hash);
-        self.write(&request, reply::flag, |found| *found, Shortfall::IsAnError).await
+        self.write(&request, reply::flag, |found| *found).await?.durably()
     }
 
     fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {

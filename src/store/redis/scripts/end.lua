@@ -20,7 +20,7 @@ end
 local ended_at = struct.pack('>I4', math.min(floor(now / 1000), 4294967295))
 local scope, named = ARGV[1], ARGV[2]
 
-local found
+local found, ended = nil, {}
 if scope == 'one' then
   local record = redis.call('HGET', KEYS[1], named)
   found = record and { named, record } or {}
@@ -28,8 +28,10 @@ else
   found = redis.call('HGETALL', KEYS[1])
 end
 
--- A revocation must hold for what cannot be read, too: such a record goes, and its session is unknown from then on.
+-- A revocation must hold for what cannot be read, too: another version might read it as live one day. Such a record
+-- goes, and its session is unknown from then on. It may have been live, so it counts as ended.
 local function remove(sid)
+  if #sid == 16 then ended[#ended + 1] = sid end
   redis.call('HDEL', KEYS[1], sid)
   redis.call('HDEL', KEYS[2], 'd' .. sid, 't' .. sid, 'n' .. sid)
 end
@@ -46,7 +48,7 @@ local function finish(sid, record)
   if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'n' .. sid, ARGV[5]) end
 end
 
-local covered, wrote, ended = 0, false, {}
+local covered, wrote = 0, false
 local unchanged_id, unchanged_record
 for i = 1, #found, 2 do
   local sid, record = found[i], found[i + 1]

@@ -1,10 +1,4 @@
 //! The store in Redis, on real `redis-server` processes of its own.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers too"
-)]
 
 mod connections;
 mod failures;

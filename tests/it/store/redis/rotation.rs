@@ -288,7 +288,7 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
 
         let answer = store.end_sessions(&EndStep { user, scope, reason, note: None }).await.unwrap();
 
-        let mut expected = Ended { now, covered: 0, ended: Vec::new() };
+        let mut expected = Ended { now, covered: 0, ended: Vec::new(), durable: true };
         for (session, record) in before {
             let mut after = noisy(&record, noise);
             if scope.covers(session) {
