@@ -118,6 +118,11 @@ impl AccessTokenIssuer {
         Ok(Self { issuer, audience, aud, ttl })
     }
 
+    /// The issuer's name.
+    pub fn name(&self) -> &str {
+        &self.issuer
+    }
+
     /// What a token of ours must be to be taken by ourselves at `now`. No leeway: the clock is our own.
     pub fn expectations(&self, now: UnixMillis) -> Expectations<'_> {
         Expectations {

@@ -1,21 +1,17 @@
 //! From merged layers to [`Settings`], one section after the other. What contradicts what is in
 //! [`contradictions`](super::contradictions).
 
-use base64::Engine as _;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use relatch_domain::password_rules::Password;
 use relatch_domain::policy::HealPolicy;
 use relatch_domain::user::Username;
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use super::error::SettingsError;
 use super::keys::KEYS;
 use super::layers::{Merged, Raw};
 use super::model::{
-    AccessTokenSettings, AdminSettings, AlgorithmName, BootstrapSettings, HttpSettings, LogFormat, LogLevel,
-    LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
+    AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
+    OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
     RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
 };
 use super::network::{Issuer, Listen, WebOrigin, network};
@@ -23,7 +19,9 @@ use super::parse::{
     Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, quoted, secrets,
 };
 use super::store_url::StoreUrl;
+use crate::keys::master::{InvalidMasterKey, MasterKey};
 use crate::keys::password::Cost;
+use crate::keys::signing::Algorithm;
 
 /// Reads every key.
 pub(super) fn assemble(layers: &Merged) -> Result<Settings, SettingsError> {
@@ -159,7 +157,10 @@ fn access_token(layers: &Merged, issuer: &Issuer) -> Result<AccessTokenSettings,
     }
     Ok(AccessTokenSettings {
         ttl: layers.required("access_token.ttl", of_text(lifetime))?,
-        algorithm: layers.required("access_token.algorithm", of_text(one_of(&AlgorithmName::WORDS)))?,
+        algorithm: layers.required(
+            "access_token.algorithm",
+            of_text(one_of(&Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm)))),
+        )?,
         audience: audience.unwrap_or_else(|| vec![issuer.as_str().to_owned()]),
         sliding: layers.required(
             "access_token.sliding",
@@ -235,20 +236,11 @@ fn admin(layers: &Merged, store: &StoreUrl) -> Result<AdminSettings, SettingsErr
     Ok(AdminSettings { socket: layers.optional("admin.socket", path)?.or(beside_the_data) })
 }
 
-/// Checks that a text is 32 bytes in Base64, of either alphabet and with or without padding (RFC 4648, sections 4 and
-/// 5), and not one byte over and over, as in examples (ASVS 13.3.1).
 fn master_key(text: &str) -> Result<SecretString, Wrong> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const RIGHT: &str = "write 32 random bytes in Base64; `openssl rand -base64 32` makes them";
-    let standard = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-    let url_safe = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
-    let bytes = standard.decode(text).or_else(|_| url_safe.decode(text)).map(Zeroizing::new);
-    match bytes {
-        Ok(bytes) if bytes.len() == 32 && bytes.iter().any(|byte| Some(byte) != bytes.first()) => {
-            Ok(SecretString::from(text.to_owned()))
-        }
-        Ok(bytes) if bytes.len() == 32 => Err(Wrong::new("random: it is one byte over and over", RIGHT)),
-        _ => Err(Wrong::new("32 bytes in Base64", RIGHT)),
+    const RIGHT: &str = "write 32 random bytes in Base64; `relatch key generate` makes them";
+    match MasterKey::from_base64(text) {
+        Ok(_) => Ok(SecretString::from(text.to_owned())),
+        Err(InvalidMasterKey::Placeholder) => Err(Wrong::new("random: it is one byte over and over", RIGHT)),
+        Err(InvalidMasterKey::Malformed) => Err(Wrong::new("32 bytes in Base64", RIGHT)),
     }
 }

@@ -97,7 +97,7 @@ fn master_keys(settings: &Settings, layers: &Merged) -> Result<(), SettingsError
             return Err(layers.complaint(
                 "master_key",
                 format!("is missing, and Redis does not keep it (store.url, {})", layers.origin("store.url")),
-                "give every server the same 32 random bytes in Base64; `openssl rand -base64 32` makes them",
+                "give every server the same 32 random bytes in Base64; `relatch key generate` makes them",
             ));
         }
         if !settings.master_keys_previous.is_empty() {

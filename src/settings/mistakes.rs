@@ -207,12 +207,12 @@ fn accounts_of_the_wrong_form_are_named_with_what_would_be_right() {
         (
             "master_key = \"c2hvcnQ=\"",
             &[],
-            "master_key (relatch.toml, line 1): the value is not 32 bytes in Base64; write 32 random bytes in Base64; `openssl rand -base64 32` makes them",
+            "master_key (relatch.toml, line 1): the value is not 32 bytes in Base64; write 32 random bytes in Base64; `relatch key generate` makes them",
         ),
         (
             "master_key = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"",
             &[],
-            "master_key (relatch.toml, line 1): the value is not random: it is one byte over and over; write 32 random bytes in Base64; `openssl rand -base64 32` makes them",
+            "master_key (relatch.toml, line 1): the value is not random: it is one byte over and over; write 32 random bytes in Base64; `relatch key generate` makes them",
         ),
     ]);
 }
@@ -300,7 +300,7 @@ fn master_keys_and_passwords_that_contradict_the_rest_are_refused() {
         (
             "store.url = \"redis://localhost\"",
             &[],
-            "master_key (built-in default): is missing, and Redis does not keep it (store.url, relatch.toml, line 1); give every server the same 32 random bytes in Base64; `openssl rand -base64 32` makes them",
+            "master_key (built-in default): is missing, and Redis does not keep it (store.url, relatch.toml, line 1); give every server the same 32 random bytes in Base64; `relatch key generate` makes them",
         ),
         (
             "",

@@ -24,8 +24,8 @@ pub use environment::of_process;
 pub use error::SettingsError;
 pub use layers::Origin;
 pub use model::{
-    AccessTokenSettings, AdminSettings, AlgorithmName, BootstrapSettings, HttpSettings, LogFormat, LogLevel,
-    LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
+    AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
+    OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
     RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
 };
 pub use network::{Issuer, Listen, WebOrigin};

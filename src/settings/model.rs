@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::network::{Issuer, Listen, WebOrigin};
 use super::store_url::StoreUrl;
 use crate::keys::password::Cost;
+use crate::keys::signing::Algorithm;
 
 /// Everything that an operator can set. `config/default.toml` documents each key.
 #[derive(Debug, Clone)]
@@ -116,31 +117,13 @@ pub struct StoreSettings {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Names of signature algorithms (RFC 7518, section 3.1; RFC 8037, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlgorithmName {
-    /// `EdDSA`, with Ed25519.
-    EdDsa,
-    /// `ES256`
-    Es256,
-    /// `RS256`
-    Rs256,
-    /// `HS256`
-    Hs256,
-}
-
-impl AlgorithmName {
-    pub(super) const WORDS: [(&'static str, Self); 4] =
-        [("EdDSA", Self::EdDsa), ("ES256", Self::Es256), ("RS256", Self::Rs256), ("HS256", Self::Hs256)];
-}
-
 /// `access_token.*`
 #[derive(Debug, Clone)]
 pub struct AccessTokenSettings {
     /// Lifetime, in whole seconds.
     pub ttl: Duration,
     /// The algorithm of new tokens.
-    pub algorithm: AlgorithmName,
+    pub algorithm: Algorithm,
     /// `aud`; never empty.
     pub audience: Vec<String>,
     /// How long before its end a token in a cookie is renewed; shorter than `ttl`. None: never.

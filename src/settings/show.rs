@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Loaded;
 use super::keys::KEYS;
 use super::layers::Origin;
-use super::model::{AlgorithmName, LogFormat, LogLevel, Settings};
+use super::model::{LogFormat, LogLevel, Settings};
 use super::parse::written;
 
 /// Stands for a secret.
@@ -106,7 +106,7 @@ fn tokens(settings: &Settings) -> Value {
     let refresh = &settings.refresh_token;
     json!({
         "access_token.ttl": written(access.ttl),
-        "access_token.algorithm": word(&AlgorithmName::WORDS, &access.algorithm),
+        "access_token.algorithm": access.algorithm.name(),
         "access_token.audience": access.audience,
         "access_token.sliding": access.sliding.map_or_else(|| "off".to_owned(), written),
         "refresh_token.idle_ttl": written(refresh.idle_ttl),

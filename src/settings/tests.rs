@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::keys::KEYS;
 use super::*;
+use crate::keys::signing::Algorithm;
 
 /// Base64 of the bytes 0 to 31 and 32 to 63.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -166,7 +167,7 @@ fn later_layers_win_key_by_key() {
     let files = Files::with("[access_token]\nttl = \"5m\"\nalgorithm = \"EdDSA\"\n");
     let loaded = files.load(&[("RELATCH__ACCESS_TOKEN__TTL", "2m"), ("PATH", "/bin")]).unwrap();
     assert_eq!(loaded.settings.access_token.ttl, Duration::from_mins(2));
-    assert_eq!(loaded.settings.access_token.algorithm, AlgorithmName::EdDsa);
+    assert_eq!(loaded.settings.access_token.algorithm, Algorithm::EdDSA);
     let shown = show(&loaded);
     for (key, value, origin) in [
         ("access_token.ttl", "\"2m\"", "environment variable RELATCH__ACCESS_TOKEN__TTL"),

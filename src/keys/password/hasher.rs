@@ -102,6 +102,15 @@ impl PasswordHasher {
         Ok(answer.await.map_err(|_| HashingError::Stopped)??)
     }
 
+    /// Says no after as much work as [`Self::verify`] takes: for what was typed and cannot be anybody's password.
+    ///
+    /// # Errors
+    /// If the work was not done.
+    pub async fn refuse(&self) -> Result<bool, HashingError> {
+        let anything = Password::parse("nobody's").map_err(|_| HashingError::Stopped)?;
+        self.verify(anything, None).await
+    }
+
     /// The hash of a new password.
     ///
     /// # Errors
