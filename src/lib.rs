@@ -4,7 +4,12 @@
 //! commits in one atomic step, `http` writes the answer.
 
 pub mod ambient;
+pub mod app;
 pub mod cli;
+pub mod http;
 pub mod keys;
+pub mod operator;
 pub mod settings;
+pub mod startup;
 pub mod store;
+pub mod telemetry;

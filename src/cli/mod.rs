@@ -1,6 +1,9 @@
 //! The command line. Commands are given their environment and their outputs, so that a test can run them.
 
 mod config;
+mod key;
+mod serve;
+mod user;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::settings::{self, Loaded, SettingsError};
+use crate::startup::StartError;
 
 /// Access and refresh tokens: issued, rotated and revoked.
 #[derive(Debug, Parser)]
@@ -23,6 +27,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve until told to stop.
+    Serve(serve::Serve),
+    /// Users: add them, list them, give them a new password.
+    User(user::User),
+    /// Keys: make a master key.
+    Key(key::Key),
     /// Settings: what is in effect, and whether it holds together.
     Config(config::Config),
 }
@@ -34,6 +44,10 @@ enum Failure {
     Settings(#[from] SettingsError),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    NotDone(String),
 }
 
 /// Where a command takes its surroundings from and where it writes to.
@@ -58,7 +72,8 @@ impl Surroundings<'_> {
 /// Runs the command that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong use.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    // Not locked: the threads of a server write there too.
+    let (mut out, mut err) = (io::stdout(), io::stderr());
     let done = settings::of_process()
         .map_err(Failure::from)
         .and_then(|variables| run(cli, variables, &mut out, &mut err));
@@ -80,8 +95,11 @@ fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let surroundings = Surroundings { config: cli.config, variables, out, err };
+    let mut surroundings = Surroundings { config: cli.config, variables, out, err };
     match cli.command {
+        Command::Serve(command) => serve::run(command, surroundings),
+        Command::User(command) => user::run(command, surroundings),
+        Command::Key(command) => key::run(&command, &mut surroundings),
         Command::Config(command) => config::run(&command, surroundings),
     }
 }

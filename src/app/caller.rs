@@ -1,0 +1,122 @@
+//! Who is calling: the access token that came with a request, verified here, and asked of the store where it matters.
+
+use relatch_domain::policy::RotationPolicy;
+use relatch_domain::session::{EndReason, Standing};
+use relatch_domain::user::Profile;
+use relatch_domain::{SessionRef, UnixMillis};
+use relatch_verify::{AccessClaims, Refusal};
+
+use super::{App, Failure};
+use crate::keys::ring::KeyRing;
+use crate::store::Observation;
+
+/// A caller whose access token is good. Not asked of the store: the session may have been revoked since.
+#[derive(Debug)]
+pub struct Caller {
+    /// The caller's session.
+    pub session: SessionRef,
+    /// What the access token says.
+    pub claims: AccessClaims,
+}
+
+/// A caller whose session the store knows to be alive.
+#[derive(Debug)]
+pub struct LiveCaller {
+    /// The caller.
+    pub caller: Caller,
+    /// Name and roles as the store has them now.
+    pub profile: Profile,
+    /// The store's time.
+    pub now: UnixMillis,
+}
+
+/// Why a caller is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// Not an access token of this server, or not for it.
+    InvalidToken,
+    /// The access token has expired; a refresh gets a new one.
+    TokenExpired,
+    /// The session has ended or was never there.
+    SessionRevoked(Option<EndReason>),
+    /// The session is past a deadline.
+    SessionExpired,
+    /// The user is disabled or gone.
+    UserDisabled,
+}
+
+impl App {
+    /// Verifies an access token with the keys at hand; asks the store only for a key that it does not know.
+    ///
+    /// # Errors
+    /// If the keys are not loaded, or an unknown key could not be looked for.
+    pub async fn caller(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
+        let expected = self.issuer.expectations(self.clock.now());
+        let verify = |ring: &KeyRing| relatch_verify::verify(access_token, ring.verifying_keys(), &expected);
+        Ok(match self.with_known_key(verify).await? {
+            Ok(claims) => caller_of(claims),
+            Err(Refusal::Expired) => Err(NotLetIn::TokenExpired),
+            Err(_) => Err(NotLetIn::InvalidToken),
+        })
+    }
+
+    /// Verifies that an access token was issued by this server, whenever, under whatever name and for whomever: the
+    /// pair check, which asks signature, type, user and session only.
+    ///
+    /// # Errors
+    /// If the keys are not loaded, or an unknown key could not be looked for.
+    pub async fn origin_of(&self, access_token: &str) -> Result<Option<SessionRef>, Failure> {
+        let verify = |ring: &KeyRing| relatch_verify::verify_origin(access_token, ring.origin_keys());
+        let caller = self.with_known_key(verify).await?.map(caller_of);
+        Ok(caller.ok().and_then(Result::ok).map(|caller| caller.session))
+    }
+
+    /// Asks the store whether the caller's session is alive, and who the caller is now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
+        let observed = self.store.observe(caller.session).await?;
+        let now = observed.now;
+        Ok(alive(observed, &self.policy.rotation).map(|profile| LiveCaller { caller, profile, now }))
+    }
+
+    /// Runs a verification; if it fails for an unknown key, loads the keys anew, once, and runs it again.
+    async fn with_known_key<T>(
+        &self,
+        verify: impl Fn(&KeyRing) -> Result<T, Refusal>,
+    ) -> Result<Result<T, Refusal>, Failure> {
+        let verified = verify(&*self.ring()?);
+        if !matches!(verified, Err(Refusal::UnknownKey(_))) {
+            return Ok(verified);
+        }
+        self.keys.reload_for_unknown_kid(&*self.store, self.clock.now()).await?;
+        Ok(verify(&*self.ring()?))
+    }
+}
+
+fn caller_of(claims: AccessClaims) -> Result<Caller, NotLetIn> {
+    let session: SessionRef = claims.sid.parse().map_err(|_| NotLetIn::InvalidToken)?;
+    if session.user.to_string() == claims.sub {
+        Ok(Caller { session, claims })
+    } else {
+        Err(NotLetIn::InvalidToken)
+    }
+}
+
+fn alive(observed: Observation, policy: &RotationPolicy) -> Result<Profile, NotLetIn> {
+    let Some(record) = observed.seen.session else { return Err(NotLetIn::SessionRevoked(None)) };
+    if observed.seen.user != Standing::Enabled {
+        return Err(NotLetIn::UserDisabled);
+    }
+    if let Some(ended) = record.ended {
+        return Err(NotLetIn::SessionRevoked(Some(ended.reason)));
+    }
+    if record.signed_in_at < policy.cutoff {
+        return Err(NotLetIn::SessionRevoked(Some(EndReason::SignedInBefore)));
+    }
+    if !record.is_live(observed.now) {
+        return Err(NotLetIn::SessionExpired);
+    }
+    observed.profile.ok_or(NotLetIn::UserDisabled)
+}

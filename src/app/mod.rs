@@ -1,0 +1,126 @@
+//! The use cases, one verb a file: each orders the I/O of one thing that a user can do.
+//!
+//! A use case takes a parsed request, asks the store, has [`relatch_domain`] decide, and returns a value. What is
+//! expected (a refused refresh, a wrong password) is a value too; [`Failure`] is for what is not.
+
+pub mod caller;
+pub mod check;
+pub mod issue;
+pub mod origin;
+pub mod refresh;
+pub mod revoke;
+pub mod sessions;
+pub mod sign_in;
+pub mod sign_out;
+pub mod users;
+
+use std::sync::Arc;
+
+use relatch_domain::mac::MacRing;
+use relatch_domain::policy::{RotationPolicy, SessionLimits};
+
+use crate::ambient::{Clock, NoEntropy, Random};
+use crate::keys::error::KeysError;
+use crate::keys::mint::AccessTokenIssuer;
+use crate::keys::password::{HashingError, PasswordHasher};
+use crate::keys::ring::KeyRing;
+use crate::keys::service::Keys;
+use crate::store::{Store, StoreError};
+
+/// Everything a use case needs. Each worker has its own, with its own handle of the store.
+pub struct App {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The signing keys.
+    pub keys: Arc<Keys>,
+    /// The keys of refresh tokens.
+    pub macs: Arc<MacRing>,
+    /// Checks and makes password hashes.
+    pub hasher: Arc<PasswordHasher>,
+    /// Who issues access tokens, for whom and for how long.
+    pub issuer: Arc<AccessTokenIssuer>,
+    /// What the operator has chosen.
+    pub policy: Policy,
+    /// The node's clock: for access tokens that are verified without the store.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Random,
+}
+
+/// What the operator may choose about the use cases.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// How refresh tokens rotate.
+    pub rotation: RotationPolicy,
+    /// How many sessions a user may have.
+    pub limits: SessionLimits,
+    /// Whether a refresh needs the access token too: the pair check.
+    pub require_access_token: bool,
+    /// Shortest new password, in characters.
+    pub password_min_length: usize,
+}
+
+/// Why a use case could not be carried out. The text is for operators; no client ever sees it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server has not yet been able to load its keys.
+    #[error("no signing keys yet")]
+    NotReady,
+    /// Too many passwords are being hashed.
+    #[error("the password hashing queue is full")]
+    Busy,
+    /// The state changed under our hands three times in a row.
+    #[error("gave up after three tries against concurrent changes")]
+    Contended,
+    /// Something is broken that should not be.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<NoEntropy> for Failure {
+    fn from(error: NoEntropy) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Store(error) => Self::Store(error),
+            KeysError::NoActiveKey => Self::NotReady,
+            KeysError::Contended => Self::Contended,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<HashingError> for Failure {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Busy => Self::Busy,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+/// How often a use case tries again when the state changed between its reading and its writing.
+const ROUNDS: usize = 3;
+
+impl App {
+    /// The keys as they are now.
+    pub(crate) fn ring(&self) -> Result<Arc<KeyRing>, Failure> {
+        self.keys.snapshot().ok_or(Failure::NotReady)
+    }
+
+    /// Whether the server can serve: keys are loaded and the store answers.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        self.ring()?;
+        Ok(self.store.ping().await?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Where a request comes from.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::digest;
+use relatch_domain::ids::OriginTag;
+
+/// Address and agent of a client, as far as they are known.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// Its `User-Agent`, cut to [`Origin::MAX_AGENT`] bytes.
+    pub user_agent: Option<String>,
+}
+
+impl Origin {
+    /// How much of a `User-Agent` is kept, in bytes.
+    pub const MAX_AGENT: usize = 256;
+
+    /// A short hash of address block and agent. Equal for the same device in the same network, so that a session
+    /// can tell a changed origin from the usual one without keeping either.
+    pub fn tag(&self) -> OriginTag {
+        let mut context = digest::Context::new(&digest::SHA256);
+        match self.address.map(|address| address.to_canonical()) {
+            // Providers hand out IPv4 by /24 and IPv6 by /64 or wider.
+            Some(IpAddr::V4(v4)) => context.update(v4.octets().get(..3).unwrap_or_default()),
+            Some(IpAddr::V6(v6)) => context.update(v6.octets().get(..8).unwrap_or_default()),
+            None => {}
+        }
+        context.update(b"\0");
+        context.update(self.user_agent.as_deref().unwrap_or_default().as_bytes());
+        let hash = context.finish();
+        OriginTag(hash.as_ref().first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(address: &str, agent: &str) -> OriginTag {
+        Origin { address: address.parse().ok(), user_agent: Some(agent.to_owned()) }.tag()
+    }
+
+    #[test]
+    fn the_tag_is_the_same_within_one_network_and_agent() {
+        assert_eq!(tag("192.0.2.1", "app/1"), tag("192.0.2.200", "app/1"));
+        assert_eq!(tag("2001:db8::1", "app/1"), tag("2001:db8::ffff", "app/1"));
+        assert_eq!(tag("192.0.2.1", "app/1"), tag("::ffff:192.0.2.1", "app/1"));
+        assert_ne!(tag("192.0.2.1", "app/1"), tag("192.0.3.1", "app/1"));
+        assert_ne!(tag("192.0.2.1", "app/1"), tag("192.0.2.1", "app/2"));
+    }
+}

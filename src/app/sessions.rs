@@ -1,0 +1,46 @@
+//! A user's own sessions: the devices on which they are signed in.
+
+use relatch_domain::event::Event;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
+use relatch_domain::{SessionId, SessionRef, UserId};
+
+use super::origin::Origin;
+use super::{App, Failure};
+use crate::store::{EndStep, Ended, StoredSession};
+use crate::telemetry;
+
+/// The live sessions of a user, the latest sign-in first.
+///
+/// # Errors
+/// If the store fails.
+pub async fn live_sessions(app: &App, user: UserId) -> Result<Vec<StoredSession>, Failure> {
+    let all = app.store.sessions_of(user).await?;
+    if all.corrupt > 0 {
+        tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
+    }
+    let mut live: Vec<_> = all.sessions;
+    live.retain(|session| session.record.is_live(all.now));
+    live.sort_by_key(|session| std::cmp::Reverse((session.record.signed_in_at, session.id)));
+    Ok(live)
+}
+
+/// Ends sessions of one user.
+///
+/// # Errors
+/// If the store fails.
+pub async fn end_sessions(
+    app: &App,
+    origin: &Origin,
+    user: UserId,
+    scope: Scope,
+    reason: EndReason,
+    note: Option<String>,
+) -> Result<Ended, Failure> {
+    let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
+    for session in &ended.ended {
+        let session: SessionId = *session;
+        telemetry::record(origin, &Event::SessionEnded { session: SessionRef { user, session }, reason });
+    }
+    Ok(ended)
+}

@@ -1,0 +1,130 @@
+//! Sign-in: a new session for a user name and a password.
+
+use relatch_domain::event::{Event, SignInFailure};
+use relatch_domain::ids::ClientNumber;
+use relatch_domain::password_rules::Password;
+use relatch_domain::session::{Authentication, Delivery, SessionRecord};
+use relatch_domain::sign_in::{NewSession, first_record, make_room};
+use relatch_domain::user::{User, Username};
+use relatch_domain::{Nonce, SessionId, SessionRef};
+
+use super::issue::IssuedPair;
+use super::origin::Origin;
+use super::{App, Failure, ROUNDS};
+use crate::store::{BeginStep, Begun, SessionDetails, UserSessions};
+use crate::telemetry;
+
+/// A sign-in as a client asks for it.
+pub struct SignIn<'a> {
+    /// The user name as typed.
+    pub username: &'a str,
+    /// The password as typed.
+    pub password: &'a str,
+    /// What the user calls the device.
+    pub device_name: Option<String>,
+    /// How tokens shall reach the client.
+    pub delivery: Delivery,
+    /// Where from.
+    pub origin: Origin,
+}
+
+/// What came of a sign-in.
+pub enum SignedIn {
+    /// A new session.
+    Yes(Box<(User, IssuedPair)>),
+    /// Unknown user, wrong password or disabled user. Clients get one answer for all of them, in the same time.
+    No,
+}
+
+/// Signs a user in.
+///
+/// # Errors
+/// If the store fails, keys are missing, the hashing queue is full, or the user's sessions changed three times
+/// between reading and writing them.
+pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
+    app.ring()?;
+    let user = match check(app, &request).await? {
+        Ok(user) => user,
+        Err(event) => {
+            telemetry::record(&request.origin, &event);
+            return Ok(SignedIn::No);
+        }
+    };
+    let (session, record) = begin(app, &user, &request).await?;
+    telemetry::record(&request.origin, &Event::SignedIn { session });
+    let pair = app.issue(session, &record, &user.profile, record.rotated_at)?;
+    Ok(SignedIn::Yes(Box::new((user, pair))))
+}
+
+/// Checks name and password. One password is hashed whatever comes, so that time tells nothing.
+async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<User, Event>, Failure> {
+    let credentials = match request.username.parse::<Username>() {
+        Ok(name) => app.store.credentials(&name).await?,
+        Err(_) => None,
+    };
+    let (user, hash) = match credentials {
+        Some(credentials) => (Some(credentials.user), credentials.password_hash),
+        None => (None, None),
+    };
+    let right = match Password::parse(request.password) {
+        Ok(password) => app.hasher.verify(password, hash).await?,
+        // Nobody has such a password.
+        Err(_) => app.hasher.refuse().await?,
+    };
+    let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
+    match user {
+        None => failed(None, SignInFailure::UnknownUser),
+        Some(user) if !right => failed(Some(user.id), SignInFailure::WrongPassword),
+        Some(user) if user.disabled => failed(Some(user.id), SignInFailure::Disabled),
+        Some(user) => Ok(Ok(user)),
+    }
+}
+
+/// Begins the session, making room for it among the user's others.
+async fn begin(app: &App, user: &User, request: &SignIn<'_>) -> Result<(SessionRef, SessionRecord), Failure> {
+    let new = NewSession {
+        nonce: Nonce(app.random.bytes()?),
+        mac_key: app.macs.minting_id(),
+        delivery: request.delivery,
+        authentication: Authentication::Password,
+        client: ClientNumber::FIRST_PARTY,
+        dpop_bound: false,
+        origin: request.origin.tag(),
+    };
+    for _ in 0..ROUNDS {
+        let session = SessionRef { user: user.id, session: app.random.session_id()? };
+        let existing = app.store.sessions_of(user.id).await?;
+        let record = first_record(&new, existing.now, &app.policy.rotation);
+        let step = BeginStep {
+            session,
+            record,
+            details: details(request),
+            thumbprint: None,
+            changes: changes(app, &existing),
+        };
+        if app.store.begin_session(&step).await? == Begun::Begun {
+            return Ok((session, record));
+        }
+    }
+    Err(Failure::Contended)
+}
+
+fn changes(
+    app: &App,
+    existing: &UserSessions,
+) -> Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)> {
+    let records: Vec<_> = existing.sessions.iter().map(|session| (session.id, session.record)).collect();
+    let as_seen = |id: SessionId| records.iter().find(|(other, _)| *other == id).map(|(_, record)| *record);
+    make_room(&records, existing.now, &app.policy.limits)
+        .into_iter()
+        .filter_map(|(id, change)| Some((id, as_seen(id)?, change)))
+        .collect()
+}
+
+fn details(request: &SignIn<'_>) -> SessionDetails {
+    SessionDetails {
+        device_name: request.device_name.clone(),
+        user_agent: request.origin.user_agent.clone(),
+        address: request.origin.address.map(|address| address.to_canonical().to_string()),
+    }
+}

@@ -1,0 +1,69 @@
+//! `relatch serve`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use secrecy::ExposeSecret as _;
+
+use super::{Failure, Surroundings};
+use crate::settings::StoreUrl;
+use crate::startup::{self, Announcement, Server};
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Write the addresses of the main listener to this file once the server answers.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+pub(super) fn run(command: Serve, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
+    let loaded = surroundings.load()?;
+    let settings = &loaded.settings;
+    telemetry::log::start(&settings.log);
+    let embedded = matches!(settings.store.url, StoreUrl::Embedded(_));
+    let around = startup::Surroundings {
+        announce: Some(Arc::new(move |announcement| announce(announcement, embedded))),
+        ready_file: command.ready_file,
+        signals: true,
+        ..startup::Surroundings::default()
+    };
+    startup::block_on(async {
+        let server = Server::build(settings, around).await?;
+        server.run().await.map_err(|error| Failure::NotDone(format!("the server broke off: {error}")))
+    })
+}
+
+/// Tells the operator on standard output, not in the log: one of these is a password.
+fn announce(announcement: &Announcement, embedded: bool) {
+    let mut out = std::io::stdout().lock();
+    // If nobody reads standard output any more, there is nobody to tell.
+    let _ = match announcement {
+        Announcement::AdministratorMade { username, password: Some(password) } => writeln!(
+            out,
+            "\n  The administrator has been made. The password is shown this once:\n\n    \
+             user name  {username}\n    password   {}\n",
+            password.expose_secret()
+        ),
+        Announcement::AdministratorMade { username, password: None } => {
+            writeln!(out, "The administrator {username} has been made, with the configured password.")
+        }
+        Announcement::Listening { main, .. } => {
+            let address = main.first().map(ToString::to_string).unwrap_or_default();
+            tracing::info!(event = "listening", address, "listening on http://{address}");
+            if embedded { next_steps(&mut out, &address) } else { Ok(()) }
+        }
+    };
+}
+
+/// What to try next.
+fn next_steps(out: &mut impl Write, address: &str) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "  Sign in      curl http://{address}/login --json '{{\"username\":\"admin\",\"password\":\"…\"}}'\n  \
+         Add a user   relatch user add ada\n  \
+         Look around  http://{address}/\n"
+    )
+}

@@ -1,0 +1,70 @@
+//! `POST /admin/revoke`: an administrator ends sessions.
+
+use actix_web::{HttpResponse, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::app::revoke::{Revoked, Target, revoke as revoke_target};
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::extract::{Admin, ClientOrigin, Json, Then};
+
+/// Longest free-text reason, in characters.
+const MAX_REASON: usize = 256;
+
+/// The body of a revocation: exactly one of the first five.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    session_id: Option<String>,
+    user_id: Option<String>,
+    username: Option<String>,
+    refresh_token: Option<SecretString>,
+    access_token: Option<SecretString>,
+    reason: Option<String>,
+}
+
+/// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist.
+///
+/// # Errors
+/// The documented problems.
+pub async fn revoke(
+    app: web::Data<App>,
+    origin: ClientOrigin,
+    request: Then<Admin, Json<Body>>,
+) -> Answer<HttpResponse> {
+    let Then(_, Json(mut body)) = request;
+    let reason = reason(body.reason.take())?;
+    match revoke_target(&app, &origin.0, target(&body)?, reason).await? {
+        Revoked::Ended(count) => Ok(HttpResponse::Ok().json(json!({ "revoked_sessions": count }))),
+        Revoked::NotDurable => Err(ApiError::not_durable()),
+        Revoked::Unknown => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
+fn target(body: &Body) -> Answer<Target<'_>> {
+    let targets = [
+        body.session_id.as_deref().map(Target::Session),
+        body.user_id.as_deref().map(Target::User),
+        body.username.as_deref().map(Target::Username),
+        body.refresh_token.as_ref().map(|token| Target::RefreshToken(token.expose_secret())),
+        body.access_token.as_ref().map(|token| Target::AccessToken(token.expose_secret())),
+    ];
+    let mut named = targets.into_iter().flatten();
+    match (named.next(), named.next()) {
+        (Some(target), None) => Ok(target),
+        _ => Err(ApiError::invalid_request(
+            "name exactly one of session_id, user_id, username, refresh_token and access_token",
+        )),
+    }
+}
+
+fn reason(reason: Option<String>) -> Answer<Option<String>> {
+    match reason {
+        Some(reason) if reason.chars().count() > MAX_REASON => {
+            Err(ApiError::invalid_field("reason", "has more than 256 characters"))
+        }
+        reason => Ok(reason),
+    }
+}

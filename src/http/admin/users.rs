@@ -1,0 +1,104 @@
+//! `/admin/users`: users, created, shown and listed.
+
+use std::collections::BTreeSet;
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::base64url;
+use relatch_domain::user::{Role, Roles, User, Username};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::app::users::{create_user, new_password};
+use crate::http::answer::{AdminUserAnswer, Page};
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::extract::query::{Limit, Query};
+use crate::http::extract::{Admin, ClientOrigin, Json, Then};
+use crate::store::UserCreation;
+
+/// The body of a creation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    username: String,
+    password: SecretString,
+    roles: Option<BTreeSet<String>>,
+}
+
+/// The query of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
+///
+/// # Errors
+/// The documented problems.
+pub async fn create(
+    app: web::Data<App>,
+    origin: ClientOrigin,
+    request: Then<Admin, Json<Body>>,
+) -> Answer<HttpResponse> {
+    let Then(_, Json(body)) = request;
+    let username = body.username.parse::<Username>();
+    let username = username.map_err(|error| ApiError::invalid_field("username", error.to_string()))?;
+    let roles = roles(body.roles)?;
+    let password = new_password(&app, body.password.expose_secret());
+    let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
+    match create_user(&app, &origin.0, username, roles, password).await? {
+        UserCreation::Created(user) => Ok(HttpResponse::Created()
+            .insert_header((LOCATION, format!("/admin/users/{}", user.id)))
+            .json(AdminUserAnswer::of(&user))),
+        UserCreation::NameTaken => Err(ApiError::new(Code::UsernameTaken)),
+    }
+}
+
+/// `GET /admin/users/{id}`: answers 200 with the user.
+///
+/// # Errors
+/// The documented problems.
+pub async fn get(app: web::Data<App>, request: HttpRequest, _: Admin) -> Answer<HttpResponse> {
+    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
+    let Some(id) = id else { return Err(ApiError::new(Code::NotFound)) };
+    match app.store.user(id).await.map_err(crate::app::Failure::from)? {
+        Some(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
+        None => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
+/// `GET /admin/users`: answers 200 with users in the byte order of their names.
+///
+/// # Errors
+/// The documented problems.
+pub async fn list(app: web::Data<App>, request: Then<Admin, Query<ListParams>>) -> Answer<HttpResponse> {
+    let Then(_, Query(params)) = request;
+    let after = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let limit = params.limit.get();
+    let users = app.store.list_users(after.as_ref(), limit + 1).await.map_err(crate::app::Failure::from)?;
+    let page = Page::new(users, limit, cursor);
+    let items: Vec<_> = page.items().iter().map(AdminUserAnswer::of).collect();
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "next_cursor": page.next_cursor() })))
+}
+
+fn roles(names: Option<BTreeSet<String>>) -> Answer<Roles> {
+    let names = names.unwrap_or_else(|| BTreeSet::from([Role::USER.to_owned()]));
+    let roles = names.iter().map(|name| name.parse::<Role>()).collect::<Result<BTreeSet<_>, _>>();
+    let roles = roles.map_err(|error| ApiError::invalid_field("roles", error.to_string()))?;
+    Roles::try_from(roles).map_err(|error| ApiError::invalid_field("roles", error.to_string()))
+}
+
+fn cursor(last: &User) -> String {
+    base64url::encode(last.profile.username.as_str().as_bytes())
+}
+
+fn read_cursor(cursor: &str) -> Answer<Username> {
+    let name = base64url::decode(cursor).and_then(|bytes| String::from_utf8(bytes).ok());
+    name.and_then(|name| name.parse().ok())
+        .ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))
+}

@@ -1,0 +1,161 @@
+//! Every problem that the JSON API can answer with. One place, so that nothing is answered that is not documented.
+
+/// The kinds of problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is described by its entry")]
+pub enum Code {
+    InvalidRequest,
+    AttemptKeyReused,
+    WrongDelivery,
+    AuthenticationRequired,
+    InvalidCredentials,
+    InvalidToken,
+    TokenExpired,
+    InvalidRefreshToken,
+    RefreshTokenReused,
+    SessionRevoked,
+    SessionExpired,
+    UserDisabled,
+    InsufficientScope,
+    NotFound,
+    MethodNotAllowed,
+    UsernameTaken,
+    RefreshSuperseded,
+    PayloadTooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    TooManyRequests,
+    HeadersTooLarge,
+    InternalError,
+    TemporarilyUnavailable,
+}
+
+/// What is the same for every problem of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// HTTP status.
+    pub status: u16,
+    /// The stable machine code.
+    pub error: &'static str,
+    /// A short summary.
+    pub title: &'static str,
+    /// What it means, if the occurrence has nothing more to say.
+    pub detail: &'static str,
+    /// `WWW-Authenticate` (RFC 9110, section 11.6.1; RFC 6750, section 3): every 401 has one.
+    pub challenge: Option<&'static str>,
+}
+
+const BEARER: Option<&str> = Some("Bearer");
+const INVALID: Option<&str> = Some(r#"Bearer error="invalid_token""#);
+const EXPIRED: Option<&str> =
+    Some(r#"Bearer error="invalid_token", error_description="The access token expired""#);
+const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="admin""#);
+
+impl Code {
+    /// All kinds, for documentation and tests.
+    pub const ALL: [Self; 24] = [
+        Self::InvalidRequest,
+        Self::AttemptKeyReused,
+        Self::WrongDelivery,
+        Self::AuthenticationRequired,
+        Self::InvalidCredentials,
+        Self::InvalidToken,
+        Self::TokenExpired,
+        Self::InvalidRefreshToken,
+        Self::RefreshTokenReused,
+        Self::SessionRevoked,
+        Self::SessionExpired,
+        Self::UserDisabled,
+        Self::InsufficientScope,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::UsernameTaken,
+        Self::RefreshSuperseded,
+        Self::PayloadTooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::TooManyRequests,
+        Self::HeadersTooLarge,
+        Self::InternalError,
+        Self::TemporarilyUnavailable,
+    ];
+
+    /// What is the same for every problem of this kind.
+    pub const fn entry(self) -> Entry {
+        let (status, error, title, detail, challenge) = self.words();
+        Entry { status, error, title, detail, challenge }
+    }
+
+    #[rustfmt::skip]
+    const fn words(self) -> (u16, &'static str, &'static str, &'static str, Option<&'static str>) {
+        match self {
+            Self::InvalidRequest => (400, "invalid_request", "Invalid request",
+                "The request is malformed.", None),
+            Self::AttemptKeyReused => (400, "attempt_key_reused", "Attempt key reused",
+                "Idempotency-Key must be fresh for each refresh and repeated only on retries of that refresh. \
+                 Nothing was consumed.", None),
+            Self::WrongDelivery => (400, "wrong_delivery", "Wrong delivery",
+                "The tokens must come back the way that was chosen at sign-in. Nothing was consumed.", None),
+            Self::AuthenticationRequired => (401, "authentication_required", "Authentication required",
+                "Send an access token in the Authorization header.", BEARER),
+            Self::InvalidCredentials => (401, "invalid_credentials", "Invalid credentials",
+                "User name or password is wrong.", BEARER),
+            Self::InvalidToken => (401, "invalid_token", "Invalid access token",
+                "The access token was not issued by this server for this use.", INVALID),
+            Self::TokenExpired => (401, "token_expired", "Access token expired",
+                "Refresh the tokens and try again.", EXPIRED),
+            Self::InvalidRefreshToken => (401, "invalid_refresh_token", "Invalid refresh token",
+                "The refresh token was not issued by this server.", INVALID),
+            Self::RefreshTokenReused => (401, "refresh_token_reused", "Refresh token reused",
+                "The refresh token was rotated out before: somebody else may have a copy. The session has been \
+                 ended; sign in again.", INVALID),
+            Self::SessionRevoked => (401, "session_revoked", "Session revoked",
+                "The session has ended; sign in again.", INVALID),
+            Self::SessionExpired => (401, "session_expired", "Session expired",
+                "The session was not used for too long or has reached its end; sign in again.", INVALID),
+            Self::UserDisabled => (401, "user_disabled", "User disabled",
+                "The account is disabled.", INVALID),
+            Self::InsufficientScope => (403, "insufficient_scope", "Insufficient scope",
+                "This needs the role admin.", SCOPE),
+            Self::NotFound => (404, "not_found", "Not found",
+                "There is nothing here.", None),
+            Self::MethodNotAllowed => (405, "method_not_allowed", "Method not allowed",
+                "The header Allow lists the methods that this path supports.", None),
+            Self::UsernameTaken => (409, "username_taken", "User name taken",
+                "Another user has this name.", None),
+            Self::RefreshSuperseded => (409, "refresh_superseded", "Refresh superseded",
+                "Somebody with the same storage was quicker. Nothing is lost: read the storage again and go on \
+                 with the tokens found there.", None),
+            Self::PayloadTooLarge => (413, "payload_too_large", "Payload too large",
+                "A body has at most 64 KiB.", None),
+            Self::UriTooLong => (414, "uri_too_long", "URI too long",
+                "Path and query have at most 8 KiB.", None),
+            Self::UnsupportedMediaType => (415, "unsupported_media_type", "Unsupported media type",
+                "Send the body as application/json.", None),
+            Self::TooManyRequests => (429, "too_many_requests", "Too many requests",
+                "This session refreshes too often. Nothing was consumed; Retry-After says when to try again.", None),
+            Self::HeadersTooLarge => (431, "headers_too_large", "Header fields too large",
+                "A header field has at most 16 KiB.", None),
+            Self::InternalError => (500, "internal_error", "Internal error",
+                "Something is broken on the server. Its log knows more under the request id.", None),
+            Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "Temporarily unavailable",
+                "The server cannot answer at the moment. Nothing was decided about the tokens; try again after \
+                 Retry-After.", None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_every_401_has_a_challenge() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            let entry = code.entry();
+            assert!(seen.insert(entry.error), "{} twice", entry.error);
+            assert!(entry.status != 401 || entry.challenge.is_some(), "{}", entry.error);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What clients read when something goes wrong. No text of an internal error ever comes here.
+
+mod catalogue;
+
+use actix_web::body::BoxBody;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use serde::Serialize;
+
+pub use catalogue::{Code, Entry};
+
+use crate::app::Failure;
+use crate::app::caller::NotLetIn;
+use crate::store::StoreError;
+
+/// A problem (RFC 9457): a code of the catalogue, and what is special about this occurrence.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    code: Code,
+    detail: Option<String>,
+    fields: Vec<FieldError>,
+    reason: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A field of a request that is not what it should be.
+#[derive(Debug, Clone, Serialize)]
+pub struct FieldError {
+    /// The field's name, as a path from the top of the body.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldError],
+}
+
+impl ApiError {
+    /// A problem of this kind, with the catalogue's words.
+    pub fn new(code: Code) -> Self {
+        Self { code, detail: None, fields: Vec::new(), reason: None, headers: Vec::new() }
+    }
+
+    /// A request that cannot be understood. `detail` must not repeat what the client sent.
+    pub fn invalid_request(detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::new(Code::InvalidRequest) }
+    }
+
+    /// A request with one field that is not what it should be.
+    pub fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let field = FieldError { field: field.into(), message: message.into() };
+        let detail = format!("{}: {}", field.field, field.message);
+        Self { fields: vec![field], ..Self::invalid_request(detail) }
+    }
+
+    /// A revocation that is in force but that too few replicas have heard of.
+    pub fn not_durable() -> Self {
+        let detail =
+            "The revocation is applied, but it is not known to survive a failover yet. Repeat the request.";
+        let refusal = Self { detail: Some(detail.to_owned()), ..Self::new(Code::TemporarilyUnavailable) };
+        refusal.retry_after(1)
+    }
+
+    /// The same, with the reason code of a session's end.
+    #[must_use]
+    pub fn reason(self, reason: Option<&'static str>) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The same, with one more header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// The same, to be tried again after so many seconds (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    /// The whole response, `instance` being the id of the request.
+    pub fn render(&self, instance: &str) -> HttpResponse {
+        let entry = self.code.entry();
+        let problem = Problem {
+            r#type: format!("/errors/{}", entry.error),
+            title: entry.title,
+            status: entry.status,
+            detail: self.detail.as_deref().unwrap_or(entry.detail),
+            instance,
+            error: entry.error,
+            reason: self.reason,
+            fields: &self.fields,
+        };
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(challenge) = entry.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        for (name, value) in &self.headers {
+            response.insert_header((name, value));
+        }
+        response.content_type("application/problem+json").json(problem)
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code.entry().error)
+    }
+}
+
+impl From<NotLetIn> for ApiError {
+    fn from(refused: NotLetIn) -> Self {
+        match refused {
+            NotLetIn::InvalidToken => Self::new(Code::InvalidToken),
+            NotLetIn::TokenExpired => Self::new(Code::TokenExpired),
+            NotLetIn::SessionRevoked(reason) => {
+                Self::new(Code::SessionRevoked).reason(reason.map(relatch_domain::session::EndReason::code))
+            }
+            NotLetIn::SessionExpired => Self::new(Code::SessionExpired),
+            NotLetIn::UserDisabled => Self::new(Code::UserDisabled),
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    /// Logs the failure, here and only here, and tells the client what it may do.
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(StoreError::Unavailable(_) | StoreError::Indeterminate(_))
+            | Failure::NotReady
+            | Failure::Contended => {
+                tracing::warn!(error = %failure, "temporarily unavailable");
+                Self::new(Code::TemporarilyUnavailable).retry_after(1)
+            }
+            Failure::Busy => {
+                tracing::warn!(error = %failure, "temporarily unavailable");
+                Self::new(Code::TemporarilyUnavailable).retry_after(2)
+            }
+            Failure::Store(StoreError::Corrupt(_)) | Failure::Internal(_) => {
+                tracing::error!(error = %failure, "internal error");
+                Self::new(Code::InternalError)
+            }
+        }
+    }
+}
+
+/// The answer to a path that does not exist.
+pub async fn not_found() -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+/// What a handler returns.
+pub type Answer<T> = Result<T, ApiError>;
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Leaves the problem with the response: the envelope, which knows the request's id, renders it.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::new(self.status_code());
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl Responder for ApiError {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}

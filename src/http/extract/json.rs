@@ -1,0 +1,168 @@
+//! JSON bodies: at most 64 KiB, unknown fields refused, and errors that name the field but never repeat its value.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::http::error::{Answer, ApiError, Code};
+
+/// Largest body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// A JSON body.
+pub struct Json<T>(pub T);
+
+/// A JSON body, or the default if the body is empty.
+pub struct OptionalJson<T>(pub T);
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Answer<T>>>>;
+
+impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let body = read(&request, payload).await?;
+            is_json(&request)?;
+            parse(&body).map(Self)
+        })
+    }
+}
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let body = read(&request, payload).await?;
+            if body.is_empty() {
+                return Ok(Self(T::default()));
+            }
+            is_json(&request)?;
+            parse(&body).map(Self)
+        })
+    }
+}
+
+/// The whole body. One that announces too much is refused before any of it is read.
+async fn read(request: &HttpRequest, mut payload: Payload) -> Answer<Bytes> {
+    let announced =
+        request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
+        return Err(ApiError::new(Code::PayloadTooLarge));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ApiError::invalid_request("the body could not be read"))?;
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(ApiError::new(Code::PayloadTooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn is_json(request: &HttpRequest) -> Answer<()> {
+    let media_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(ApiError::new(Code::UnsupportedMediaType))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        refusal(&path, error.inner())
+    })?;
+    deserializer.end().map_err(|_| ApiError::invalid_request("there is something after the JSON value"))?;
+    Ok(value)
+}
+
+/// What is wrong, in words of our own: serde's messages repeat the value, which may be a password.
+fn refusal(path: &str, error: &serde_json::Error) -> ApiError {
+    if error.classify() != Category::Data {
+        return ApiError::invalid_request("the body is not well-formed JSON");
+    }
+    let message = error.to_string();
+    if let Some(field) = quoted_after(&message, "missing field ") {
+        return ApiError::invalid_field(join(path, field), "is missing");
+    }
+    if let Some(field) = quoted_after(&message, "duplicate field ") {
+        return ApiError::invalid_field(join(path, field), "came more than once");
+    }
+    match path {
+        "." | "" => ApiError::invalid_request("the body must be a JSON object"),
+        _ if message.starts_with("unknown field") => {
+            ApiError::invalid_field(shorten(path), "is not a known field")
+        }
+        _ => ApiError::invalid_field(shorten(path), "has the wrong type or value"),
+    }
+}
+
+/// The name that serde quotes after `prefix`; it comes from our own types, not from the client.
+fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path == "." { field.to_owned() } else { format!("{}.{field}", shorten(path)) }
+}
+
+/// A field's name may come from the client: no more of it than is needed to find the typo.
+fn shorten(path: &str) -> String {
+    path.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Login {
+        username: String,
+        password: String,
+    }
+
+    fn refused(body: &str) -> String {
+        format!("{:?}", parse::<Login>(body.as_bytes()).err().unwrap())
+    }
+
+    #[test]
+    fn errors_name_the_field_and_never_its_value() {
+        let wrong_type = refused(r#"{"username":"ada","password":123454321}"#);
+        assert!(wrong_type.contains("password: has the wrong type"), "{wrong_type}");
+        assert!(!wrong_type.contains("123454321"), "{wrong_type}");
+        assert!(refused(r#"{"username":"ada"}"#).contains("password: is missing"));
+        assert!(refused(r#"{"username":"a","username":"b","password":"c"}"#).contains("came more than once"));
+        assert!(refused(r#"{"usrname":"ada","password":"x"}"#).contains("usrname: is not a known field"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for body in ["", "{", "[]", "7", "null", "\"x\"", "{}{}", "\u{0}"] {
+            assert!(parse::<Login>(body.as_bytes()).is_err(), "{body:?}");
+        }
+        assert!(parse::<Login>(b"{\"username\":\"\xff\",\"password\":\"x\"}").is_err());
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse::<Login>(deep.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! Where a request comes from.
+
+use std::convert::Infallible;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::USER_AGENT;
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::app::origin::Origin;
+
+/// The client's address and agent. Forwarding headers count for nothing: they can be made up.
+pub struct ClientOrigin(pub Origin);
+
+impl FromRequest for ClientOrigin {
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let user_agent = agent.map(|agent| agent.chars().take(Origin::MAX_AGENT).collect());
+        let address = request.peer_addr().map(|address| address.ip());
+        std::future::ready(Ok(Self(Origin { address, user_agent })))
+    }
+}

@@ -1,0 +1,70 @@
+//! The envelope of every answer: the request's id, the headers that all answers have, problems rendered, and one log
+//! line.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse};
+
+use crate::ambient::Random;
+use crate::http::error::ApiError;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps a request and its answer.
+///
+/// # Errors
+/// None of its own: whatever fails inside is already an answer.
+pub async fn envelope(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    // Without randomness nothing is issued anyway; the request still deserves its answer.
+    let id = Random.uuid().unwrap_or_default().to_string();
+    let response = next.call(request).await?;
+    let mut response = render(response, &id);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    log(&response, &id, started);
+    Ok(response)
+}
+
+/// Replaces the answer by the problem that it carries, if it carries one.
+fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> ServiceResponse<BoxBody> {
+    let problem = response.response().extensions().get::<ApiError>().cloned();
+    match problem {
+        Some(problem) => {
+            let rendered: HttpResponse = problem.render(id);
+            let (request, _) = response.into_parts();
+            ServiceResponse::new(request, rendered)
+        }
+        None => response.map_into_boxed_body(),
+    }
+}
+
+/// The one line for the request. The path is the route's pattern: what a client wrote there may be a secret.
+fn log(response: &ServiceResponse<BoxBody>, id: &str, started: Instant) {
+    let request = response.request();
+    let route = request.match_pattern();
+    let status = response.status().as_u16();
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(
+        event = "request",
+        method = request.method().as_str(),
+        route = route.as_deref().unwrap_or("unknown"),
+        status,
+        micros,
+        request_id = id,
+        "answered"
+    );
+}

@@ -1,0 +1,11 @@
+//! The only room that knows HTTP: reads requests, calls one use case, writes the answer.
+
+pub mod admin;
+pub mod answer;
+pub mod error;
+pub mod extract;
+pub mod middleware;
+pub mod ops;
+pub mod routes;
+pub mod session;
+pub mod token;

@@ -1,0 +1,6 @@
+//! For operators, API servers and the curious.
+
+pub mod errors;
+pub mod health;
+pub mod jwks;
+pub mod root;

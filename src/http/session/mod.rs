@@ -1,0 +1,110 @@
+//! `/sessions`: the devices on which the caller is signed in.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::base64url;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
+use relatch_domain::{SessionId, SessionRef, UnixSeconds};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::app::sessions::{end_sessions, live_sessions};
+use crate::http::answer::{Page, SessionAnswer};
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::extract::query::{Limit, Query};
+use crate::http::extract::{ClientOrigin, LiveSession, Then};
+use crate::store::StoredSession;
+
+/// The query of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// The query of an end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndParams {
+    #[serde(default)]
+    include_current: bool,
+}
+
+/// `GET /sessions`: answers 200 with the caller's live sessions, the latest sign-in first.
+///
+/// # Errors
+/// The documented problems.
+pub async fn list(
+    app: web::Data<App>,
+    request: Then<LiveSession, Query<ListParams>>,
+) -> Answer<HttpResponse> {
+    let Then(LiveSession(live), Query(params)) = request;
+    let current = live.caller.session;
+    let mut sessions = live_sessions(&app, current.user).await?;
+    if let Some(cursor) = &params.cursor {
+        let after =
+            read_cursor(cursor).ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))?;
+        sessions.retain(|session| place(session) < after);
+    }
+    let page = Page::new(sessions, params.limit.get(), cursor);
+    Ok(HttpResponse::Ok().json(page.map(|session| SessionAnswer::of(session, current.user, current))))
+}
+
+/// `DELETE /sessions/{id}`: answers 204; 404 for a session that is not the caller's.
+///
+/// # Errors
+/// The documented problems.
+pub async fn end_one(
+    app: web::Data<App>,
+    request: HttpRequest,
+    origin: ClientOrigin,
+    live: LiveSession,
+) -> Answer<HttpResponse> {
+    let user = live.0.caller.session.user;
+    let named = request.match_info().get("id").and_then(|id| id.parse::<SessionRef>().ok());
+    let Some(session) = named.filter(|named| named.user == user) else {
+        return Err(ApiError::new(Code::NotFound));
+    };
+    let scope = Scope::One(session.session);
+    let ended = end_sessions(&app, &origin.0, user, scope, EndReason::RevokedByUser, None).await?;
+    match ended.covered {
+        0 => Err(ApiError::new(Code::NotFound)),
+        _ if !ended.durable => Err(ApiError::not_durable()),
+        _ => Ok(HttpResponse::NoContent().finish()),
+    }
+}
+
+/// `DELETE /sessions`: answers 204; all but the current one, or all with `include_current=true`.
+///
+/// # Errors
+/// The documented problems.
+pub async fn end_others(
+    app: web::Data<App>,
+    origin: ClientOrigin,
+    request: Then<LiveSession, Query<EndParams>>,
+) -> Answer<HttpResponse> {
+    let Then(LiveSession(live), Query(params)) = request;
+    let current = live.caller.session;
+    let scope = if params.include_current { Scope::All } else { Scope::AllBut(current.session) };
+    let ended = end_sessions(&app, &origin.0, current.user, scope, EndReason::RevokedByUser, None).await?;
+    if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
+}
+
+/// Where a session stands in the list, which goes from the highest place to the lowest.
+fn place(session: &StoredSession) -> (UnixSeconds, SessionId) {
+    (session.record.signed_in_at, session.id)
+}
+
+fn cursor(last: &StoredSession) -> String {
+    let (signed_in_at, id) = place(last);
+    base64url::encode(&[&signed_in_at.0.to_be_bytes(), id.as_bytes().as_slice()].concat())
+}
+
+fn read_cursor(cursor: &str) -> Option<(UnixSeconds, SessionId)> {
+    let bytes: [u8; 20] = base64url::decode_exact(cursor)?;
+    let (signed_in_at, id) = bytes.split_first_chunk::<4>()?;
+    let signed_in_at = UnixSeconds(u32::from_be_bytes(*signed_in_at));
+    Some((signed_in_at, SessionId::from_bytes(id.try_into().ok()?)))
+}

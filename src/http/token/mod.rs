@@ -1,0 +1,6 @@
+//! The four calls of a client's life: sign in, refresh, check, sign out.
+
+pub mod check;
+pub mod login;
+pub mod logout;
+pub mod refresh;

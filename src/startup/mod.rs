@@ -1,0 +1,202 @@
+//! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
+
+mod join;
+mod listen;
+mod master_key;
+mod offline;
+mod parts;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App as HttpApp, HttpServer, web};
+
+use crate::ambient::Clock;
+use crate::http::middleware::{envelope::envelope, limits::limits};
+use crate::http::routes;
+use crate::operator::socket::AdminSocket;
+use crate::settings::Settings;
+
+pub use join::NotOurStore;
+pub use listen::NoListener;
+pub use master_key::NoMasterKey;
+pub use offline::{OpenStore, open_store};
+pub use parts::{Backend, Parts, StartError};
+
+/// What the server is given besides its settings.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The clock by which everything goes, Redis included; the machine's (and Redis' own) if there is none.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Whom to tell what the operator must know and no log may hold.
+    pub announce: Option<Announce>,
+    /// Where to write the address once the server answers.
+    pub ready_file: Option<PathBuf>,
+    /// Whether to stop on SIGINT and SIGTERM.
+    pub signals: bool,
+}
+
+/// Tells the operator something.
+pub type Announce = Arc<dyn Fn(&Announcement) + Send + Sync>;
+
+/// What the operator is told.
+#[derive(Debug)]
+pub enum Announcement {
+    /// There was no user at all: an administrator has been made.
+    AdministratorMade {
+        /// The name.
+        username: String,
+        /// The password, if it was made up and not configured. Shown this once.
+        password: Option<secrecy::SecretString>,
+    },
+    /// The server listens.
+    Listening {
+        /// The main listener's addresses.
+        main: Vec<SocketAddr>,
+        /// The operators' listener's addresses.
+        ops: Vec<SocketAddr>,
+    },
+}
+
+/// A server that is bound to its addresses and about to serve.
+pub struct Server {
+    main: actix_web::dev::Server,
+    ops: actix_web::dev::Server,
+    addresses: Vec<SocketAddr>,
+    background: Background,
+    ready_file: Option<PathBuf>,
+}
+
+/// Stops a server from anywhere.
+#[derive(Clone)]
+pub struct Stop(Vec<ServerHandle>);
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
+impl Stop {
+    /// Stops at once, whatever is under way.
+    pub fn now(&self) {
+        for handle in &self.0 {
+            // The order to stop is sent at once; waiting for the end is up to whoever runs the server.
+            drop(handle.stop(false));
+        }
+    }
+}
+
+/// What goes on beside the listeners. Ends when it is dropped.
+struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Server {
+    /// Opens the store, joins it, and binds the listeners.
+    ///
+    /// With Redis the store need not be there yet: the server answers 503 until it has joined it. What it finds there
+    /// may still turn out not to be its own; it then stays unready and says why in the log.
+    ///
+    /// # Errors
+    /// Why the server cannot start, in words for its operator.
+    pub async fn build(settings: &Settings, surroundings: Surroundings) -> Result<Self, StartError> {
+        let parts = Arc::new(Parts::open(settings, surroundings.clock.clone()).await?);
+        let announce = surroundings.announce.clone();
+        let joined = join::at_start(&parts, announce.clone()).await?;
+        let main_sockets = listen::bind("http.listen", settings.http.listen)?;
+        let ops_sockets = listen::bind("ops.listen", settings.ops.listen)?;
+        let addresses = listen::addresses(&main_sockets)?;
+        if let Some(announce) = &announce {
+            let (main, ops) = (addresses.clone(), listen::addresses(&ops_sockets)?);
+            announce(&Announcement::Listening { main, ops });
+        }
+
+        let mut background = Background(Vec::new());
+        if !joined {
+            background.0.push(actix_web::rt::spawn(join::in_background(parts.clone(), announce)));
+        }
+        background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
+        if let Some(path) = &parts.admin_socket {
+            let socket = AdminSocket::bind(path).await;
+            let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
+            let app = Arc::new(parts.app());
+            background.0.push(actix_web::rt::spawn(socket.serve(app)));
+        }
+
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let signals = surroundings.signals;
+        let main = serve(&parts, main_sockets, workers, signals, routes::main_listener)?;
+        let ops = serve(&parts, ops_sockets, 1, signals, routes::ops_listener)?;
+        Ok(Self { main, ops, addresses, background, ready_file: surroundings.ready_file })
+    }
+
+    /// The main listener's first address.
+    pub fn address(&self) -> SocketAddr {
+        // `listen::bind` gives at least one.
+        self.addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// A handle by which the server can be stopped.
+    pub fn stop(&self) -> Stop {
+        Stop(vec![self.main.handle(), self.ops.handle()])
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// If the ready file cannot be written, or the listeners break.
+    pub async fn run(self) -> std::io::Result<()> {
+        let stop = self.stop();
+        let main = actix_web::rt::spawn(self.main);
+        let ops = actix_web::rt::spawn(self.ops);
+        if let Some(path) = &self.ready_file {
+            listen::write_ready_file(path, &self.addresses)?;
+        }
+        let ended = main.await.map_err(std::io::Error::other)?;
+        stop.now();
+        let _ = ops.await;
+        drop(self.background);
+        ended
+    }
+}
+
+fn serve(
+    parts: &Arc<Parts>,
+    sockets: Vec<std::net::TcpListener>,
+    workers: usize,
+    signals: bool,
+    routes: fn(&mut web::ServiceConfig),
+) -> Result<actix_web::dev::Server, StartError> {
+    let parts = parts.clone();
+    let mut server = HttpServer::new(move || {
+        HttpApp::new()
+            .app_data(web::Data::new(parts.app()))
+            .wrap(from_fn(limits))
+            .wrap(from_fn(envelope))
+            .configure(routes)
+    })
+    .workers(workers)
+    .shutdown_timeout(10);
+    if !signals {
+        server = server.disable_signals();
+    }
+    for socket in sockets {
+        server = server.listen(socket).map_err(StartError::Listen)?;
+    }
+    Ok(server.run())
+}
+
+/// Runs a future on a runtime that servers can live on, until it is done.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    actix_web::rt::System::new().block_on(future)
+}

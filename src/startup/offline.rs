@@ -1,0 +1,29 @@
+//! A store without a server: for the command line.
+
+use super::join::identify;
+use super::parts::{Parts, StartError};
+use crate::app::App;
+use crate::settings::Settings;
+
+/// A store that is ours, and the application on it. Tokens cannot be issued: the signing keys stay where they are.
+pub struct OpenStore {
+    app: App,
+}
+
+impl OpenStore {
+    /// The application.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// If it is not there, in use, or not ours.
+pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
+    let parts = Parts::open(settings, None).await?;
+    let app = parts.app();
+    identify(&parts, &*app.store).await.map_err(StartError::Join)?;
+    Ok(OpenStore { app })
+}

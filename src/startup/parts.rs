@@ -1,0 +1,188 @@
+//! The parts of a server, opened once and shared by its workers: also what the command line needs when it works on a
+//! store without a server.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use relatch_domain::mac::MacRing;
+use relatch_domain::password_rules::Password;
+use relatch_domain::user::Username;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::join::NotJoined;
+use super::listen::NoListener;
+use super::master_key::{self, NoMasterKey};
+use crate::ambient::{Clock, Random, SystemClock};
+use crate::app::{App, Policy};
+use crate::keys::master::{InvalidMasterKey, InvalidMasterKeys, MasterKey, MasterKeys};
+use crate::keys::mint::{AccessTokenIssuer, InvalidIssuer};
+use crate::keys::password::{HasherSize, PasswordHasher};
+use crate::keys::service::Keys;
+use crate::settings::{Settings, StoreUrl};
+use crate::store::Store;
+use crate::store::embedded::EmbeddedStore;
+use crate::store::redis::{RedisBackend, RedisSettings, TimeSource};
+
+/// Why a server does not start. Each names the key to look at.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum StartError {
+    #[error("master_key: it is missing; `relatch key generate` makes one; give every node the same")]
+    NoMasterKey,
+    #[error("{key}: {source}")]
+    MasterKey { key: &'static str, source: InvalidMasterKey },
+    #[error("master_keys_previous: {0}")]
+    MasterKeys(#[from] InvalidMasterKeys),
+    #[error(transparent)]
+    MasterKeyFile(#[from] NoMasterKey),
+    #[error("store.url: {0}")]
+    Embedded(#[from] crate::store::embedded::OpenError),
+    #[error("store.url: {0}")]
+    Redis(#[from] crate::store::redis::OpenError),
+    #[error(transparent)]
+    Issuer(#[from] InvalidIssuer),
+    #[error("the password hashing threads do not start: {0}")]
+    Hasher(io::Error),
+    #[error(transparent)]
+    Join(NotJoined),
+    #[error(transparent)]
+    NoListener(#[from] NoListener),
+    #[error("cannot listen: {0}")]
+    Listen(io::Error),
+    #[error("admin.socket: {}: {source}", path.display())]
+    AdminSocket { path: PathBuf, source: io::Error },
+}
+
+/// The store as it was configured, from which each worker takes a handle of its own.
+#[derive(Clone)]
+pub enum Backend {
+    /// A file.
+    Embedded(EmbeddedStore),
+    /// A Redis.
+    Redis(Box<RedisBackend>),
+}
+
+impl Backend {
+    /// A handle for one worker.
+    pub fn handle(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.handle(),
+            Self::Redis(redis) => redis.handle(),
+        }
+    }
+}
+
+/// The administrator who is made while there is no user at all.
+pub(super) struct Bootstrap {
+    pub(super) username: Username,
+    pub(super) password: Option<Password>,
+}
+
+/// The parts of a server.
+pub struct Parts {
+    pub(super) backend: Backend,
+    pub(super) keys: Arc<Keys>,
+    pub(super) issuer: Arc<AccessTokenIssuer>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) admin_socket: Option<PathBuf>,
+    macs: Arc<MacRing>,
+    hasher: Arc<PasswordHasher>,
+    policy: Policy,
+}
+
+impl Parts {
+    /// Opens the store and prepares the keys. Redis need not be there yet.
+    ///
+    /// # Errors
+    /// Why the parts do not fit together, in words for the operator.
+    pub async fn open(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<Self, StartError> {
+        let (backend, masters) = open_store(settings, clock.clone()).await?;
+        let macs = Arc::new(masters.mac_ring()?);
+        let access = &settings.access_token;
+        let name = settings.issuer.as_str().to_owned();
+        let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?;
+        let hasher = PasswordHasher::start(settings.password.bcrypt_cost, HasherSize::default(), Random);
+        Ok(Self {
+            backend,
+            keys: Arc::new(Keys::new(masters, access.algorithm)),
+            issuer: Arc::new(issuer),
+            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            random: Random,
+            bootstrap: Bootstrap {
+                username: settings.bootstrap.admin_username.clone(),
+                password: settings.bootstrap.admin_password.clone(),
+            },
+            admin_socket: settings.admin.socket.clone(),
+            macs,
+            hasher: Arc::new(hasher.map_err(StartError::Hasher)?),
+            policy: Policy {
+                rotation: settings.rotation_policy(),
+                limits: settings.session_limits(),
+                require_access_token: settings.refresh_token.require_access_token,
+                password_min_length: settings.password.min_length,
+            },
+        })
+    }
+
+    /// The application, with a store handle of its own.
+    pub fn app(&self) -> App {
+        App {
+            store: self.backend.handle(),
+            keys: self.keys.clone(),
+            macs: self.macs.clone(),
+            hasher: self.hasher.clone(),
+            issuer: self.issuer.clone(),
+            policy: self.policy.clone(),
+            clock: self.clock.clone(),
+            random: self.random,
+        }
+    }
+}
+
+async fn open_store(
+    settings: &Settings,
+    clock: Option<Arc<dyn Clock>>,
+) -> Result<(Backend, MasterKeys), StartError> {
+    match &settings.store.url {
+        StoreUrl::Embedded(path) => {
+            let opened = path.clone();
+            let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
+            // Opening a file after a crash checks it first, which takes its time.
+            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&opened, clock)).await;
+            let store = opening.map_err(|error| StartError::Listen(io::Error::other(error)))??;
+            let masters = master_keys(settings, || Ok(master_key::find_or_make(path)?))?;
+            Ok((Backend::Embedded(store), masters))
+        }
+        StoreUrl::Redis(url) => {
+            let masters = master_keys(settings, || Err(StartError::NoMasterKey))?;
+            let redis = RedisSettings {
+                url: url.expose().to_owned().into(),
+                key_prefix: settings.store.key_prefix.clone(),
+                sync_replicas: settings.store.sync_replicas,
+                connect_timeout: settings.store.connect_timeout,
+                response_timeout: settings.store.response_timeout,
+                ca_file: settings.store.ca_file.clone(),
+            };
+            let time = clock.map_or(TimeSource::Store, TimeSource::Handed);
+            Ok((Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)), masters))
+        }
+    }
+}
+
+fn master_keys(
+    settings: &Settings,
+    otherwise: impl FnOnce() -> Result<MasterKey, StartError>,
+) -> Result<MasterKeys, StartError> {
+    let read = |key, text: &SecretString| {
+        MasterKey::from_base64(text.expose_secret()).map_err(|source| StartError::MasterKey { key, source })
+    };
+    let current = match &settings.master_key {
+        Some(text) => read("master_key", text)?,
+        None => otherwise()?,
+    };
+    let previous = settings.master_keys_previous.iter().map(|text| read("master_keys_previous", text));
+    Ok(MasterKeys::new(&current, &previous.collect::<Result<Vec<_>, _>>()?)?)
+}
