@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relatch::ambient::Clock;
-use relatch_domain::UnixMillis;
+use relatch_domain::{UnixMillis, UnixSeconds};
 
 /// A clock for tests. Clones show the same time.
 #[derive(Debug, Clone)]
@@ -25,6 +25,17 @@ impl ManualClock {
     /// Goes on by so much.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
+    }
+
+    /// Goes on by so many seconds.
+    pub fn advance_secs(&self, by: u64) {
+        self.advance(Duration::from_secs(by));
+    }
+
+    /// The time so many seconds from now, as answers show it.
+    pub fn rfc3339(&self, from_now: i64) -> String {
+        let seconds = i64::from(self.now().seconds().0) + from_now;
+        relatch::http::answer::rfc3339(UnixSeconds(u32::try_from(seconds).expect("a time of our days")))
     }
 }
 

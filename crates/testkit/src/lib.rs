@@ -1,7 +1,18 @@
-//! What the tests of Relatch have in common.
+//! What the tests are made of: the server as its users see it, real Redis processes, a clock to set, and people.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::missing_panics_doc, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
+
+pub mod actor;
+pub mod answer;
+pub mod app;
 pub mod clock;
 pub mod conformance;
+mod launch;
 pub mod model_store;
 pub mod redis_server;
 pub mod wire;
+
+pub use actor::{Device, PASSWORD, Pair};
+pub use answer::Answer;
+pub use app::{Node, On, TestApp};

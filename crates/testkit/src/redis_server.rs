@@ -191,6 +191,18 @@ impl RedisServer {
         self.signal(Signal::CONT);
     }
 
+    /// Everything that it holds, uncompressed, in the form of its snapshots.
+    pub fn dump(&self) -> Vec<u8> {
+        for command in ["CONFIG SET rdbcompression no", "SAVE"] {
+            let mut stream = TcpStream::connect(self.address()).expect("the server listens");
+            stream.write_all(format!("{command}\r\n").as_bytes()).expect("the server reads");
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).expect("the server answers");
+            assert_eq!(&answer, b"+OK\r\n", "{command}");
+        }
+        std::fs::read(self.directory.path().join("dump.rdb")).expect("a snapshot")
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server is there to be signalled");
     }

@@ -1,0 +1,328 @@
+//! The server as the tests meet it: built through the same door as in production, on a port of its own, on a store of
+//! its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use relatch::ambient::{Clock, SystemClock};
+use relatch_domain::UnixMillis;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::actor::{Device, PASSWORD};
+use crate::answer::Answer;
+use crate::clock::ManualClock;
+use crate::launch::{Launched, in_this_process, own_process};
+use crate::redis_server::{RedisServer, RedisServerBuilder};
+
+/// How long a test waits for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A builder of the application on one kind of store.
+#[derive(Clone)]
+pub struct On {
+    redis: Option<RedisServerBuilder>,
+    settings: BTreeMap<String, String>,
+    clock: bool,
+    own_process: bool,
+}
+
+impl On {
+    /// On the embedded store, in a directory of its own.
+    pub fn embedded() -> Self {
+        Self::new(None)
+    }
+
+    /// On Redis, in a process of its own that forgets everything when it ends.
+    pub fn redis() -> Self {
+        Self::new(Some(RedisServer::builder()))
+    }
+
+    /// On Redis, in a process of its own that writes everything down.
+    pub fn redis_with_a_memory() -> Self {
+        Self::new(Some(RedisServer::builder().append_only()))
+    }
+
+    fn new(redis: Option<RedisServerBuilder>) -> Self {
+        let settings = [
+            ("http.listen", "127.0.0.1:0"),
+            ("ops.listen", "127.0.0.1:0"),
+            ("password.bcrypt_cost", "4"),
+            ("bootstrap.admin_password", PASSWORD),
+            ("master_key", &master_key()),
+        ];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Self { redis, settings, clock: false, own_process: false }
+    }
+
+    /// With a setting, written as in the environment.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With a clock that stands still until it is set.
+    #[must_use]
+    pub fn with_clock(self) -> Self {
+        Self { clock: true, ..self }
+    }
+
+    /// As a process of the real binary, so that its log can be read.
+    #[must_use]
+    pub fn in_own_process(self) -> Self {
+        Self { own_process: true, ..self }
+    }
+
+    /// Starts the application.
+    pub async fn start(mut self) -> TestApp {
+        let dir = TempDir::new().expect("a temporary directory");
+        let redis = match &self.redis {
+            Some(builder) => Some(builder.clone().start().await),
+            None => None,
+        };
+        let url = match &redis {
+            Some(redis) => redis.url(),
+            None => format!("redb:{}", dir.path().join("relatch.redb").display()),
+        };
+        self.settings.insert("store.url".to_owned(), url);
+        let clock = self.clock.then(|| ManualClock::at(SystemClock.now()));
+        let mut app = TestApp {
+            node: Node::at(String::new()),
+            on: self,
+            clock,
+            admin: Arc::default(),
+            launched: Vec::new(),
+            redis,
+            dir,
+        };
+        app.node =
+            app.launch(&[]).await.unwrap_or_else(|message| panic!("the server does not start: {message}"));
+        app.until_ready().await;
+        app
+    }
+}
+
+/// A running application and its store. Everything ends when it is dropped.
+pub struct TestApp {
+    /// The first node.
+    pub node: Node,
+    on: On,
+    clock: Option<ManualClock>,
+    admin: Arc<OnceCell<Device>>,
+    // Dropped in this order: servers before their store.
+    launched: Vec<Launched>,
+    redis: Option<RedisServer>,
+    dir: TempDir,
+}
+
+impl TestApp {
+    async fn launch(&mut self, more: &[(&str, &str)]) -> Result<Node, String> {
+        let mut settings = self.on.settings.clone();
+        settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let launched = if self.on.own_process {
+            own_process(&settings, self.dir.path()).await?
+        } else {
+            let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
+            in_this_process(settings, clock).await?
+        };
+        let node = Node::at(format!("http://{}", launched.address()));
+        self.launched.push(launched);
+        Ok(node)
+    }
+
+    /// One more node on the same store.
+    pub async fn second_node(&self) -> Node {
+        self.second_node_with(&[]).await
+    }
+
+    /// One more node on the same store, with other settings.
+    pub async fn second_node_with(&self, settings: &[(&str, &str)]) -> Node {
+        self.another(settings).await.unwrap_or_else(|message| panic!("the server does not start: {message}"))
+    }
+
+    /// Why one more node with these settings does not start.
+    pub async fn failing_node_with(&self, settings: &[(&str, &str)]) -> String {
+        self.another(settings).await.expect_err("the server starts")
+    }
+
+    async fn another(&self, more: &[(&str, &str)]) -> Result<Node, String> {
+        let mut settings = self.on.settings.clone();
+        settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
+        let launched = in_this_process(settings, clock).await?;
+        let mut node = Node::at(format!("http://{}", launched.address()));
+        node.launched = Some(Arc::new(launched));
+        Ok(node)
+    }
+
+    /// The Redis process.
+    pub fn redis(&mut self) -> &mut RedisServer {
+        self.redis.as_mut().expect("the application is on Redis")
+    }
+
+    /// The clock that all nodes and the store go by.
+    pub fn clock(&self) -> &ManualClock {
+        self.clock.as_ref().expect("the application was built with a clock")
+    }
+
+    /// The time that the nodes have.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.as_ref().map_or_else(|| SystemClock.now(), Clock::now)
+    }
+
+    /// The directory that the embedded store is in, and nothing else.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the process of its own has logged so far.
+    pub fn log(&self) -> String {
+        self.launched.iter().map(Launched::log).collect()
+    }
+
+    /// Waits until the first node is ready.
+    pub async fn until_ready(&self) {
+        self.node.until_ready().await;
+    }
+
+    /// The administrator, signed in once.
+    pub async fn admin(&self) -> Device {
+        self.admin.get_or_init(|| self.sign_in("admin")).await.clone()
+    }
+
+    /// Creates a user, by the administrator. Gives the id.
+    pub async fn user(&self, name: &str) -> String {
+        self.user_with_password(name, PASSWORD).await
+    }
+
+    /// Creates a user with a password, by the administrator. Gives the id.
+    pub async fn user_with_password(&self, name: &str, password: &str) -> String {
+        let body = json!({"username": name, "password": password});
+        let created = self.admin().await.post("/admin/users", &body).await.expect(201).json();
+        created["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Tries a sign-in.
+    pub async fn login(&self, name: &str, password: &str) -> Answer {
+        self.post_json("/login", &json!({"username": name, "password": password})).await
+    }
+
+    /// Signs a user in on a new device.
+    pub async fn sign_in(&self, name: &str) -> Device {
+        Device::signed_in(&self.node, &self.login(name, PASSWORD).await.ok())
+    }
+
+    /// Signs a user in on a device with a name.
+    pub async fn sign_in_as(&self, name: &str, device_name: &str) -> Device {
+        let body = json!({"username": name, "password": PASSWORD, "device_name": device_name});
+        Device::signed_in(&self.node, &self.post_json("/login", &body).await.ok())
+    }
+
+    /// A POST with a JSON body and no credentials.
+    pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.node.send(self.node.post(path).json(body)).await
+    }
+}
+
+/// A server that listens somewhere.
+#[derive(Debug, Clone)]
+pub struct Node {
+    base: String,
+    client: reqwest::Client,
+    launched: Option<Arc<Launched>>,
+}
+
+impl Node {
+    /// The server at this address.
+    pub fn at(base: String) -> Self {
+        let client = reqwest::Client::builder()
+            .user_agent("relatch-testkit")
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self { base, client, launched: None }
+    }
+
+    /// `http://` and the address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A request with any method.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A GET.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request("GET", path)
+    }
+
+    /// A POST.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.request("POST", path)
+    }
+
+    /// A DELETE.
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.request("DELETE", path)
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().expect("a request");
+        let name = format!("{} {}", request.method(), request.url().path());
+        let response = self.client.execute(request).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        Answer::read(name, response).await
+    }
+
+    /// Waits until the server says that it is ready.
+    pub async fn until_ready(&self) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.send(self.get("/health/ready")).await.status != 200 {
+            assert!(std::time::Instant::now() < deadline, "not ready after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A request body that comes in pieces, without its length.
+pub fn stream<S, B, E>(pieces: S) -> reqwest::Body
+where
+    S: futures_util::TryStream<Ok = B, Error = E> + Send + 'static,
+    B: Into<bytes::Bytes> + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    reqwest::Body::wrap_stream(futures_util::TryStreamExt::map_ok(pieces, Into::<bytes::Bytes>::into))
+}
+
+/// The master key of the tests.
+pub fn master_key_bytes() -> [u8; 32] {
+    *b"a master key for tests, 32 bytes"
+}
+
+/// The master key of the tests, in Base64.
+pub fn master_key() -> String {
+    "YSBtYXN0ZXIga2V5IGZvciB0ZXN0cywgMzIgYnl0ZXM=".to_owned()
+}
+
+/// Another master key, in Base64.
+pub fn another_master_key() -> String {
+    "b3RoZXIgbWFzdGVyIGtleSBmb3IgdGVzdHM6IDMyIEI=".to_owned()
+}
+
+/// The `relatch` binary beside the test binary.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let path = test.ancestors().nth(2).expect("a target directory").join("relatch");
+    assert!(path.exists(), "{} is not built", path.display());
+    path
+}

@@ -1,0 +1,123 @@
+//! Two ways to run the server: on a thread of the test, or as a process of the real binary.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use relatch::ambient::Clock;
+use relatch::startup::{Server, Stop, Surroundings};
+
+/// A running server. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    address: SocketAddr,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Thread { stop: Stop, thread: Option<JoinHandle<()>> },
+    Process { child: Child, log: PathBuf },
+}
+
+impl Launched {
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has logged; nothing for a server on a thread.
+    pub(crate) fn log(&self) -> String {
+        match &self.running {
+            Running::Thread { .. } => String::new(),
+            Running::Process { log, .. } => std::fs::read_to_string(log).expect("the log"),
+        }
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        match &mut self.running {
+            Running::Thread { stop, thread } => {
+                stop.now();
+                if let Some(thread) = thread.take() {
+                    let _ = thread.join();
+                }
+            }
+            Running::Process { child, .. } => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// Runs the server on a thread of its own. Fails with the message that its operator would read.
+pub(crate) async fn in_this_process(
+    settings: BTreeMap<String, String>,
+    clock: Option<Arc<dyn Clock>>,
+) -> Result<Launched, String> {
+    let environment: Vec<_> = settings.iter().map(|(key, value)| (variable(key), value.clone())).collect();
+    let settings = relatch::settings::load(None, environment).map_err(|error| error.to_string())?.settings;
+    let surroundings = Surroundings { clock, ..Surroundings::default() };
+    let (started, starting) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        relatch::startup::block_on(async move {
+            match Server::build(&settings, surroundings).await {
+                Ok(server) => {
+                    let _ = started.send(Ok((server.address(), server.stop())));
+                    let _ = server.run().await;
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error.to_string()));
+                }
+            }
+        });
+    });
+    let (address, stop) = tokio::task::spawn_blocking(move || starting.recv())
+        .await
+        .expect("a task")
+        .expect("the thread lives")?;
+    Ok(Launched { address, running: Running::Thread { stop, thread: Some(thread) } })
+}
+
+/// Runs the real binary, its log in a file.
+pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path) -> Result<Launched, String> {
+    let (ready, log) = (dir.join("ready"), dir.join("log"));
+    let output = File::create(&log).expect("a log file");
+    let mut child = Command::new(crate::app::binary())
+        .args(["serve", "--ready-file"])
+        .arg(&ready)
+        .env_clear()
+        .envs(settings.iter().map(|(key, value)| (variable(key), value)))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a log file"))
+        .stderr(output)
+        .spawn()
+        .expect("the binary starts");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(address) =
+            std::fs::read_to_string(&ready).ok().and_then(|text| text.lines().next()?.parse().ok())
+        {
+            return Ok(Launched { address, running: Running::Process { child, log } });
+        }
+        if child.try_wait().expect("the child's state").is_some() || Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(std::fs::read_to_string(&log).expect("the log"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The environment variable of a setting.
+pub(crate) fn variable(key: &str) -> String {
+    format!("RELATCH__{}", key.replace('.', "__").to_uppercase())
+}

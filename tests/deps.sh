@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs what the tests need on a Debian machine. What is there already is left alone.
+set -euo pipefail
+
+missing=()
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v openssl >/dev/null || missing+=(openssl)
+if ((${#missing[@]} > 0)); then
+  sudo=()
+  if ((EUID != 0)); then sudo=(sudo); fi
+  export DEBIAN_FRONTEND=noninteractive
+  "${sudo[@]}" apt-get update -qq
+  # The tests start their own servers: the system's shall not start one.
+  "${sudo[@]}" env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+redis-server --version

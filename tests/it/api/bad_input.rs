@@ -1,0 +1,105 @@
+//! What strangers send: a documented 4xx, nothing consumed, and the server goes on.
+
+use relatch_testkit::PASSWORD;
+use serde_json::json;
+
+on_both_stores! {
+    async fn malformed_bodies_are_invalid_requests(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let mut device = app.sign_in("ada").await;
+        let bodies: [&[u8]; 12] = [
+            b"", b"{", b"nonsense", b"[]", b"null", b"7", b"\"x\"", b"{} {}", b"\xff\xfe",
+            b"{\"username\": \"\xc3\x28\", \"password\": \"x\"}",
+            b"{\"username\": \"ada\", \"username\": \"bob\", \"password\": \"x\"}",
+            b"{\"username\": {\"$ne\": null}, \"password\": 7}",
+        ];
+        for path in ["/login", "/token/refresh"] {
+            for body in bodies {
+                let request = app.node.post(path).bearer_auth(&device.pair.access);
+                let request = request.header("Content-Type", "application/json").body(body);
+                app.node.send(request).await.problem(400, "invalid_request");
+            }
+        }
+        let deep = "[".repeat(30_000);
+        let request = app.node.post("/login").header("Content-Type", "application/json").body(deep);
+        app.node.send(request).await.problem(400, "invalid_request");
+        device.refresh().await.ok();
+    }
+
+    async fn unknown_fields_are_named_and_refused(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let body = json!({"username": "ada", "password": PASSWORD, "remember": true});
+        let problem = app.post_json("/login", &body).await.problem(400, "invalid_request");
+        assert_eq!(problem["fields"][0]["field"], "remember");
+        let body = json!({"username": "ada"});
+        let problem = app.post_json("/login", &body).await.problem(400, "invalid_request");
+        assert_eq!(problem["fields"][0]["field"], "password");
+    }
+
+    async fn other_media_types_are_refused(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let body = json!({"username": "ada", "password": PASSWORD}).to_string();
+        let types = ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json+x", ""];
+        for media_type in types {
+            let request = app.node.post("/login").header("Content-Type", media_type).body(body.clone());
+            app.node.send(request).await.problem(415, "unsupported_media_type");
+        }
+        app.node.send(app.node.post("/login").body(body.clone())).await.problem(415, "unsupported_media_type");
+        let request = app.node.post("/login").header("Content-Type", "Application/JSON; charset=utf-8").body(body);
+        app.node.send(request).await.ok();
+    }
+
+    async fn oversized_bodies_headers_and_paths_have_their_own_answers(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let mut device = app.sign_in("ada").await;
+        let body = json!({"username": "ada", "password": "x".repeat(2 * 1024 * 1024)});
+        app.post_json("/login", &body).await.problem(413, "payload_too_large");
+        let chunks = futures_util::stream::iter((0..80).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1024])));
+        let request = app.node.post("/login").header("Content-Type", "application/json");
+        let request = request.body(relatch_testkit::app::stream(chunks));
+        app.node.send(request).await.problem(413, "payload_too_large");
+        let request = app.node.get("/auth/check").bearer_auth("x".repeat(64 * 1024));
+        app.node.send(request).await.problem(431, "headers_too_large");
+        let request = app.node.get(&format!("/auth/check?live={}", "x".repeat(20_000)));
+        app.node.send(request).await.problem(414, "uri_too_long");
+        device.refresh().await.ok();
+    }
+
+    async fn a_long_token_is_refused_not_chewed(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let mut device = app.sign_in("ada").await;
+        let request = app.node.get("/auth/check").bearer_auth("x".repeat(16_000));
+        app.node.send(request).await.problem(401, "invalid_token");
+        let mut long = device.clone();
+        long.pair.refresh = format!("rlt1_{}", "A".repeat(60_000));
+        long.refresh().await.problem(401, "invalid_refresh_token");
+        device.refresh().await.ok();
+    }
+
+    async fn long_and_strange_names_are_only_wrong(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        for name in ["x".repeat(10_000), "ada\u{0}".to_owned(), "\u{202e}ada".to_owned(), "{ada}".to_owned(), "ada\r\nX: y".to_owned()] {
+            app.login(&name, PASSWORD).await.problem(401, "invalid_credentials");
+        }
+        app.login("ada", &"x".repeat(60_000)).await.problem(401, "invalid_credentials");
+        for device_name in ["x".repeat(101), "a\nb".to_owned()] {
+            let body = json!({"username": "ada", "password": PASSWORD, "device_name": device_name});
+            app.post_json("/login", &body).await.problem(400, "invalid_request");
+        }
+    }
+
+    async fn a_delivery_that_is_not_there_yet_is_refused(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        for delivery in ["cookie", "hybrid", "pigeon"] {
+            let body = json!({"username": "ada", "password": PASSWORD, "delivery": delivery});
+            app.post_json("/login", &body).await.problem(400, "invalid_request");
+        }
+    }
+}

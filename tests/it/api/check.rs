@@ -1,0 +1,66 @@
+//! `GET /auth/check`.
+
+use serde_json::json;
+
+on_both_stores! {
+    async fn a_check_says_who_and_until_when(on: On) {
+        let app = on.with_clock().start().await;
+        app.user("ada").await;
+        let device = app.sign_in("ada").await;
+        let body = device.check().await.ok();
+        assert_eq!(body["user"], json!({"id": device.user_id, "username": "ada", "roles": ["user"]}));
+        assert_eq!(body["session"]["session_id"], device.session_id);
+        assert_eq!(body["session"]["signed_in_at"], app.clock().rfc3339(0));
+        assert_eq!(body["expires_at"], app.clock().rfc3339(900));
+    }
+
+    async fn a_check_is_about_the_access_token_unless_it_asks_the_store(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let device = app.sign_in("ada").await;
+        device.get("/auth/check?live=true").await.ok();
+        device.sign_out().await.expect(204);
+        device.check().await.ok();
+        let body = device.get("/auth/check?live=true").await.problem(401, "session_revoked");
+        assert_eq!(body["reason"], "signed_out");
+    }
+
+    async fn without_a_token_there_is_a_challenge_without_an_error(on: On) {
+        let app = on.start().await;
+        for path in ["/auth/check", "/auth/check?access_token=x", "/auth/check?live=true"] {
+            let answer = app.node.send(app.node.get(path)).await;
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            answer.problem(401, "authentication_required");
+        }
+        let basic = app.node.get("/auth/check").basic_auth("ada", Some("x"));
+        app.node.send(basic).await.problem(401, "authentication_required");
+    }
+
+    async fn an_expired_token_says_so(on: On) {
+        let app = on.with_clock().start().await;
+        app.user("ada").await;
+        let device = app.sign_in("ada").await;
+        app.clock().advance_secs(899);
+        device.check().await.ok();
+        app.clock().advance_secs(1);
+        let answer = device.check().await;
+        assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer error=\"invalid_token\""));
+        answer.problem(401, "token_expired");
+    }
+
+    async fn the_scheme_is_matched_without_case(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let device = app.sign_in("ada").await;
+        let request = app.node.get("/auth/check").header("Authorization", format!("bEaReR {}", device.pair.access));
+        app.node.send(request).await.ok();
+    }
+
+    async fn a_malformed_header_is_an_invalid_request(on: On) {
+        let app = on.start().await;
+        for wrong in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer =", "Bearer \"x\""] {
+            let request = app.node.get("/auth/check").header("Authorization", wrong);
+            app.node.send(request).await.problem(400, "invalid_request");
+        }
+    }
+}

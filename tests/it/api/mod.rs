@@ -1,0 +1,38 @@
+//! The HTTP contract, over HTTP. Each test runs on both stores from one source.
+
+/// One test for each store. The function gets a builder of the application on that store.
+macro_rules! on_both_stores {
+    ($($(#[$meta:meta])* async fn $name:ident($on:ident: On) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn test($on: relatch_testkit::On) $body
+
+            #[tokio::test]
+            async fn on_the_embedded_store() {
+                test(relatch_testkit::On::embedded()).await;
+            }
+
+            #[tokio::test]
+            async fn on_redis() {
+                test(relatch_testkit::On::redis()).await;
+            }
+        }
+    )*};
+}
+
+mod access_tokens;
+mod admin;
+mod bad_input;
+mod check;
+mod http;
+mod nodes;
+mod outage;
+mod refresh;
+mod refresh_refused;
+mod secrets;
+mod sessions;
+mod sign_in;
+mod sign_out;

@@ -1,0 +1,88 @@
+//! Several nodes on one Redis share nothing else.
+
+use relatch_testkit::On;
+use serde_json::json;
+
+const KEY: &str = "attempt-key-of-22-chars";
+
+#[tokio::test]
+async fn sign_in_on_one_node_refresh_on_the_other_revoke_on_the_first() {
+    let app = On::redis().start().await;
+    let second = app.second_node().await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    device.node = second.clone();
+    device.check().await.ok();
+    device.refresh().await.ok();
+    device.get("/sessions").await.ok();
+
+    let admin = app.admin().await;
+    let body = admin.post("/admin/revoke", &json!({"session_id": device.session_id})).await.ok();
+    assert_eq!(body, json!({"revoked_sessions": 1}));
+    device.refresh().await.problem(401, "session_revoked");
+    device.get("/sessions").await.problem(401, "session_revoked");
+    device.get("/auth/check?live=true").await.problem(401, "session_revoked");
+}
+
+#[tokio::test]
+async fn a_retry_may_reach_another_node() {
+    let app = On::redis().start().await;
+    let second = app.second_node().await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    let lost = device.send_refresh(Some(KEY)).await.ok();
+    device.node = second;
+    device.refresh_as(Some(KEY)).await.ok();
+    assert_eq!(device.pair.refresh, lost["refresh_token"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_sign_with_keys_that_all_know() {
+    let app = On::redis().start().await;
+    let nodes = futures_util::future::join_all((0..3).map(|_| app.second_node())).await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    for node in nodes {
+        device.node = node;
+        device.refresh().await.ok();
+    }
+    device.node = app.node.clone();
+    device.check().await.ok();
+    let jwks = app.node.send(app.node.get("/.well-known/jwks.json")).await.ok();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 1, "{jwks}");
+}
+
+#[tokio::test]
+async fn a_node_that_starts_with_another_algorithm_is_understood_by_the_others() {
+    let app = On::redis().start().await;
+    let second = app.second_node_with(&[("access_token.algorithm", "EdDSA")]).await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    device.node = second.clone();
+    device.refresh().await.ok();
+    device.node = app.node.clone();
+    device.check().await.ok();
+    device.refresh().await.ok();
+}
+
+#[tokio::test]
+async fn a_node_with_another_master_key_does_not_start() {
+    let app = On::redis().start().await;
+    let message = app.failing_node_with(&[("master_key", &relatch_testkit::app::another_master_key())]).await;
+    assert!(message.contains("master_key"), "{message}");
+    let message = app.failing_node_with(&[("issuer", "https://other.example")]).await;
+    assert!(message.contains("issuer"), "{message}");
+}
+
+#[tokio::test]
+async fn a_node_with_a_new_master_key_still_honours_the_old_one() {
+    let app = On::redis().start().await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    let old = relatch_testkit::app::master_key();
+    let new = relatch_testkit::app::another_master_key();
+    let second = app.second_node_with(&[("master_key", &new), ("master_keys_previous", &old)]).await;
+    device.node = second;
+    device.refresh().await.ok();
+    device.refresh().await.ok();
+}
