@@ -1,0 +1,39 @@
+# Each target is a line or two that call the real tool. `make` alone lists them.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: ## Build the server and serve on the embedded store
+	$(CARGO) run --release --locked -- serve
+
+.PHONY: check
+check: ## The everyday loop: formatting, lints, unit and model tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --workspace --lib --bins --locked
+
+.PHONY: test
+test: deps check doc ## Install what the tests need, then run everything
+	$(CARGO) test --locked --test it
+	$(CARGO) test --workspace --doc --locked
+
+.PHONY: doc
+doc: ## Build the documentation of the code, broken links denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+.PHONY: deps
+deps: ## Install what the tests need (Debian): redis-server
+	bash tests/deps.sh
+
+.PHONY: deny
+deny: ## Check licences and sources of all dependencies
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check licenses bans sources
+
+.PHONY: bench
+bench: deps ## Measure refreshes beside the floor
+	python3 bench/run.py
