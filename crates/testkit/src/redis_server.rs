@@ -191,14 +191,20 @@ impl RedisServer {
         self.signal(Signal::CONT);
     }
 
+    /// Sends a command as it would be typed. Gives the last line of the answer.
+    pub fn say(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(self.address()).expect("the server listens");
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("the server reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the server answers");
+        let answer = answer.strip_suffix("+OK\r\n").expect("the answer to QUIT");
+        answer.lines().last().unwrap_or_default().to_owned()
+    }
+
     /// Everything that it holds, uncompressed, in the form of its snapshots.
     pub fn dump(&self) -> Vec<u8> {
         for command in ["CONFIG SET rdbcompression no", "SAVE"] {
-            let mut stream = TcpStream::connect(self.address()).expect("the server listens");
-            stream.write_all(format!("{command}\r\n").as_bytes()).expect("the server reads");
-            let mut answer = [0; 5];
-            stream.read_exact(&mut answer).expect("the server answers");
-            assert_eq!(&answer, b"+OK\r\n", "{command}");
+            assert_eq!(self.say(command), "+OK", "{command}");
         }
         std::fs::read(self.directory.path().join("dump.rdb")).expect("a snapshot")
     }

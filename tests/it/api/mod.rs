@@ -32,6 +32,7 @@ mod nodes;
 mod outage;
 mod refresh;
 mod refresh_refused;
+mod round_trips;
 mod secrets;
 mod sessions;
 mod sign_in;

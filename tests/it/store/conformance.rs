@@ -1,9 +1,11 @@
 //! The stores, held to the contract and to the model; and the suite itself, held to finding what is wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use relatch::store::embedded::EmbeddedStore;
+use relatch::store::embedded::{EmbeddedStore, Housekeeping};
+use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
     BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
     Rotated, Store, StoreError, StoredKey, SwapStep, UserCreation, UserSessions,
@@ -15,6 +17,7 @@ use relatch_domain::{Generation, SessionRef, UnixSeconds, UserId};
 use relatch_testkit::clock::ManualClock;
 use relatch_testkit::conformance::{examples, run_random};
 use relatch_testkit::model_store::ModelStore;
+use relatch_testkit::redis_server::RedisServer;
 
 /// All verdicts but `disabled`, which takes a step that the stores do not have yet.
 const REACHED: [&str; 11] = [
@@ -38,7 +41,10 @@ fn clock() -> ManualClock {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_store_answers_as_the_model_does() {
     let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = EmbeddedStore::open(&directory.path().join("store"), Arc::new(clock.clone())).unwrap();
+    // The model does not sweep, and the cases let months pass.
+    let housekeeping = Housekeeping { every: Duration::from_hours(24), ..Housekeeping::default() };
+    let path = directory.path().join("store");
+    let store = EmbeddedStore::open_with(&path, Arc::new(clock.clone()), housekeeping).unwrap();
     let coverage = run_random(store.handle(), clock, 10_000).await.unwrap();
     for verdict in REACHED {
         assert!(coverage.0.contains_key(verdict), "{verdict} in {coverage:?}");
@@ -50,6 +56,38 @@ async fn the_embedded_store_keeps_the_contract() {
     let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = EmbeddedStore::open(&directory.path().join("store"), Arc::new(clock.clone())).unwrap();
     examples(store.handle(), clock).await;
+}
+
+/// A Redis that goes by the clock, and the store on it.
+async fn on_redis(clock: &ManualClock) -> (RedisServer, Arc<dyn Store>) {
+    let server = RedisServer::start().await;
+    let settings = RedisSettings {
+        url: server.url().into(),
+        key_prefix: "conformance".into(),
+        sync_replicas: 0,
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(5),
+        ca_file: None,
+    };
+    let backend = RedisBackend::open(&settings, TimeSource::Handed(Arc::new(clock.clone()))).unwrap();
+    (server, backend.handle())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_answers_as_the_model_does() {
+    let clock = clock();
+    let (_server, store) = on_redis(&clock).await;
+    let coverage = run_random(store, clock, 10_000).await.unwrap();
+    for verdict in REACHED {
+        assert!(coverage.0.contains_key(verdict), "{verdict} in {coverage:?}");
+    }
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let clock = clock();
+    let (_server, store) = on_redis(&clock).await;
+    examples(store, clock).await;
 }
 
 #[tokio::test]
