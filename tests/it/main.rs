@@ -8,4 +8,6 @@ mod architecture;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod store;

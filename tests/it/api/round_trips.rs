@@ -22,7 +22,8 @@ async fn an_ordinary_refresh_is_one_evalsha_and_nothing_else() {
     let sent = wire.sent();
     assert_eq!(sent.commands.get("EVALSHA"), Some(&50), "{sent:?}");
     // A look at the keys, every few seconds, is not the refreshes'.
-    let others: usize = sent.commands.iter().filter(|(name, _)| *name != "EVALSHA").map(|(_, count)| count).sum();
+    let others: usize =
+        sent.commands.iter().filter(|(name, _)| *name != "EVALSHA").map(|(_, count)| count).sum();
     assert!(others <= 2, "{sent:?}");
     assert_eq!(sent.reads, 50 + others, "one write each: {sent:?}");
     assert_eq!(sent.connections, 0, "{sent:?}");

@@ -1,0 +1,97 @@
+//! The documents' console blocks are run, and what they show is compared with what comes.
+//!
+//! A document that is tested has a comment `<!-- tested: key=value … -->` with the settings that it asks for. Lines that
+//! begin with `$ ` are commands, `> ` continues one, and all others are output. What differs from run to run (tokens,
+//! ids, times) is masked on both sides.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use regex_lite::Regex;
+use relatch_testkit::{On, TestApp};
+
+/// A command, and the output that the document shows.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    command: String,
+    output: String,
+}
+
+fn read(document: &str) -> (Vec<(String, String)>, Vec<Shown>) {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let wanted = text.split("<!-- tested:").nth(1).unwrap().split("-->").next().unwrap();
+    let settings = wanted.split_whitespace().map(|pair| pair.split_once('=').unwrap());
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut shown: Vec<Shown> = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        for line in block.split("```").next().unwrap().lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                shown.push(Shown { command: command.to_owned(), output: String::new() });
+            } else if let Some(more) = line.strip_prefix("> ") {
+                write!(shown.last_mut().unwrap().command, "\n{more}").unwrap();
+            } else {
+                writeln!(shown.last_mut().unwrap().output, "{line}").unwrap();
+            }
+        }
+    }
+    (settings, shown)
+}
+
+/// Runs the commands in one shell, in an empty directory. Gives each one's output.
+fn run(commands: &[Shown], app: &TestApp) -> Vec<String> {
+    const END: &str = "---- end of a command ----";
+    let address = app.node.base().strip_prefix("http://").unwrap();
+    let lines = commands.iter().flat_map(|shown| [shown.command.clone(), format!("echo '{END}'")]);
+    let script = lines.collect::<Vec<_>>().join("\n");
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("bash")
+        .args(["-u", "-c", &script.replace("localhost:8080", address)])
+        .current_dir(directory.path())
+        .env("no_proxy", "*")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let parts: Vec<_> = said.split(&format!("{END}\n")).map(str::to_owned).collect();
+    assert_eq!(parts.len(), commands.len() + 1, "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    parts
+}
+
+/// The text without what differs from run to run.
+fn mask(text: &str) -> String {
+    let masks = [
+        (r"eyJ[A-Za-z0-9_.…-]*", "eyJ…"),
+        (r"rlt1_[A-Za-z0-9_…-]+", "rlt1_…"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "(time)"),
+        (r"[A-Za-z0-9_-]{36,43}", "(id)"),
+    ];
+    masks.into_iter().fold(text.to_owned(), |text, (pattern, with)| {
+        Regex::new(pattern).unwrap().replace_all(&text, with).into_owned()
+    })
+}
+
+async fn holds(document: &str, on: On) {
+    let (settings, shown) = read(document);
+    assert!(shown.len() > 5, "{document} shows something");
+    let on = settings.iter().fold(on, |on, (key, value)| on.set(key, value));
+    let app = on.start().await;
+    for (shown, said) in shown.iter().zip(run(&shown, &app)) {
+        assert_eq!(mask(&said), mask(&shown.output), "{document}: $ {}", shown.command);
+    }
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_happens() {
+    holds("README.md", On::embedded()).await;
+    holds("README.md", On::redis()).await;
+}
+
+#[tokio::test]
+async fn the_tour_shows_what_happens_on_the_embedded_store() {
+    holds("docs/tour.md", On::embedded()).await;
+}
+
+#[tokio::test]
+async fn the_tour_shows_what_happens_on_redis() {
+    holds("docs/tour.md", On::redis()).await;
+}
