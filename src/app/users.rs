@@ -1,5 +1,6 @@
-//! Users: created, listed, given a new password.
+//! Users: created, found, listed, given a new password.
 
+use relatch_domain::UserId;
 use relatch_domain::event::Event;
 use relatch_domain::password_rules::{InvalidPassword, Password, WeakPassword};
 use relatch_domain::revocation::Scope;
@@ -51,6 +52,22 @@ pub async fn create_user(
         telemetry::record(origin, &Event::UserCreated { user: user.id });
     }
     Ok(creation)
+}
+
+/// A user by id.
+///
+/// # Errors
+/// If the store fails.
+pub async fn find_user(app: &App, id: UserId) -> Result<Option<User>, Failure> {
+    Ok(app.store.user(id).await?)
+}
+
+/// At most `limit` users in the byte order of their names, those after `after` only.
+///
+/// # Errors
+/// If the store fails.
+pub async fn list_users(app: &App, after: Option<&Username>, limit: usize) -> Result<Vec<User>, Failure> {
+    Ok(app.store.list_users(after, limit).await?)
 }
 
 /// Sets a user's password and ends all of the user's sessions. The user as it stands, or nothing if there is none.

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::app::origin::Origin;
-use crate::app::users::{create_user, new_password, set_password};
+use crate::app::users::{create_user, list_users, new_password, set_password};
 use crate::app::{App, Failure};
 use crate::store::UserCreation;
 
@@ -155,7 +155,7 @@ async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Fai
         Ok(after) => after,
         Err(error) => return Ok(Reply::refused(error)),
     };
-    let users = app.store.list_users(after.as_ref(), limit.min(1000)).await?;
+    let users = list_users(app, after.as_ref(), limit.min(1000)).await?;
     Ok(Reply::Users { users: users.into_iter().map(UserRow::from).collect() })
 }
 

@@ -8,72 +8,18 @@ use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Role, Roles};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::parts::{Parts, StartError};
+use super::error::{NotJoined, NotOurStore, StartError};
+use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::origin::Origin;
-use crate::app::users::create_user;
+use crate::app::users::{create_user, list_users};
 use crate::app::{App, Failure};
-use crate::keys::error::KeysError;
-use crate::store::{Marker, Store, StoreError, UserCreation};
+use crate::store::{Marker, Store, UserCreation};
 
 /// How long to wait before the store is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
-
-/// A store that belongs to somebody else.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotOurStore {
-    /// Its tokens are another issuer's.
-    #[error(
-        "issuer: the store belongs to the issuer {theirs}, this server is {ours}; \
-         use another store or store.key_prefix, or the issuer that it belongs to"
-    )]
-    Issuer {
-        /// The store's.
-        theirs: String,
-        /// The configured one.
-        ours: String,
-    },
-    /// Its keys are sealed under another master key.
-    #[error(
-        "master_key: the store was made under another master key; \
-         configure that one, or list it under master_keys_previous"
-    )]
-    MasterKey,
-}
-
-/// Why a store was not joined.
-#[derive(Debug, thiserror::Error)]
-pub enum NotJoined {
-    /// The store fails; it may be tried again.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It is not ours.
-    #[error(transparent)]
-    NotOurs(#[from] NotOurStore),
-    /// The keys cannot be loaded or made.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The first user cannot be made.
-    #[error(transparent)]
-    FirstUser(#[from] Failure),
-    /// The configured administrator makes no sense.
-    #[error("bootstrap: {0}")]
-    Bootstrap(String),
-}
-
-impl NotJoined {
-    /// Whether it is only that the store is away.
-    fn is_outage(&self) -> bool {
-        match self {
-            Self::Store(error)
-            | Self::FirstUser(Failure::Store(error))
-            | Self::Keys(KeysError::Store(error)) => !matches!(error, StoreError::Corrupt(_)),
-            _ => false,
-        }
-    }
-}
 
 /// Joins the store once. False if it is away and may be joined later.
 ///
@@ -157,7 +103,7 @@ pub(super) async fn identify(parts: &Parts, store: &dyn Store) -> Result<(), Not
 /// Makes an administrator while there is no user at all. Of nodes that start at once, the one whose user is created
 /// announces it.
 async fn first_user(parts: &Parts, app: &App) -> Result<Option<Announcement>, NotJoined> {
-    if !app.store.list_users(None, 1).await?.is_empty() {
+    if !list_users(app, None, 1).await?.is_empty() {
         return Ok(None);
     }
     let wrong = |error: &dyn std::fmt::Display| NotJoined::Bootstrap(error.to_string());

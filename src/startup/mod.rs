@@ -1,5 +1,6 @@
 //! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
 
+mod error;
 mod join;
 mod listen;
 mod master_key;
@@ -20,11 +21,11 @@ use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::Settings;
 
-pub use join::NotOurStore;
+pub use error::{NotJoined, NotOurStore, StartError};
 pub use listen::NoListener;
 pub use master_key::NoMasterKey;
 pub use offline::{OpenStore, open_store};
-pub use parts::{Backend, Parts, StartError};
+pub use parts::{Backend, Parts};
 
 /// What the server is given besides its settings.
 #[derive(Clone, Default)]

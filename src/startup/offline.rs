@@ -1,7 +1,8 @@
 //! A store without a server: for the command line.
 
+use super::error::StartError;
 use super::join::identify;
-use super::parts::{Parts, StartError};
+use super::parts::Parts;
 use crate::app::App;
 use crate::settings::Settings;
 

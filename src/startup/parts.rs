@@ -10,49 +10,18 @@ use relatch_domain::password_rules::Password;
 use relatch_domain::user::Username;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::join::NotJoined;
-use super::listen::NoListener;
-use super::master_key::{self, NoMasterKey};
+use super::error::StartError;
+use super::master_key;
 use crate::ambient::{Clock, Random, SystemClock};
 use crate::app::{App, Policy};
-use crate::keys::master::{InvalidMasterKey, InvalidMasterKeys, MasterKey, MasterKeys};
-use crate::keys::mint::{AccessTokenIssuer, InvalidIssuer};
+use crate::keys::master::{MasterKey, MasterKeys};
+use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::{HasherSize, PasswordHasher};
 use crate::keys::service::Keys;
 use crate::settings::{Settings, StoreUrl};
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{RedisBackend, RedisSettings, TimeSource};
-
-/// Why a server does not start. Each names the key to look at.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum StartError {
-    #[error("master_key: it is missing; `relatch key generate` makes one; give every node the same")]
-    NoMasterKey,
-    #[error("{key}: {source}")]
-    MasterKey { key: &'static str, source: InvalidMasterKey },
-    #[error("master_keys_previous: {0}")]
-    MasterKeys(#[from] InvalidMasterKeys),
-    #[error(transparent)]
-    MasterKeyFile(#[from] NoMasterKey),
-    #[error("store.url: {0}")]
-    Embedded(#[from] crate::store::embedded::OpenError),
-    #[error("store.url: {0}")]
-    Redis(#[from] crate::store::redis::OpenError),
-    #[error(transparent)]
-    Issuer(#[from] InvalidIssuer),
-    #[error("the password hashing threads do not start: {0}")]
-    Hasher(io::Error),
-    #[error(transparent)]
-    Join(NotJoined),
-    #[error(transparent)]
-    NoListener(#[from] NoListener),
-    #[error("cannot listen: {0}")]
-    Listen(io::Error),
-    #[error("admin.socket: {}: {source}", path.display())]
-    AdminSocket { path: PathBuf, source: io::Error },
-}
 
 /// The store as it was configured, from which each worker takes a handle of its own.
 #[derive(Clone)]

@@ -77,6 +77,13 @@ fn use_cases_and_stores_do_not_know_http() {
 }
 
 #[test]
+fn handlers_reach_the_store_through_use_cases_only() {
+    for folder in ["src/http", "src/operator"] {
+        assert_eq!(trespassers(folder, &["app.store"], &[]), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn the_domain_does_no_io_and_asks_for_no_time_or_dice() {
     let io = [
         "std::fs",

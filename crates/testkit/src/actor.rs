@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::app::Node;
+use crate::node::Node;
 
 /// The password of everyone in the tests.
 pub const PASSWORD: &str = "correct horse battery staple";

@@ -90,7 +90,7 @@ pub(crate) async fn in_this_process(
 pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path) -> Result<Launched, String> {
     let (ready, log) = (dir.join("ready"), dir.join("log"));
     let output = File::create(&log).expect("a log file");
-    let mut child = Command::new(crate::app::binary())
+    let mut child = Command::new(binary())
         .args(["serve", "--ready-file"])
         .arg(&ready)
         .env_clear()
@@ -120,4 +120,12 @@ pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path)
 /// The environment variable of a setting.
 pub(crate) fn variable(key: &str) -> String {
     format!("RELATCH__{}", key.replace('.', "__").to_uppercase())
+}
+
+/// The `relatch` binary beside the test binary.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let path = test.ancestors().nth(2).expect("a target directory").join("relatch");
+    assert!(path.exists(), "{} is not built", path.display());
+    path
 }

@@ -10,9 +10,11 @@ pub mod clock;
 pub mod conformance;
 mod launch;
 pub mod model_store;
+pub mod node;
 pub mod redis_server;
 pub mod wire;
 
 pub use actor::{Device, PASSWORD, Pair};
 pub use answer::Answer;
-pub use app::{Node, On, TestApp};
+pub use app::{On, TestApp};
+pub use node::Node;

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::app::App;
-use crate::app::users::{create_user, new_password};
+use crate::app::users::{create_user, find_user, list_users, new_password};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::{Limit, Query};
+use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
 use crate::store::UserCreation;
 
@@ -25,15 +25,6 @@ pub struct Body {
     username: String,
     password: SecretString,
     roles: Option<BTreeSet<String>>,
-}
-
-/// The query of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListParams {
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<String>,
 }
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
@@ -66,7 +57,7 @@ pub async fn create(
 pub async fn get(app: web::Data<App>, request: HttpRequest, _: Admin) -> Answer<HttpResponse> {
     let id = request.match_info().get("id").and_then(|id| id.parse().ok());
     let Some(id) = id else { return Err(ApiError::new(Code::NotFound)) };
-    match app.store.user(id).await.map_err(crate::app::Failure::from)? {
+    match find_user(&app, id).await? {
         Some(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         None => Err(ApiError::new(Code::NotFound)),
     }
@@ -80,7 +71,7 @@ pub async fn list(app: web::Data<App>, request: Then<Admin, Query<ListParams>>) 
     let Then(_, Query(params)) = request;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = params.limit.get();
-    let users = app.store.list_users(after.as_ref(), limit + 1).await.map_err(crate::app::Failure::from)?;
+    let users = list_users(&app, after.as_ref(), limit + 1).await?;
     let page = Page::new(users, limit, cursor);
     let items: Vec<_> = page.items().iter().map(AdminUserAnswer::of).collect();
     Ok(HttpResponse::Ok().json(json!({ "items": items, "next_cursor": page.next_cursor() })))

@@ -21,6 +21,17 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+/// The query of a list.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// How many items.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
 /// How many items a page has: 1 to 200, 50 unless said otherwise.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(try_from = "usize")]

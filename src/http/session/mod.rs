@@ -11,18 +11,9 @@ use crate::app::App;
 use crate::app::sessions::{end_sessions, live_sessions};
 use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::{Limit, Query};
+use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{ClientOrigin, LiveSession, Then};
 use crate::store::StoredSession;
-
-/// The query of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListParams {
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<String>,
-}
 
 /// The query of an end.
 #[derive(Deserialize)]

@@ -60,7 +60,7 @@ on_both_stores! {
         app.post_json("/login", &body).await.problem(413, "payload_too_large");
         let chunks = futures_util::stream::iter((0..80).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1024])));
         let request = app.node.post("/login").header("Content-Type", "application/json");
-        let request = request.body(relatch_testkit::app::stream(chunks));
+        let request = request.body(relatch_testkit::node::stream(chunks));
         app.node.send(request).await.problem(413, "payload_too_large");
         let request = app.node.get("/auth/check").bearer_auth("x".repeat(64 * 1024));
         app.node.send(request).await.problem(431, "headers_too_large");
