@@ -7,8 +7,8 @@ use relatch_domain::user::Username;
 use secrecy::SecretString;
 
 use super::error::SettingsError;
-use super::keys::KEYS;
-use super::layers::{Merged, Raw};
+use super::keys;
+use super::layers::Merged;
 use super::model::{
     AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
     OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
@@ -16,7 +16,7 @@ use super::model::{
 };
 use super::network::{Issuer, Listen, WebOrigin, network};
 use super::parse::{
-    Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, quoted, secrets,
+    Raw, Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, secrets,
 };
 use super::store_url::StoreUrl;
 use crate::keys::master::{InvalidMasterKey, MasterKey};
@@ -58,13 +58,14 @@ impl Merged {
     fn optional<T>(
         &self,
         key: &'static str,
-        parse: impl Fn(&Raw) -> Result<T, Wrong>,
+        parse: impl Fn(Raw<'_>) -> Result<T, Wrong>,
     ) -> Result<Option<T>, SettingsError> {
-        let Some((raw, _)) = self.get(key) else { return Ok(None) };
-        parse(raw).map(Some).map_err(|wrong| {
-            let Wrong { entry, not, right } = wrong;
-            let shown = entry.or_else(|| shown(key, raw)).unwrap_or_else(|| "the value".to_owned());
-            self.complaint(key, format!("{shown} is not {not}"), right)
+        self.read(key, |raw| {
+            parse(raw).map_err(|Wrong { entry, not, right }| {
+                let shown = entry.or_else(|| raw.shown().filter(|_| !keys::is_secret(key)));
+                let shown = shown.as_deref().unwrap_or("the value");
+                self.complaint(key, format!("{shown} is not {not}"), right)
+            })
         })
     }
 
@@ -72,7 +73,7 @@ impl Merged {
     fn required<T>(
         &self,
         key: &'static str,
-        parse: impl Fn(&Raw) -> Result<T, Wrong>,
+        parse: impl Fn(Raw<'_>) -> Result<T, Wrong>,
     ) -> Result<T, SettingsError> {
         self.optional(key, parse)?.ok_or_else(|| self.complaint(key, "is missing", "give it a value"))
     }
@@ -85,19 +86,6 @@ impl Merged {
         right: impl Into<String>,
     ) -> SettingsError {
         SettingsError::new(format_args!("{key} ({})", self.origin(key)), problem, right)
-    }
-}
-
-/// A value as a complaint shows it: never a secret.
-fn shown(key: &str, raw: &Raw) -> Option<String> {
-    if KEYS.iter().any(|known| known.name == key && known.secret) {
-        return None;
-    }
-    match raw {
-        Raw::Untyped(text) | Raw::Text(text) => Some(quoted(text)),
-        Raw::Integer(number) => Some(number.to_string()),
-        Raw::Boolean(value) => Some(value.to_string()),
-        Raw::List(_) | Raw::Other => None,
     }
 }
 

@@ -1,10 +1,8 @@
 //! Settings in environment variables.
 
-use zeroize::Zeroizing;
-
 use super::error::SettingsError;
 use super::keys::{self, VARIABLE_PREFIX};
-use super::layers::{self, Layer, Origin, Raw};
+use super::layers::{self, Layer};
 
 /// The layer of the environment. Other programs' variables are none of our business; of ours, each must be known.
 pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Layer, SettingsError> {
@@ -13,13 +11,17 @@ pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Res
         if !variable.starts_with(VARIABLE_PREFIX) {
             continue;
         }
-        let value = Raw::Untyped(Zeroizing::new(value));
-        let origin = Origin::Variable(variable.clone());
+        let origin = origin(&variable);
         let name = keys::name_of_variable(&variable)
-            .ok_or_else(|| layers::unknown(&keys::guess_of_variable(&variable), &variable, &origin))?;
-        layer.add(&name, &variable, value, origin)?;
+            .ok_or_else(|| layers::unknown(&keys::guess_of_variable(&variable), Some(&variable), &origin))?;
+        layer.add(&name, Some(&variable), value.into(), &origin)?;
     }
     Ok(layer)
+}
+
+/// The origin of what a variable says.
+pub(super) fn origin(variable: &str) -> String {
+    format!("environment variable {variable}")
 }
 
 /// The process's own variables that may concern us.

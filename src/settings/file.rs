@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use config::ValueKind;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::error::SettingsError;
 use super::keys;
-use super::layers::{Layer, Origin, Raw};
+use super::layers::{DEFAULT, Layer};
 
 /// The defaults, documented. No default is written anywhere else.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -19,7 +20,7 @@ const MAX_LEN: u64 = 1024 * 1024;
 
 /// The layer of the defaults.
 pub(super) fn defaults() -> Result<Layer, SettingsError> {
-    parse(DEFAULTS, Path::new("config/default.toml"), &|_| Origin::Default)
+    parse(DEFAULTS, Path::new("config/default.toml"), &|_| DEFAULT.to_owned())
 }
 
 /// The layer of the operator's file.
@@ -27,19 +28,12 @@ pub(super) fn read(path: &Path) -> Result<Layer, SettingsError> {
     let text = text_of(path).map_err(|problem| {
         SettingsError::new(path.display(), problem, "name a TOML file with --config or RELATCH_CONFIG")
     })?;
-    parse(&text, path, &|line| Origin::File { path: path.to_owned(), line })
+    parse(&text, path, &|line| line_of(path, line))
 }
 
-/// What a secret's file holds, without the line break at its end.
-pub(super) fn secret(key: &str, path: &Path, named_by: &Origin) -> Result<Zeroizing<String>, SettingsError> {
-    let mut text = text_of(path).map_err(|problem| {
-        let file = path.display();
-        SettingsError::new(
-            format_args!("{key} ({file}, named by {named_by})"),
-            problem,
-            "name a readable file with the secret",
-        )
-    })?;
+/// What a secret's file holds, without the line break at its end. The error says what is wrong with the file.
+pub(super) fn secret(path: &Path) -> Result<Zeroizing<String>, String> {
+    let mut text = text_of(path)?;
     let len =
         text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(len);
@@ -54,24 +48,31 @@ fn text_of(path: &Path) -> Result<Zeroizing<String>, String> {
     if text.len() as u64 > MAX_LEN { Err(format!("is longer than {MAX_LEN} bytes")) } else { Ok(text) }
 }
 
-fn parse(text: &str, path: &Path, origin: &dyn Fn(usize) -> Origin) -> Result<Layer, SettingsError> {
+fn parse(text: &str, path: &Path, origin: &dyn Fn(usize) -> String) -> Result<Layer, SettingsError> {
     let line_at = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
     // The error's own Display quotes the line, in which there may be a secret.
     let root = DeTable::parse(text).map_err(|error| {
         let line = line_at(error.span().map_or(0, |span| span.start));
-        let subject = format!("{}, line {line}", path.display());
-        SettingsError::new(subject, format!("is not TOML ({})", error.message()), "correct the line")
+        SettingsError::new(
+            line_of(path, line),
+            format!("is not TOML ({})", error.message()),
+            "correct the line",
+        )
     })?;
     let mut layer = Layer::default();
     flatten(root.get_ref(), "", &|offset| origin(line_at(offset)), &mut layer)?;
     Ok(layer)
 }
 
+fn line_of(path: &Path, line: usize) -> String {
+    format!("{}, line {line}", path.display())
+}
+
 /// Adds a table's entries to the layer, those of inner tables under names with dots. The parser limits the depth.
 fn flatten(
     table: &DeTable<'_>,
     section: &str,
-    origin: &dyn Fn(usize) -> Origin,
+    origin: &dyn Fn(usize) -> String,
     layer: &mut Layer,
 ) -> Result<(), SettingsError> {
     for (key, value) in table {
@@ -81,20 +82,19 @@ fn flatten(
             DeValue::Table(inner) if !inner.is_empty() || keys::is_section(&name) => {
                 flatten(inner, &format!("{name}."), origin, layer)?;
             }
-            value => layer.add(&name, &name, raw(value), origin(key.span().start))?,
+            value => layer.add(&name, None, kind(value), &origin(key.span().start))?,
         }
     }
     Ok(())
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
+/// A value as a layer takes it: nil if no key has its type.
+fn kind(value: &DeValue<'_>) -> ValueKind {
     match value {
-        DeValue::String(text) => Raw::Text(Zeroizing::new(text.to_string())),
-        DeValue::Boolean(value) => Raw::Boolean(*value),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Raw::Other, Raw::Integer)
-        }
-        DeValue::Array(items) => Raw::List(items.iter().map(|item| raw(item.get_ref())).collect()),
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other,
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().into(),
+        DeValue::Array(items) => items.iter().map(|item| kind(item.get_ref())).collect::<Vec<_>>().into(),
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => ValueKind::Nil,
     }
 }

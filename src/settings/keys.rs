@@ -83,6 +83,11 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
+/// Whether a key's value is never shown.
+pub(super) fn is_secret(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name == name && key.secret)
+}
+
 /// Whether a name is that of a section, such as `http.tls`.
 pub(super) fn is_section(name: &str) -> bool {
     KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))

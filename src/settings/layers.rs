@@ -1,119 +1,87 @@
-//! The layers of settings, laid one over the other: for each key the value that wins, and where it came from.
+//! The layers of settings, which the `config` crate lays one over the other: for each key the value that wins, and
+//! where it came from.
+//!
+//! Of that crate only the merging is used, and values that carry their origin: its own sources know no lines, and its
+//! conversions take a text for a number and quote what they refuse, which may be a secret. It does not wipe its values
+//! either; a secret that is kept in a file of its own never becomes one of them.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use zeroize::Zeroizing;
+use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
 use super::error::SettingsError;
-use super::keys::{self, Key, Meaning};
+use super::keys::{self, KEYS, Meaning};
+use super::parse::Raw;
 use super::{environment, file};
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The defaults that are compiled in.
-    Default,
-    /// The configuration file.
-    File {
-        /// Its path as it was named.
-        path: PathBuf,
-        /// Line, counted from 1.
-        line: usize,
-    },
-    /// An environment variable.
-    Variable(String),
-    /// A file that holds one secret.
-    SecretFile {
-        /// Its path as it was named.
-        path: PathBuf,
-        /// Where it was named.
-        named_by: Box<Origin>,
-    },
-}
+/// Where the compiled-in defaults come from, and so every key that no other layer gives.
+pub(super) const DEFAULT: &str = "built-in default";
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("built-in default"),
-            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-            Self::SecretFile { path, named_by } => write!(f, "{}, named by {named_by}", path.display()),
-        }
-    }
-}
+/// Below a secret's key: the path of the file with its value. No key has this last part.
+const PATH: &str = "path";
 
-/// A value as a layer has it. Texts are wiped on drop, for any of them may be a secret.
-pub(super) enum Raw {
-    /// From the environment or a secret's file: what type it has is for the key to say.
-    Untyped(Zeroizing<String>),
-    Text(Zeroizing<String>),
-    Integer(i64),
-    Boolean(bool),
-    List(Vec<Raw>),
-    /// A type that no key has.
-    Other,
-}
-
-/// What a layer says about a key.
-pub(super) enum Given {
-    Value(Raw),
-    /// The value is in this file.
-    In(PathBuf),
-}
-
-/// One layer: at most one entry for a key.
-#[derive(Default)]
-pub(super) struct Layer {
-    entries: BTreeMap<&'static str, (Given, Origin)>,
-}
+/// One layer: at most one value for a key, with its origin as text.
+#[derive(Clone, Default)]
+pub(super) struct Layer(Map<String, Value>);
 
 impl Layer {
-    /// Adds what a layer says under a name. `spelled` is the name as the operator wrote it.
+    /// Adds what a layer says under a name with dots, or in the environment variable of that name.
     pub(super) fn add(
         &mut self,
         name: &str,
-        spelled: &str,
-        raw: Raw,
-        origin: Origin,
+        variable: Option<&str>,
+        kind: ValueKind,
+        origin: &String,
     ) -> Result<(), SettingsError> {
-        let (key, given) = match keys::meaning(name) {
-            Some(Meaning::Value(key)) => (key, Given::Value(raw)),
-            Some(Meaning::PathOf(key)) => (key, Given::In(path(raw, spelled, &origin)?)),
-            None => return Err(unknown(name, spelled, &origin)),
+        let value = Value::new(Some(origin), kind);
+        let (key, value) = match keys::meaning(name) {
+            Some(Meaning::Value(key)) => (key, value),
+            Some(Meaning::PathOf(key)) if matches!(&value.kind, ValueKind::String(path) if !path.is_empty()) => {
+                (key, Value::new(Some(origin), Map::from([(PATH.to_owned(), value)])))
+            }
+            Some(Meaning::PathOf(_)) => {
+                return Err(SettingsError::new(
+                    format_args!("{} ({origin})", variable.unwrap_or(name)),
+                    "is not a path",
+                    "write the path of a file with the secret",
+                ));
+            }
+            None => return Err(unknown(name, variable, origin)),
         };
-        if let Some((_, earlier)) = self.entries.get(key.name) {
+        if let Some(earlier) = self.0.get(key.name).and_then(Value::origin) {
             return Err(SettingsError::new(
                 format_args!("{} ({origin})", key.name),
                 format!("is given twice in one layer, also by {earlier}"),
                 "give it once, as a value or as a file",
             ));
         }
-        self.entries.insert(key.name, (given, origin));
+        self.0.insert(key.name.to_owned(), value);
         Ok(())
     }
 }
 
-/// A secret's path.
-fn path(raw: Raw, spelled: &str, origin: &Origin) -> Result<PathBuf, SettingsError> {
-    match raw {
-        Raw::Untyped(text) | Raw::Text(text) if !text.is_empty() => Ok(PathBuf::from(text.as_str())),
-        _ => Err(SettingsError::new(
-            format_args!("{spelled} ({origin})"),
-            "is not a path",
-            "write the path of a file with the secret",
-        )),
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
     }
 }
 
-/// The complaint about a name that is no key. `name` has dots, `spelled` is as the operator wrote it.
-pub(super) fn unknown(name: &str, spelled: &str, origin: &Origin) -> SettingsError {
+/// Names, but no values: there are secrets among them.
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The complaint about a name with dots, or about the environment variable of that name, that is no key.
+pub(super) fn unknown(name: &str, variable: Option<&str>, origin: &str) -> SettingsError {
     // In the environment the variable is the origin, and the spelling as well.
-    let subject = match origin {
-        Origin::Variable(_) => origin.to_string(),
-        _ => format!("{spelled} ({origin})"),
-    };
+    let subject = variable.map_or_else(|| format!("{name} ({origin})"), |_| origin.to_owned());
     if keys::is_section(name) {
         return SettingsError::new(subject, "is a section, not a key", "put the keys of the section into it");
     }
@@ -122,56 +90,74 @@ pub(super) fn unknown(name: &str, spelled: &str, origin: &Origin) -> SettingsErr
     }
     let right = keys::nearest(name).map_or_else(
         || format!("the sections are {}", keys::sections().join(", ")),
-        |name| match origin {
-            Origin::Variable(_) => format!("did you mean {}?", keys::variable(&name)),
-            _ => format!("did you mean {name}?"),
-        },
+        |name| format!("did you mean {}?", variable.map_or(name.clone(), |_| keys::variable(&name))),
     );
     SettingsError::new(subject, "there is no such key", right)
 }
 
-/// All layers as one.
-pub(super) struct Merged {
-    entries: BTreeMap<&'static str, (Raw, Origin)>,
-}
+/// All layers as one. It has no `Debug`, since that of `Config` shows every value.
+pub(super) struct Merged(Config);
 
 impl Merged {
-    /// Lays the layers over each other and reads the secrets' files of those that win.
+    /// Lays the layers over each other.
     pub(super) fn collect(
         path: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
-        let mut given = file::defaults()?.entries;
+        let mut builder = Config::builder().add_source(file::defaults()?);
         if let Some(path) = path {
-            given.extend(file::read(path)?.entries);
+            builder = builder.add_source(file::read(path)?);
         }
-        given.extend(environment::read(variables)?.entries);
-        let mut entries = BTreeMap::new();
-        for (name, (given, origin)) in given {
-            let entry = match given {
-                Given::Value(raw) => (raw, origin),
-                Given::In(path) => {
-                    let text = file::secret(name, &path, &origin)?;
-                    (Raw::Untyped(text), Origin::SecretFile { path, named_by: Box::new(origin) })
-                }
-            };
-            entries.insert(name, entry);
-        }
-        Ok(Self { entries })
+        // No layer fails once it has been read. The error is not shown, for it might hold a value.
+        let merged = builder.add_source(environment::read(variables)?).build();
+        merged.map(Self).map_err(|_| SettingsError::new("all layers", "cannot be merged", "report this"))
     }
 
-    /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<&(Raw, Origin)> {
-        self.entries.get(key)
+    /// Hands a key's value, if it has one, to a parser. A secret's file is read only if it is the one that wins.
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(Raw<'_>) -> Result<T, SettingsError>,
+    ) -> Result<Option<T>, SettingsError> {
+        if let Some(path) = self.path(key) {
+            let secret = file::secret(path.to_string().as_ref())
+                .map_err(|problem| self.complaint(key, problem, "name a readable file with the secret"))?;
+            return parse(Raw::Untyped(&secret)).map(Some);
+        }
+        let Some(value) = self.find(key) else { return Ok(None) };
+        // A file's origin ends with a line, so it is never taken for a variable.
+        let is_untyped = value.origin() == Some(&environment::origin(&keys::variable(key)));
+        parse(match &value.kind {
+            ValueKind::String(text) if is_untyped => Raw::Untyped(text),
+            kind => Raw::Typed(kind),
+        })
+        .map(Some)
     }
 
     /// Where a key's value came from. What no layer gives is a default.
-    pub(super) fn origin(&self, key: &str) -> &Origin {
-        self.entries.get(key).map_or(&Origin::Default, |(_, origin)| origin)
+    pub(super) fn origin(&self, key: &str) -> String {
+        let origin = |value: &Value| value.origin().unwrap_or(DEFAULT).to_owned();
+        match self.path(key) {
+            Some(path) => format!("{path}, named by {}", origin(path)),
+            None => self.find(key).map_or_else(|| DEFAULT.to_owned(), origin),
+        }
     }
 
-    /// Where every key's value came from.
-    pub(super) fn into_origins(self) -> BTreeMap<&'static str, Origin> {
-        keys::KEYS.iter().map(|Key { name, .. }| (*name, self.origin(name).clone())).collect()
+    /// Where every key's value came from, in the order in which they are shown.
+    pub(super) fn origins(&self) -> Vec<(&'static str, String)> {
+        KEYS.iter().map(|key| (key.name, self.origin(key.name))).collect()
+    }
+
+    /// The path of the file with a secret's value, if the layer that wins gives one.
+    fn path(&self, key: &str) -> Option<&Value> {
+        self.find(&format!("{key}.{PATH}"))
+    }
+
+    /// The value under a name with dots. `Config::get` would not do: it drops the origin.
+    fn find(&self, name: &str) -> Option<&Value> {
+        name.split('.').try_fold(&self.0.cache, |section, part| match &section.kind {
+            ValueKind::Table(entries) => entries.get(part),
+            _ => None,
+        })
     }
 }

@@ -17,12 +17,10 @@ mod parse;
 mod show;
 mod store_url;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use environment::of_process;
 pub use error::SettingsError;
-pub use layers::Origin;
 pub use model::{
     AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
     OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
@@ -39,7 +37,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What the operator should know, although it stops nothing. Without secrets.
     pub warnings: Vec<String>,
-    origins: BTreeMap<&'static str, Origin>,
+    /// Of every key, in the order in which they are shown.
+    origins: Vec<(&'static str, String)>,
 }
 
 /// Loads the settings from the defaults, a file and environment variables (those of other programs are ignored).
@@ -59,7 +58,7 @@ pub fn load(
     contradictions::refuse(&settings, &layers)?;
     let mut warnings = contradictions::warnings(&settings, &layers);
     warnings.append(&mut near_misses);
-    Ok(Loaded { settings, warnings, origins: layers.into_origins() })
+    Ok(Loaded { settings, warnings, origins: layers.origins() })
 }
 
 #[cfg(test)]

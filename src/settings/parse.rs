@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::layers::Raw;
+use config::ValueKind;
 
 /// Why a value is not right. Never holds the value itself, except for an entry of a list that is not secret.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,44 +24,69 @@ impl Wrong {
     }
 }
 
-/// A text that is not empty.
-pub(super) fn text(raw: &Raw) -> Result<&str, Wrong> {
-    match raw {
-        Raw::Untyped(text) | Raw::Text(text) if !text.is_empty() => Ok(text),
-        Raw::Untyped(_) | Raw::Text(_) => {
-            Err(Wrong::new("a text of at least one character", "write one, or leave the key out"))
+/// A value as its layer has it.
+#[derive(Clone, Copy)]
+pub(super) enum Raw<'a> {
+    /// From the environment or a secret's file: what type it has is for the key to say.
+    Untyped(&'a str),
+    /// From a TOML file.
+    Typed(&'a ValueKind),
+}
+
+impl<'a> Raw<'a> {
+    fn as_text(self) -> Option<&'a str> {
+        match self {
+            Self::Untyped(text) => Some(text),
+            Self::Typed(ValueKind::String(text)) => Some(text),
+            Self::Typed(_) => None,
         }
-        _ => Err(Wrong::new("a text", "write it in quotes")),
+    }
+
+    /// As a complaint shows it, if it is not a secret's.
+    pub(super) fn shown(self) -> Option<String> {
+        match self {
+            Self::Typed(kind @ (ValueKind::I64(_) | ValueKind::Boolean(_))) => Some(kind.to_string()),
+            _ => self.as_text().map(quoted),
+        }
+    }
+}
+
+/// A text that is not empty.
+fn text(raw: Raw<'_>) -> Result<&str, Wrong> {
+    match raw.as_text() {
+        Some("") => Err(Wrong::new("a text of at least one character", "write one, or leave the key out")),
+        Some(text) => Ok(text),
+        None => Err(Wrong::new("a text", "write it in quotes")),
     }
 }
 
 /// A text that another parser takes further.
-pub(super) fn of_text<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Raw) -> Result<T, Wrong> {
+pub(super) fn of_text<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(Raw<'_>) -> Result<T, Wrong> {
     move |raw| parse(text(raw)?)
 }
 
 /// A file's path.
-pub(super) fn path(raw: &Raw) -> Result<PathBuf, Wrong> {
+pub(super) fn path(raw: Raw<'_>) -> Result<PathBuf, Wrong> {
     text(raw).map(PathBuf::from)
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(raw: &Raw) -> Result<bool, Wrong> {
+pub(super) fn boolean(raw: Raw<'_>) -> Result<bool, Wrong> {
     match raw {
-        Raw::Boolean(value) => Ok(*value),
-        Raw::Untyped(text) if text.as_str() == "true" => Ok(true),
-        Raw::Untyped(text) if text.as_str() == "false" => Ok(false),
+        Raw::Typed(ValueKind::Boolean(value)) => Ok(*value),
+        Raw::Untyped("true") => Ok(true),
+        Raw::Untyped("false") => Ok(false),
         _ => Err(Wrong::new("true or false", "write true or false, without quotes")),
     }
 }
 
 /// A whole number within bounds.
-pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(&Raw) -> Result<T, Wrong> {
+pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(Raw<'_>) -> Result<T, Wrong> {
     move |raw| {
         let number = match raw {
-            Raw::Integer(number) => Some(*number),
+            Raw::Typed(ValueKind::I64(number)) => Some(*number),
             Raw::Untyped(text) => digits(text),
-            _ => None,
+            Raw::Typed(_) => None,
         };
         number.filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok()).ok_or_else(
             || {
@@ -78,19 +103,21 @@ fn digits(text: &str) -> Option<i64> {
 }
 
 /// A list, of which each entry is parsed. Untyped ones are separated by commas or line breaks.
-pub(super) fn list<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Raw) -> Result<Vec<T>, Wrong> {
+pub(super) fn list<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(Raw<'_>) -> Result<Vec<T>, Wrong> {
     entries(parse, true)
 }
 
 /// A list of secrets, of which no entry is named in a complaint.
-pub(super) fn secrets<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Raw) -> Result<Vec<T>, Wrong> {
+pub(super) fn secrets<T>(
+    parse: impl Fn(&str) -> Result<T, Wrong>,
+) -> impl Fn(Raw<'_>) -> Result<Vec<T>, Wrong> {
     entries(parse, false)
 }
 
 fn entries<T>(
     parse: impl Fn(&str) -> Result<T, Wrong>,
     shown: bool,
-) -> impl Fn(&Raw) -> Result<Vec<T>, Wrong> {
+) -> impl Fn(Raw<'_>) -> Result<Vec<T>, Wrong> {
     let parse = move |entry: &str| {
         if entry.is_empty() {
             return Err(Wrong::new("a list without empty entries", "leave the empty entry out"));
@@ -100,14 +127,16 @@ fn entries<T>(
     move |raw| match raw {
         Raw::Untyped(text) if text.trim().is_empty() => Ok(Vec::new()),
         Raw::Untyped(text) => text.split([',', '\n']).map(|entry| parse(entry.trim())).collect(),
-        Raw::List(items) => items
+        Raw::Typed(ValueKind::Array(items)) => items
             .iter()
-            .map(|item| match item {
-                Raw::Text(entry) => parse(entry),
+            .map(|item| match &item.kind {
+                ValueKind::String(entry) => parse(entry),
                 _ => Err(Wrong::new("a list of texts", "write each entry in quotes")),
             })
             .collect(),
-        _ => Err(Wrong::new("a list", "write it as [\"…\", \"…\"], in the environment with commas")),
+        Raw::Typed(_) => {
+            Err(Wrong::new("a list", "write it as [\"…\", \"…\"], in the environment with commas"))
+        }
     }
 }
 
@@ -224,17 +253,17 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_parser_panic(text in ".{0,40}") {
-            let raw = Raw::Untyped(text.into());
-            let _ = of_text(duration)(&raw);
-            let _ = integer::<u8>(0..=255)(&raw);
-            let _ = boolean(&raw);
-            let _ = list(duration)(&raw);
+            let raw = Raw::Untyped(&text);
+            let _ = of_text(duration)(raw);
+            let _ = integer::<u8>(0..=255)(raw);
+            let _ = boolean(raw);
+            let _ = list(duration)(raw);
         }
     }
 
     #[test]
     fn a_list_is_split_at_commas_and_line_breaks() {
-        let untyped = |text: &str| list(|entry| Ok(entry.to_owned()))(&Raw::Untyped(text.to_owned().into()));
+        let untyped = |text: &str| list(|entry| Ok(entry.to_owned()))(Raw::Untyped(text));
         assert_eq!(untyped(" a , b\nc").unwrap(), ["a", "b", "c"]);
         assert_eq!(untyped("").unwrap(), Vec::<String>::new());
         assert_eq!(untyped("a,,b").unwrap_err().not, "a list without empty entries");

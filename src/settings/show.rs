@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::Loaded;
-use super::keys::KEYS;
-use super::layers::Origin;
 use super::model::{LogFormat, LogLevel, Settings};
 use super::parse::written;
 
@@ -36,21 +34,16 @@ pub fn show(loaded: &Loaded) -> String {
 
 /// An object with a member for each key: `{"value", "origin"}`. A key without a value has `null`.
 pub fn show_json(loaded: &Loaded) -> Value {
-    let members = effective(loaded).into_iter().map(|(key, value, origin)| {
-        (key.to_owned(), json!({ "value": value, "origin": origin.to_string() }))
-    });
+    let members = effective(loaded)
+        .into_iter()
+        .map(|(key, value, origin)| (key.to_owned(), json!({ "value": value, "origin": origin })));
     Value::Object(members.collect())
 }
 
-fn effective(loaded: &Loaded) -> Vec<(&'static str, Value, Origin)> {
+fn effective(loaded: &Loaded) -> Vec<(&'static str, Value, &str)> {
     let mut values = values(&loaded.settings);
-    KEYS.iter()
-        .map(|key| {
-            let value = values.remove(key.name).unwrap_or_default();
-            let origin = loaded.origins.get(key.name).cloned().unwrap_or(Origin::Default);
-            (key.name, value, origin)
-        })
-        .collect()
+    let mut value = |key: &str| values.remove(key).unwrap_or_default();
+    loaded.origins.iter().map(|(key, origin)| (*key, value(key), origin.as_str())).collect()
 }
 
 /// The values by key.

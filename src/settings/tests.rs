@@ -247,7 +247,27 @@ fn a_secret_can_be_kept_in_a_file_of_its_own() {
 }
 
 #[test]
+fn a_secret_and_the_path_of_its_file_replace_each_other() {
+    let files = Files::with("");
+    let path = files.add("key", KEY.as_bytes()).display().to_string();
+    files.add("relatch.toml", b"master_key_file = \"no/such\"");
+    let by_value = files.load(&[("RELATCH__MASTER_KEY", KEY)]).unwrap();
+    assert_eq!(by_value.settings.master_key.as_ref().unwrap().expose_secret(), KEY);
+    assert_eq!(show_json(&by_value)["master_key"]["origin"], "environment variable RELATCH__MASTER_KEY");
+
+    files.add("relatch.toml", format!("master_key = {OTHER_KEY:?}").as_bytes());
+    let by_file = files.load(&[("RELATCH__MASTER_KEY_FILE", &path)]).unwrap();
+    assert_eq!(by_file.settings.master_key.as_ref().unwrap().expose_secret(), KEY);
+    let origin = format!("{path}, named by environment variable RELATCH__MASTER_KEY_FILE");
+    assert_eq!(show_json(&by_file)["master_key"]["origin"], origin);
+}
+
+#[test]
 fn a_secret_shows_nowhere() {
+    let layer =
+        environment::read([("RELATCH__BOOTSTRAP__ADMIN_PASSWORD".to_owned(), "hunter2".to_owned())]).unwrap();
+    assert_eq!(format!("{layer:?}"), "{\"bootstrap.admin_password\"}");
+
     let files = Files::with("");
     let loaded = files.load(&[
         ("RELATCH__MASTER_KEY", KEY),
