@@ -17,7 +17,7 @@ check: ## The everyday loop: formatting, lints, unit and model tests
 	$(CARGO) test --workspace --lib --bins --locked
 
 .PHONY: test
-test: deps check doc ## Install what the tests need, then run everything
+test: deps check doc deny ## Install what the tests need, then run everything
 	$(CARGO) test --locked --test it
 	$(CARGO) test --workspace --doc --locked
 
