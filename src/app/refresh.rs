@@ -50,14 +50,16 @@ pub enum Refreshed {
 /// # Errors
 /// If the store fails, keys are missing, or the record changed three times between reading and writing it.
 pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed, Failure> {
+    if app.policy.require_access_token && request.access_token.is_none() {
+        return Ok(Refreshed::AccessTokenMissing);
+    }
     let Ok(token) = RefreshToken::open(request.refresh_token, &app.macs) else {
         return Ok(Refreshed::InvalidRefreshToken);
     };
-    match request.access_token {
-        Some(access_token) if app.origin_of(access_token).await? == Some(token.session) => {}
-        Some(_) => return Ok(Refreshed::InvalidAccessToken),
-        None if app.policy.require_access_token => return Ok(Refreshed::AccessTokenMissing),
-        None => {}
+    if let Some(access_token) = request.access_token
+        && app.origin_of(access_token).await? != Some(token.session)
+    {
+        return Ok(Refreshed::InvalidAccessToken);
     }
     let step = step(app, &token, &request)?;
     let settled = settle(app, &step).await?;

@@ -10,6 +10,7 @@ mod parts;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
@@ -26,6 +27,10 @@ pub use listen::NoListener;
 pub use master_key::NoMasterKey;
 pub use offline::{OpenStore, open_store};
 pub use parts::{Backend, Parts};
+
+/// How long an idle connection stays open: longer than proxies keep theirs, which would otherwise send a request on a
+/// connection that is just being closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// What the server is given besides its settings.
 #[derive(Clone, Default)]
@@ -187,6 +192,7 @@ fn serve(
             .configure(routes)
     })
     .workers(workers)
+    .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(10);
     if !signals {
         server = server.disable_signals();

@@ -11,8 +11,10 @@ on_both_stores! {
         let app = on.start().await;
         app.user("ada").await;
         let mut device = app.sign_in("ada").await;
-        let body = json!({"refresh_token": device.pair.refresh});
-        app.post_json("/token/refresh", &body).await.problem(400, "invalid_request");
+        for refresh_token in [device.pair.refresh.as_str(), "made up"] {
+            let body = json!({"refresh_token": refresh_token});
+            app.post_json("/token/refresh", &body).await.problem(400, "invalid_request");
+        }
         let request = app.node.post("/token/refresh").bearer_auth(&device.pair.access);
         app.node.send(request.json(&json!({}))).await.problem(400, "invalid_request");
         let request = app.node.post("/token/refresh").bearer_auth(&device.pair.access);
