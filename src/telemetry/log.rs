@@ -28,7 +28,7 @@ pub fn start(settings: &LogSettings) {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     let started = if json {
-        builder.json().flatten_event(true).with_timer(SystemTime).try_init()
+        builder.json().flatten_event(true).with_span_list(false).with_timer(SystemTime).try_init()
     } else {
         builder.with_timer(SystemTime).with_ansi(stderr().is_terminal()).try_init()
     };

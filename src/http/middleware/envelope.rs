@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
+use tracing::Instrument as _;
 
 use crate::ambient::Random;
 use crate::http::error::ApiError;
@@ -25,18 +26,29 @@ pub async fn envelope(
     let started = Instant::now();
     // Without randomness nothing is issued anyway; the request still deserves its answer.
     let id = Random.uuid().unwrap_or_default().to_string();
-    let response = next.call(request).await?;
-    let mut response = render(response, &id);
+    // Every line that is logged on the way carries the id, at any level: who asks about a request finds all of them.
+    let span = tracing::error_span!("request", request_id = id);
+    async move {
+        let response = next.call(request).await?;
+        let response = envelop(render(response, &id), &id);
+        log(&response, started);
+        Ok(response)
+    }
+    .instrument(span)
+    .await
+}
+
+/// Adds the headers that every answer has.
+fn envelop(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID, id);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    log(&response, &id, started);
-    Ok(response)
+    response
 }
 
 /// Replaces the answer by the problem that it carries, if it carries one.
@@ -53,7 +65,7 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
 }
 
 /// The one line for the request. The path is the route's pattern: what a client wrote there may be a secret.
-fn log(response: &ServiceResponse<BoxBody>, id: &str, started: Instant) {
+fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
     let request = response.request();
     let route = request.match_pattern();
     let status = response.status().as_u16();
@@ -64,7 +76,6 @@ fn log(response: &ServiceResponse<BoxBody>, id: &str, started: Instant) {
         route = route.as_deref().unwrap_or("unknown"),
         status,
         micros,
-        request_id = id,
         "answered"
     );
 }
