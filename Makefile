@@ -18,7 +18,7 @@ check: ## The everyday loop: formatting, lints, unit and model tests
 
 .PHONY: test
 test: deps check doc deny ## Install what the tests need, then run everything
-	$(CARGO) test --locked --test it
+	$(CARGO) test --workspace --locked --test '*'
 	$(CARGO) test --workspace --doc --locked
 
 .PHONY: doc
