@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use relatch_testkit::{Node, On, PASSWORD};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Runs `relatch` in a directory, with something on standard input.
@@ -109,16 +110,35 @@ async fn ready(directory: &Path) -> Node {
     }
 }
 
-/// Asks a server that we started to stop, as its operator would.
-fn stop(child: &std::process::Child) {
-    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+/// A server that we started. It ends with the test, however the test ends.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    /// Asks it to stop, as its operator would, and gives what it has said.
+    fn stop(mut self) -> Output {
+        let child = self.0.take().unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        child.wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_first_start_without_any_configuration_shows_the_way() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(dir.path()).spawn().unwrap();
+    let server = Running::start(serve(dir.path()));
     let node = ready(dir.path()).await;
     let added = done(relatch(dir.path(), &["user", "add", "ada"], PASSWORD));
     assert!(added.starts_with("ada added"), "through the running server: {added}");
@@ -128,8 +148,7 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
     assert!(changed.contains("signed out everywhere"), "{changed}");
     node.send(node.post("/login").json(&login)).await.problem(401, "invalid_credentials");
 
-    stop(&server);
-    let output = server.wait_with_output().unwrap();
+    let output = server.stop();
     assert!(output.status.success(), "{output:?}");
     let (said, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     let password = said.lines().find_map(|line| line.trim().strip_prefix("password   ")).unwrap();
@@ -139,26 +158,24 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
 
     // The second start says nothing of it, and the password holds.
     std::fs::remove_file(dir.path().join("ready")).unwrap();
-    let server = serve(dir.path()).spawn().unwrap();
+    let server = Running::start(serve(dir.path()));
     let node = ready(dir.path()).await;
     let login = json!({"username": "admin", "password": password});
     node.send(node.post("/login").json(&login)).await.ok();
-    stop(&server);
-    let output = server.wait_with_output().unwrap();
+    let output = server.stop();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("password   "));
 }
 
 #[tokio::test]
 async fn two_servers_on_one_file_is_one_too_many() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(dir.path()).spawn().unwrap();
+    let server = Running::start(serve(dir.path()));
     ready(dir.path()).await;
     let message = failed(serve(dir.path()).output().unwrap(), 1);
     let said: Vec<_> = message.lines().filter(|line| !line.starts_with("warning: ")).collect();
     assert_eq!(said.len(), 1, "{message}");
     assert!(said[0].contains("relatch.redb") && said[0].contains("in use"), "{message}");
-    stop(&server);
-    server.wait_with_output().unwrap();
+    assert!(server.stop().status.success());
 }
 
 #[tokio::test]
