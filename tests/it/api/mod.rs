@@ -31,6 +31,7 @@ mod forged_tokens;
 mod http;
 mod nodes;
 mod outage;
+mod raw_http;
 mod refresh;
 mod refresh_refused;
 mod secrets;
