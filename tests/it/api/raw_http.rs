@@ -3,6 +3,8 @@
 
 mod wire;
 
+use std::time::Duration;
+
 use relatch_testkit::{On, PASSWORD, TestApp};
 use serde_json::json;
 
@@ -176,7 +178,7 @@ async fn a_head_without_end_is_refused() {
 #[tokio::test]
 async fn a_path_has_one_spelling() {
     let app = start().await;
-    let mut ask = async |target: &str| -> Reply {
+    let ask = async |target: &str| -> Reply {
         let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut replies = exchange(&app, request.as_bytes()).await;
         assert_eq!(replies.len(), 1, "{target}");
@@ -327,4 +329,44 @@ async fn an_upgrade_that_is_not_offered_upgrades_nothing() {
             "{protocol}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let app = start().await;
+    let counted = format!("{LOGIN}Content-Length: 100\r\n\r\n{{");
+    let chunked = format!("{LOGIN}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n");
+    // To the HTTP library everything that follows this is the body.
+    let upgrade =
+        format!("{LOGIN}Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{{}}");
+    let requests = [counted, chunked.clone(), upgrade];
+    let silent =
+        futures_util::future::join_all(requests.iter().map(|request| exchange(&app, request.as_bytes())));
+    let trickling =
+        wire::exchange_and_go_on(&app, chunked.as_bytes(), b"1\r\n \r\n", Duration::from_millis(100));
+    let (silent, trickling) = futures_util::future::join(silent, trickling).await;
+    for replies in silent.into_iter().chain([trickling]) {
+        assert_eq!(statuses(&replies), [408]);
+        assert_eq!(replies[0].header("connection"), Some("close"));
+        assert_eq!(replies[0].header("content-type"), Some("application/problem+json"));
+    }
+    still_alive(&app).await;
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_not_read_to_its_end() {
+    let app = start().await;
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x1_0000));
+    for (path, status) in [("/login", 413), ("/nowhere", 404), ("/auth/check", 405), ("/admin/revoke", 401)] {
+        let request = format!("{}Transfer-Encoding: chunked\r\n\r\n", LOGIN.replace("/login", path));
+        let ended =
+            wire::exchange_and_go_on(&app, request.as_bytes(), chunk.as_bytes(), Duration::ZERO).await;
+        assert_eq!(statuses(&ended), [status], "{path}");
+        assert_eq!(ended[0].header("connection"), Some("close"), "{path}");
+    }
+    let trickled = format!("{}Transfer-Encoding: chunked\r\n\r\n", LOGIN.replace("/login", "/nowhere"));
+    let ended =
+        wire::exchange_and_go_on(&app, trickled.as_bytes(), b"1\r\n \r\n", Duration::from_millis(50)).await;
+    assert_eq!(statuses(&ended), [404]);
+    still_alive(&app).await;
 }

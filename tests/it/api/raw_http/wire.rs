@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use relatch_testkit::TestApp;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A good request.
@@ -44,7 +44,7 @@ pub(super) async fn exchange(app: &TestApp, bytes: &[u8]) -> Vec<Reply> {
 pub(super) async fn exchange_in_pieces(app: &TestApp, bytes: &[u8], size: usize) -> Vec<Reply> {
     let mut stream = connect(app).await;
     send(&mut stream, bytes, size).await;
-    replies(read_to_end(stream, bytes).await, true)
+    replies(&read_to_end(stream, bytes).await, true)
 }
 
 /// The same, with no more to come after these bytes.
@@ -52,14 +52,33 @@ pub(super) async fn exchange_and_hang_up(app: &TestApp, bytes: &[u8]) -> Vec<Rep
     let mut stream = connect(app).await;
     send(&mut stream, bytes, bytes.len()).await;
     stream.shutdown().await.unwrap();
-    replies(read_to_end(stream, bytes).await, true)
+    replies(&read_to_end(stream, bytes).await, true)
+}
+
+/// Sends bytes, and then the same piece again and again until the server has had enough.
+pub(super) async fn exchange_and_go_on(
+    app: &TestApp,
+    bytes: &[u8],
+    piece: &[u8],
+    every: Duration,
+) -> Vec<Reply> {
+    let mut stream = connect(app).await;
+    send(&mut stream, bytes, bytes.len()).await;
+    let (reader, mut writer) = stream.into_split();
+    let go_on = async {
+        while writer.write_all(piece).await.is_ok() {
+            tokio::time::sleep(every).await;
+        }
+    };
+    let (read, ()) = futures_util::future::join(read_to_end(reader, bytes), go_on).await;
+    replies(&read, true)
 }
 
 /// The one reply to a HEAD, which announces a body that does not come.
 pub(super) async fn exchange_for_head(app: &TestApp, bytes: &[u8]) -> Reply {
     let mut stream = connect(app).await;
     send(&mut stream, bytes, bytes.len()).await;
-    let mut replies = replies(read_to_end(stream, bytes).await, false);
+    let mut replies = replies(&read_to_end(stream, bytes).await, false);
     assert_eq!(replies.len(), 1, "{replies:?}");
     replies.remove(0)
 }
@@ -80,7 +99,7 @@ async fn send(stream: &mut TcpStream, bytes: &[u8], size: usize) {
     }
 }
 
-async fn read_to_end(mut stream: TcpStream, sent: &[u8]) -> Vec<u8> {
+async fn read_to_end(mut stream: impl AsyncRead + Unpin, sent: &[u8]) -> Vec<u8> {
     let mut read = Vec::new();
     let mut end = async || loop {
         match stream.read_buf(&mut read).await {
@@ -98,8 +117,8 @@ async fn read_to_end(mut stream: TcpStream, sent: &[u8]) -> Vec<u8> {
 }
 
 /// The replies that the bytes are made of, to the last byte.
-fn replies(bytes: Vec<u8>, with_bodies: bool) -> Vec<Reply> {
-    let mut rest = bytes.as_slice();
+fn replies(bytes: &[u8], with_bodies: bool) -> Vec<Reply> {
+    let mut rest = bytes;
     let mut replies = Vec::new();
     while !rest.is_empty() {
         let end = rest.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
