@@ -29,6 +29,7 @@ mod bad_input;
 mod check;
 mod forged_tokens;
 mod http;
+mod log_lines;
 mod nodes;
 mod outage;
 mod raw_http;

@@ -1,7 +1,7 @@
 //! What no HTTP library would send: ambiguous framing, odd targets, heads without end. The server answers something
 //! sane, closes where it cannot know where the next request begins, and goes on.
 
-mod wire;
+pub(super) mod wire;
 
 use std::time::Duration;
 

@@ -8,47 +8,47 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A good request.
-pub(super) const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(in crate::api) const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
 /// A good request after whose answer the connection ends, so that all answers can be counted.
-pub(super) const LAST: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+pub(in crate::api) const LAST: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 /// How long the server may take to answer and close.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A response.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(in crate::api) struct Reply {
+    pub(in crate::api) status: u16,
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(in crate::api) body: Vec<u8>,
 }
 
 impl Reply {
     /// A header's value.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::api) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// The statuses of all replies.
-pub(super) fn statuses(replies: &[Reply]) -> Vec<u16> {
+pub(in crate::api) fn statuses(replies: &[Reply]) -> Vec<u16> {
     replies.iter().map(|reply| reply.status).collect()
 }
 
 /// Sends bytes and reads replies until the server closes.
-pub(super) async fn exchange(app: &TestApp, bytes: &[u8]) -> Vec<Reply> {
+pub(in crate::api) async fn exchange(app: &TestApp, bytes: &[u8]) -> Vec<Reply> {
     exchange_in_pieces(app, bytes, bytes.len()).await
 }
 
 /// The same, in segments of so many bytes.
-pub(super) async fn exchange_in_pieces(app: &TestApp, bytes: &[u8], size: usize) -> Vec<Reply> {
+pub(in crate::api) async fn exchange_in_pieces(app: &TestApp, bytes: &[u8], size: usize) -> Vec<Reply> {
     let mut stream = connect(app).await;
     send(&mut stream, bytes, size).await;
     replies(&read_to_end(stream, bytes).await, true)
 }
 
 /// The same, with no more to come after these bytes.
-pub(super) async fn exchange_and_hang_up(app: &TestApp, bytes: &[u8]) -> Vec<Reply> {
+pub(in crate::api) async fn exchange_and_hang_up(app: &TestApp, bytes: &[u8]) -> Vec<Reply> {
     let mut stream = connect(app).await;
     send(&mut stream, bytes, bytes.len()).await;
     stream.shutdown().await.unwrap();
@@ -56,7 +56,7 @@ pub(super) async fn exchange_and_hang_up(app: &TestApp, bytes: &[u8]) -> Vec<Rep
 }
 
 /// Sends bytes, and then the same piece again and again until the server has had enough.
-pub(super) async fn exchange_and_go_on(
+pub(in crate::api) async fn exchange_and_go_on(
     app: &TestApp,
     bytes: &[u8],
     piece: &[u8],
@@ -75,7 +75,7 @@ pub(super) async fn exchange_and_go_on(
 }
 
 /// The one reply to a HEAD, which announces a body that does not come.
-pub(super) async fn exchange_for_head(app: &TestApp, bytes: &[u8]) -> Reply {
+pub(in crate::api) async fn exchange_for_head(app: &TestApp, bytes: &[u8]) -> Reply {
     let mut stream = connect(app).await;
     send(&mut stream, bytes, bytes.len()).await;
     let mut replies = replies(&read_to_end(stream, bytes).await, false);
