@@ -1,6 +1,6 @@
 //! What strangers type cannot forge, colour or stop a log line, and is not in it.
 
-use relatch_testkit::{On, PASSWORD, TestApp};
+use relatch_testkit::{PASSWORD, TestApp};
 use serde_json::{Value, json};
 
 use super::raw_http::wire::exchange;

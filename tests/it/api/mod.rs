@@ -32,6 +32,7 @@ mod http;
 mod log_lines;
 mod nodes;
 mod outage;
+mod races;
 mod raw_http;
 mod refresh;
 mod refresh_refused;
