@@ -84,8 +84,8 @@ async fn refresh_against(end: End, app: &TestApp, nodes: &[Node], round: usize) 
     let ((first, second), ended) = if round.is_multiple_of(2) {
         join(refreshes, ending).await
     } else {
-        let (ended, refreshed) = join(ending, refreshes).await;
-        (refreshed, ended)
+        let (ended, pair) = join(ending, refreshes).await;
+        (pair, ended)
     };
     assert!([200, 204].contains(&ended.status), "{end:?}: {ended:?}");
     for answer in [first, second] {
