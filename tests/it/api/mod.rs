@@ -39,4 +39,5 @@ mod refresh_refused;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod sign_in_crowd;
 mod sign_out;
