@@ -72,8 +72,8 @@ pub enum Failure {
     /// Too many passwords are being hashed.
     #[error("the password hashing queue is full")]
     Busy,
-    /// The state changed under our hands three times in a row.
-    #[error("gave up after three tries against concurrent changes")]
+    /// The state changed under our hands each time we tried.
+    #[error("gave up after several tries against concurrent changes")]
     Contended,
     /// Something is broken that should not be.
     #[error("internal error: {0}")]

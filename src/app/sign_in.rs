@@ -4,13 +4,13 @@ use relatch_domain::event::{Event, SignInFailure};
 use relatch_domain::ids::ClientNumber;
 use relatch_domain::password_rules::Password;
 use relatch_domain::session::{Authentication, Delivery, SessionRecord};
-use relatch_domain::sign_in::{NewSession, first_record, make_room};
+use relatch_domain::sign_in::{Change, NewSession, first_record, make_room, spare_room};
 use relatch_domain::user::{User, Username};
 use relatch_domain::{Nonce, SessionId, SessionRef};
 
 use super::issue::IssuedPair;
 use super::origin::Origin;
-use super::{App, Failure, ROUNDS};
+use super::{App, Failure};
 use crate::store::{BeginStep, Begun, SessionDetails, UserSessions};
 use crate::telemetry;
 
@@ -36,11 +36,15 @@ pub enum SignedIn {
     No,
 }
 
+/// How often a sign-in tries to begin its session. In each round of a crowd one gets through, and next to the password's
+/// hash, which the loser would have to pay once more, a round costs nothing.
+const BEGIN_ROUNDS: usize = 8;
+
 /// Signs a user in.
 ///
 /// # Errors
-/// If the store fails, keys are missing, the hashing queue is full, or the user's sessions changed three times
-/// between reading and writing them.
+/// If the store fails, keys are missing, the hashing queue is full, or others signed the same user in each time between
+/// reading and writing the sessions.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
     let user = match check(app, &request).await? {
@@ -91,17 +95,13 @@ async fn begin(app: &App, user: &User, request: &SignIn<'_>) -> Result<(SessionR
         dpop_bound: false,
         origin: request.origin.tag(),
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..BEGIN_ROUNDS {
         let session = SessionRef { user: user.id, session: app.random.session_id()? };
         let existing = app.store.sessions_of(user.id).await?;
         let record = first_record(&new, existing.now, &app.policy.rotation);
-        let step = BeginStep {
-            session,
-            record,
-            details: details(request),
-            thumbprint: None,
-            changes: changes(app, &existing),
-        };
+        let (changes, max_found) = room(app, &existing);
+        let step =
+            BeginStep { session, record, details: details(request), thumbprint: None, changes, max_found };
         if app.store.begin_session(&step).await? == Begun::Begun {
             return Ok((session, record));
         }
@@ -109,16 +109,16 @@ async fn begin(app: &App, user: &User, request: &SignIn<'_>) -> Result<(SessionR
     Err(Failure::Contended)
 }
 
-fn changes(
-    app: &App,
-    existing: &UserSessions,
-) -> Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)> {
+/// The sessions that change to make room, and how many records there may be when the room is made.
+fn room(app: &App, existing: &UserSessions) -> (Vec<(SessionId, SessionRecord, Change)>, usize) {
     let records: Vec<_> = existing.sessions.iter().map(|session| (session.id, session.record)).collect();
     let as_seen = |id: SessionId| records.iter().find(|(other, _)| *other == id).map(|(_, record)| *record);
-    make_room(&records, existing.now, &app.policy.limits)
+    let changes = make_room(&records, existing.now, &app.policy.limits)
         .into_iter()
         .filter_map(|(id, change)| Some((id, as_seen(id)?, change)))
-        .collect()
+        .collect();
+    let spare = spare_room(&records, existing.now, &app.policy.limits);
+    (changes, records.len() + existing.corrupt + spare)
 }
 
 fn details(request: &SignIn<'_>) -> SessionDetails {

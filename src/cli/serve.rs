@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::ExposeSecret as _;
 
 use super::{Failure, Surroundings};
+use crate::http;
 use crate::settings::StoreUrl;
 use crate::startup::{self, Announcement, Server};
 use crate::telemetry;
@@ -22,7 +23,7 @@ pub(super) struct Serve {
 pub(super) fn run(command: Serve, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
     let loaded = surroundings.load()?;
     let settings = &loaded.settings;
-    telemetry::log::start(&settings.log);
+    telemetry::log::start(&settings.log, http::SILENT);
     let embedded = matches!(settings.store.url, StoreUrl::Embedded(_));
     let around = startup::Surroundings {
         announce: Some(Arc::new(move |announcement| announce(announcement, embedded))),

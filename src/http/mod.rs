@@ -9,3 +9,6 @@ pub mod ops;
 pub mod routes;
 pub mod session;
 pub mod token;
+
+/// The module of the HTTP library that must not log: it calls every malformed request of a stranger an error.
+pub const SILENT: &str = "actix_http::h1::dispatcher";

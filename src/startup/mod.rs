@@ -17,7 +17,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
-use crate::http::middleware::{envelope::envelope, limits::limits};
+use crate::http::middleware::{envelope::envelope, limits::limits, unread::unread};
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::Settings;
@@ -189,6 +189,7 @@ fn serve(
             .app_data(web::Data::new(parts.app()))
             .wrap(from_fn(limits))
             .wrap(from_fn(envelope))
+            .wrap(from_fn(unread))
             .configure(routes)
     })
     .workers(workers)

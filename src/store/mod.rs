@@ -41,8 +41,8 @@ pub trait Store: Send + Sync + 'static {
     /// A user's sessions, ended ones too.
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError>;
 
-    /// Begins a session and makes room for it, if the user is enabled, the session's id is free and every session
-    /// that changes is still as it was seen.
+    /// Begins a session and makes room for it, if the user is enabled, the session's id is free, every session that
+    /// changes is still as it was seen and there are not too many others.
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError>;
 
     /// Creates a user, if the name is free.

@@ -129,6 +129,9 @@ pub struct BeginStep {
     pub thumbprint: Option<Thumbprint>,
     /// The sessions that change, each with its record as it was seen.
     pub changes: Vec<(SessionId, SessionRecord, Change)>,
+    /// How many records the user may have before all this: those that were seen, and as many more as the limit leaves
+    /// room for. Above that, others have signed in meanwhile.
+    pub max_found: usize,
 }
 
 /// What came of a [`BeginStep`].

@@ -10,8 +10,8 @@ use crate::settings::{LogFormat, LogLevel, LogSettings};
 /// Starts logging. Does nothing if somebody has done so already.
 ///
 /// Only our own crates speak below `warn`: libraries would write what they handle into the log, and what they handle
-/// here are tokens.
-pub fn start(settings: &LogSettings) {
+/// here are tokens. The module `silent` of a library says nothing at all.
+pub fn start(settings: &LogSettings, silent: &str) {
     let level = match settings.level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
@@ -19,8 +19,9 @@ pub fn start(settings: &LogSettings) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    let filter =
-        EnvFilter::new(format!("warn,relatch={level},relatch_domain={level},relatch_verify={level}"));
+    let filter = EnvFilter::new(format!(
+        "warn,{silent}=off,relatch={level},relatch_domain={level},relatch_verify={level}"
+    ));
     let json = match settings.format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Json => true,

@@ -91,6 +91,13 @@ pub fn make_room(
     changes
 }
 
+/// How many sessions could begin besides the new one before one more would have to be replaced: as many others may
+/// begin between the reading of `existing` and the new session's beginning.
+pub fn spare_room(existing: &[(SessionId, SessionRecord)], now: UnixMillis, limits: &SessionLimits) -> usize {
+    let live = existing.iter().filter(|(_, record)| record.is_live(now)).count();
+    limits.max_live.saturating_sub(live + 1)
+}
+
 /// When a session that is not live any more died.
 fn died_at(record: &SessionRecord) -> UnixSeconds {
     let deadline = record.idle_deadline.min(record.absolute_deadline);
@@ -145,6 +152,10 @@ mod tests {
                 }).count();
                 (remembered + replaced).min(max_tombstones.max(replaced))
             });
+
+            // As many as there is room for besides the new one, and not one more.
+            let spare = spare_room(&existing, now, &limits);
+            prop_assert_eq!(live(&left) + 1 + spare, max_live);
 
             // Whoever was replaced was used before everyone who stays.
             let last_replaced = changes.iter().filter_map(|(_, change)| match change {

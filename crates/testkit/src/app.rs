@@ -176,6 +176,11 @@ impl TestApp {
         self.dir.path()
     }
 
+    /// The settings of the first node.
+    pub(crate) const fn settings(&self) -> &BTreeMap<String, String> {
+        &self.on.settings
+    }
+
     /// What the process of its own has logged so far.
     pub fn log(&self) -> String {
         self.launched.iter().map(Launched::log).collect()

@@ -157,7 +157,8 @@ impl Store for ModelStore {
         let other = |session: &SessionId| SessionRef { user: step.session.user, session: *session };
         let seen = state.observe(now, step.session).seen;
         let unchanged = step.changes.iter().all(|(id, as_seen, _)| state.holds(other(id), as_seen));
-        if seen.user != Standing::Enabled || seen.session.is_some() || !unchanged {
+        let crowded = state.sessions.range(sessions_from(step.session.user)).count() > step.max_found;
+        if seen.user != Standing::Enabled || seen.session.is_some() || !unchanged || crowded {
             return Ok(Begun::Blocked);
         }
         for (id, _, change) in &step.changes {

@@ -19,6 +19,7 @@ pub enum Code {
     InsufficientScope,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
     UsernameTaken,
     RefreshSuperseded,
     PayloadTooLarge,
@@ -53,7 +54,7 @@ const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="ad
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
@@ -69,6 +70,7 @@ impl Code {
         Self::InsufficientScope,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::UsernameTaken,
         Self::RefreshSuperseded,
         Self::PayloadTooLarge,
@@ -121,6 +123,8 @@ impl Code {
                 "There is nothing here.", None),
             Self::MethodNotAllowed => (405, "method_not_allowed", "Method not allowed",
                 "The header Allow lists the methods that this path supports.", None),
+            Self::RequestTimeout => (408, "request_timeout", "Request timeout",
+                "A body arrives within ten seconds.", None),
             Self::UsernameTaken => (409, "username_taken", "User name taken",
                 "Another user has this name.", None),
             Self::RefreshSuperseded => (409, "refresh_superseded", "Refresh superseded",

@@ -1,7 +1,9 @@
-//! JSON bodies: at most 64 KiB, unknown fields refused, and errors that name the field but never repeat its value.
+//! JSON bodies: at most 64 KiB within ten seconds, unknown fields refused, and errors that name the field but never
+//! repeat its value.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -15,6 +17,8 @@ use crate::http::error::{Answer, ApiError, Code};
 
 /// Largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// Longest time from a request's head to the end of its body.
+pub const MAX_TIME: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -56,12 +60,17 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
 }
 
 /// The whole body. One that announces too much is refused before any of it is read.
-async fn read(request: &HttpRequest, mut payload: Payload) -> Answer<Bytes> {
+async fn read(request: &HttpRequest, payload: Payload) -> Answer<Bytes> {
     let announced =
         request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
+    let read = tokio::time::timeout(MAX_TIME, collect(payload)).await;
+    read.unwrap_or_else(|_| Err(ApiError::new(Code::RequestTimeout)))
+}
+
+async fn collect(mut payload: Payload) -> Answer<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::invalid_request("the body could not be read"))?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
@@ -64,7 +65,8 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
     }
 }
 
-/// The one line for the request. The path is the route's pattern: what a client wrote there may be a secret.
+/// The one line for the request. The path is the route's pattern and the method one of a list: what a client wrote there
+/// may be a secret, or long.
 fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
     let request = response.request();
     let route = request.match_pattern();
@@ -72,10 +74,16 @@ fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(
         event = "request",
-        method = request.method().as_str(),
+        method = name_of(request.method()),
         route = route.as_deref().unwrap_or("unknown"),
         status,
         micros,
         "answered"
     );
+}
+
+/// The method's name, if it is one that clients have reason to send.
+fn name_of(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

@@ -3,6 +3,8 @@
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HOST, HeaderValue};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 
 use crate::http::error::{ApiError, Code};
@@ -12,7 +14,8 @@ pub const MAX_URI: usize = 8 * 1024;
 /// Longest value of one header field, in bytes. The HTTP library limits the head as a whole to 128 KiB.
 pub const MAX_HEADER: usize = 16 * 1024;
 
-/// Refuses long URIs with 414 and long header fields with 431 (RFC 9110, section 15.5.15; RFC 6585, section 5).
+/// Refuses long URIs with 414, long header fields with 431 (RFC 9110, section 15.5.15; RFC 6585, section 5), and a
+/// `Host` that is none with 400 (RFC 9112, section 3.2).
 ///
 /// # Errors
 /// The refusal.
@@ -23,14 +26,22 @@ pub async fn limits(
     let uri = request.uri();
     let uri_len = uri.path().len() + uri.query().map_or(0, str::len);
     let refused = if uri_len > MAX_URI {
-        Some(Code::UriTooLong)
+        Some(ApiError::new(Code::UriTooLong))
     } else if request.headers().iter().any(|(_, value)| value.len() > MAX_HEADER) {
-        Some(Code::HeadersTooLarge)
+        Some(ApiError::new(Code::HeadersTooLarge))
+    } else if request.headers().get(HOST).is_some_and(|host| !is_host(host)) {
+        Some(ApiError::invalid_request("the header host is not a host"))
     } else {
         None
     };
     match refused {
-        Some(code) => Ok(request.error_response(ApiError::new(code)).map_into_right_body()),
+        Some(refusal) => Ok(request.error_response(refusal).map_into_right_body()),
         None => Ok(next.call(request).await?.map_into_left_body()),
     }
+}
+
+/// A host and perhaps a port, or nothing where the target has no authority. It is asked for nothing else here.
+fn is_host(value: &HeaderValue) -> bool {
+    let authority = |bytes: &[u8]| Authority::try_from(bytes).is_ok() && !bytes.contains(&b'@');
+    value.is_empty() || authority(value.as_bytes())
 }

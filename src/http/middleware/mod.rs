@@ -2,3 +2,4 @@
 
 pub mod envelope;
 pub mod limits;
+pub mod unread;

@@ -138,6 +138,10 @@ fn may_begin(tables: &Tables<'_>, step: &BeginStep) -> Result<bool, Failure> {
     if standing(user.as_ref()) != Standing::Enabled || tables.sessions.get(&key(step.session))?.is_some() {
         return Ok(false);
     }
+    let (first, last) = keys_of(step.session.user);
+    if tables.sessions.range::<&SessionKey>(&first..=&last)?.count() > step.max_found {
+        return Ok(false);
+    }
     for (id, as_seen, _) in &step.changes {
         let stored = tables.sessions.get(&key_of(step.session.user, *id))?;
         let record = stored.and_then(|packed| record::decode(packed.value()).ok());

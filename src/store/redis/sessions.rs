@@ -93,7 +93,8 @@ impl Handle {
             .arg(&record::encode(&step.record))
             .arg(details)
             .arg(step.thumbprint.as_ref().map_or([].as_slice(), |thumbprint| &thumbprint.0))
-            .arg(self.time.argument());
+            .arg(self.time.argument())
+            .arg(step.max_found);
         for (session, as_seen, change) in &step.changes {
             request = request.arg(session.as_bytes()).arg(&record::encode(as_seen));
             request = match change {

@@ -54,8 +54,14 @@ async fn some_user(store: &dyn Store) -> UserId {
 
 async fn begin(store: &dyn Store, session: SessionRef, now: UnixSeconds) -> BeginStep {
     let details = SessionDetails::default();
-    let step =
-        BeginStep { session, record: live_record(now), details, thumbprint: None, changes: Vec::new() };
+    let step = BeginStep {
+        session,
+        record: live_record(now),
+        details,
+        thumbprint: None,
+        changes: Vec::new(),
+        max_found: usize::MAX,
+    };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     step
 }
@@ -324,5 +330,12 @@ async fn a_damaged_file_makes_nobody_panic() {
 
 fn begin_like(session: SessionRef) -> BeginStep {
     let record = live_record(SystemClock.now().seconds());
-    BeginStep { session, record, details: SessionDetails::default(), thumbprint: None, changes: Vec::new() }
+    BeginStep {
+        session,
+        record,
+        details: SessionDetails::default(),
+        thumbprint: None,
+        changes: Vec::new(),
+        max_found: usize::MAX,
+    }
 }

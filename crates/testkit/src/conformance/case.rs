@@ -14,7 +14,7 @@ use relatch_domain::policy::SessionLimits;
 use relatch_domain::record::encode;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{Authentication, Delivery, SessionRecord};
-use relatch_domain::sign_in::{NewSession, first_record, make_room};
+use relatch_domain::sign_in::{NewSession, first_record, make_room, spare_room};
 use relatch_domain::user::{Roles, Username};
 use relatch_domain::{ClientNumber, Generation, Nonce, SessionId, SessionRef, UnixSeconds, UserId};
 
@@ -97,7 +97,7 @@ impl Case {
                 self.sign_in(at, policy, delivery, bound, limit, stale).await
             }
             Command::Plant { at, record } => {
-                self.begin_session(at, record.0, record.0.dpop_bound, Vec::new()).await
+                self.begin_session(at, record.0, record.0.dpop_bound, (Vec::new(), usize::MAX)).await
             }
             Command::Refresh { at, token, attempt, twist, policy, twice } => {
                 let step = self.rotate_step(at, token, attempt, twist, policy);
@@ -216,7 +216,10 @@ impl Case {
             origin: OriginTag(7),
         };
         let record = first_record(&new, found.now, &policy(policy_number));
-        self.begin_session(at, record, bound, changes).await
+        // As if one more had begun since they were counted, where no changed record tells of it.
+        let unseen = usize::from(stale && changes.is_empty());
+        let max_found = (existing.len() + spare_room(&existing, found.now, &limits)).saturating_sub(unseen);
+        self.begin_session(at, record, bound, (changes, max_found)).await
     }
 
     async fn begin_session(
@@ -224,7 +227,7 @@ impl Case {
         at: At,
         record: SessionRecord,
         bound: bool,
-        changes: Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)>,
+        (changes, max_found): (Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)>, usize),
     ) -> Result<(), Divergence> {
         let number = self.fresh();
         let details = SessionDetails {
@@ -233,7 +236,7 @@ impl Case {
             address: Some("192.0.2.1".to_owned()),
         };
         let thumbprint = bound.then_some(OWN_KEY);
-        let step = BeginStep { session: self.session(at), record, details, thumbprint, changes };
+        let step = BeginStep { session: self.session(at), record, details, thumbprint, changes, max_found };
         let begun = self.pair.ask(&step, async |store| store.begin_session(&step).await).await?;
         if begun == Begun::Begun {
             self.histories.insert(at, History::default());

@@ -38,6 +38,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.an_end_is_final().await;
     stage.an_end_gets_past_rotations_under_way().await;
     stage.a_sign_in_makes_room_or_leaves_all_as_it_was().await;
+    stage.a_session_begins_among_so_many_and_no_more().await;
     stage.a_forgotten_session_leaves_nothing_behind().await;
     stage.keys_are_put_by_whoever_saw_the_last_version().await;
     stage.a_marker_is_left_once().await;
@@ -247,6 +248,26 @@ impl Stage {
         assert_eq!(self.observe(began.session).await.seen.session, Some(tombstone));
     }
 
+    async fn a_session_begins_among_so_many_and_no_more(&self) {
+        let began = self.session(1).await;
+        let user = began.session.user;
+        let mut second = self.begin_step(session(user, 2));
+        second.max_found = 0;
+        assert_eq!(self.store.begin_session(&second).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.observe(second.session).await.seen.session, None);
+        second.max_found = 1;
+        assert_eq!(self.store.begin_session(&second).await.unwrap(), Begun::Begun);
+        // Counted before the changes, and ended ones too.
+        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+        let now = self.store.end_sessions(&end).await.unwrap().now;
+        let mut third = self.begin_step(session(user, 3));
+        third.changes = vec![(began.session.session, began.record.end(end.reason, now), Change::Forget)];
+        third.max_found = 1;
+        assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Blocked);
+        third.max_found = 2;
+        assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Begun);
+    }
+
     async fn a_forgotten_session_leaves_nothing_behind(&self) {
         let user = self.user("").await;
         let mut old = self.begin_step(session(user.id, 1));
@@ -330,7 +351,7 @@ impl Stage {
         };
         // In the past, so that a rotation can be told from the sign-in.
         let record = live_record(self.clock.now().seconds().minus(Duration::from_mins(1)));
-        BeginStep { session, record, details, thumbprint: None, changes: Vec::new() }
+        BeginStep { session, record, details, thumbprint: None, changes: Vec::new(), max_found: usize::MAX }
     }
 }
 

@@ -117,7 +117,14 @@ async fn ada(store: &Arc<dyn Store>) -> UserId {
 }
 
 fn begin_step(session: SessionRef, record: SessionRecord) -> BeginStep {
-    BeginStep { session, record, details: SessionDetails::default(), thumbprint: None, changes: Vec::new() }
+    BeginStep {
+        session,
+        record,
+        details: SessionDetails::default(),
+        thumbprint: None,
+        changes: Vec::new(),
+        max_found: usize::MAX,
+    }
 }
 
 /// Begins a session of this user, live for an hour from `now`.

@@ -1,0 +1,144 @@
+//! What strangers type cannot forge, colour or stop a log line, and is not in it.
+
+use relatch_testkit::{PASSWORD, TestApp};
+use serde_json::{Value, json};
+
+use super::raw_http::wire::exchange;
+
+/// What must not be in the log in any form.
+const MARK: &str = "forged-by-a-stranger";
+
+/// Line ends, escapes and quotes that would end a line or a field in a log that does not escape them.
+const ENDS: [&str; 8] =
+    ["\r\n", "\n", "\u{1b}[31m", "\u{1b}]0;", "\"}\n{\"event\":\"", "\\n", "\u{2028}", "\u{85}"];
+
+/// The text with each way of ending it, and the mark.
+fn injections() -> impl Iterator<Item = String> {
+    ENDS.iter().map(|end| format!("ada{end}{MARK}"))
+}
+
+/// The text in a path or a query.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// Every place where text can be put, with text in it that a log must not take as it is.
+async fn attack(app: &TestApp) -> Vec<String> {
+    let admin = app.admin().await;
+    app.user("ada").await;
+    let ada = app.sign_in("ada").await;
+    let post = |path: &str, body: &Value| app.node.send(app.node.post(path).json(body));
+    for text in injections() {
+        post("/login", &json!({"username": text, "password": PASSWORD}))
+            .await
+            .problem(401, "invalid_credentials");
+        post("/login", &json!({"username": "ada", "password": text}))
+            .await
+            .problem(401, "invalid_credentials");
+        post("/login", &json!({"username": "ada", "password": PASSWORD, "device_name": text})).await;
+        post("/login", &json!({text.clone(): "x"})).await.problem(400, "invalid_request");
+        // A backslash may be in a name.
+        admin.post("/admin/users", &json!({"username": text, "password": PASSWORD})).await;
+        admin.post("/admin/revoke", &json!({"username": text, "reason": text})).await;
+        admin.post("/admin/revoke", &json!({"access_token": text})).await.problem(404, "not_found");
+        let body = json!({"refresh_token": text});
+        app.node
+            .send(app.node.post("/token/refresh").bearer_auth(MARK).json(&body))
+            .await
+            .problem(401, "invalid_refresh_token");
+        let path = percent_encoded(&text);
+        for path in [
+            format!("/{path}"),
+            format!("/sessions/{path}"),
+            format!("/admin/users/{path}"),
+            format!("/errors/{path}"),
+            format!("/auth/check?{path}={path}"),
+        ] {
+            ada.delete(&path).await;
+            ada.get(&path).await;
+        }
+    }
+    for header in [
+        "User-Agent",
+        "Referer",
+        "X-Request-Id",
+        "X-Forwarded-For",
+        "Idempotency-Key",
+        "X-Refresh-Token",
+        "Authorization",
+        "Traceparent",
+        "Cookie",
+    ] {
+        let request = app.node.post("/token/refresh").header(header, format!("{MARK}\" \t, level=ERROR"));
+        app.node.send(request).await;
+    }
+    app.node
+        .send(app.node.request("FORGED-BY-A-STRANGER", "/login"))
+        .await
+        .problem(405, "method_not_allowed");
+    // A reason is told to administrators; a session does end by this.
+    admin.post("/admin/revoke", &json!({"username": "ada", "reason": format!("x\r\n{{{MARK}")})).await.ok();
+    vec![ada.pair.access, ada.pair.refresh, PASSWORD.to_owned()]
+}
+
+/// What is not even a request.
+async fn attack_below_http(app: &TestApp) {
+    let heads = [
+        format!("GET /{MARK}\n{{\"event\":\"{MARK}\"}} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: {MARK}\r\nHost: y\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: {MARK} \u{e9}\r\nConnection: close\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: {MARK}\u{1b}[31m\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {MARK}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {MARK}\r\n\r\n"),
+        format!("POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{MARK}\r\n"),
+        format!("GET / {MARK}/1.1\r\nHost: x\r\n\r\n"),
+    ];
+    for head in heads {
+        assert_eq!(exchange(app, head.as_bytes()).await[0].status, 400, "{head:?}");
+    }
+}
+
+/// The lines that were written since the log was `before` bytes long, without anything that must not be in there.
+#[track_caller]
+fn lines_since(app: &TestApp, before: usize, secrets: &[String]) -> Vec<String> {
+    let log = app.log().split_off(before);
+    let lower = log.to_lowercase();
+    assert!(!lower.contains(MARK), "{}", lower.lines().find(|line| line.contains(MARK)).unwrap_or_default());
+    assert!(!log.contains('\u{1b}'), "an escape sequence");
+    for secret in secrets {
+        assert!(!log.contains(secret.as_str()), "{secret:?} stands in the log");
+    }
+    log.lines().map(str::to_owned).collect()
+}
+
+on_both_stores! {
+    async fn each_line_is_one_event_in_json(on: On) {
+        let app = on.in_own_process().set("log.format", "json").set("log.level", "trace").start().await;
+        let before = app.log().len();
+        let secrets = attack(&app).await;
+        attack_below_http(&app).await;
+        let lines = lines_since(&app, before, &secrets);
+        let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"))).collect();
+        for event in &events {
+            assert!(event["timestamp"].is_string() && event["message"].is_string() && event["event"].is_string(), "{event}");
+            // Nothing that strangers do is an error of the server, or a warning to its operator.
+            assert!(["INFO", "DEBUG", "TRACE"].contains(&event["level"].as_str().unwrap()), "{event}");
+        }
+        let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+        assert_eq!(count("sign_in_failed"), 2 * ENDS.len(), "as many as there were, none made up");
+        assert!(count("request") > 100 && count("session_ended") > 0);
+    }
+
+    async fn each_line_of_text_begins_with_its_time(on: On) {
+        let app = on.in_own_process().set("log.format", "text").set("log.level", "trace").start().await;
+        let before = app.log().len();
+        let secrets = attack(&app).await;
+        attack_below_http(&app).await;
+        let lines = lines_since(&app, before, &secrets);
+        assert!(lines.len() > 100);
+        for line in lines {
+            let begins = line.split_once("Z ").map(|(time, _)| time.len());
+            assert_eq!(begins, Some("2026-01-01T00:00:00.000000".len()), "{line:?}");
+        }
+    }
+}
