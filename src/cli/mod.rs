@@ -59,9 +59,14 @@ struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
+    /// Loads the settings; what is unwise in them is for the caller to tell.
+    fn load_silently(&mut self) -> Result<Loaded, Failure> {
+        Ok(settings::load(self.config.as_deref(), std::mem::take(&mut self.variables))?)
+    }
+
     /// Loads the settings, and tells of what is unwise in them.
     fn load(&mut self) -> Result<Loaded, Failure> {
-        let loaded = settings::load(self.config.as_deref(), std::mem::take(&mut self.variables))?;
+        let loaded = self.load_silently()?;
         for warning in &loaded.warnings {
             writeln!(self.err, "warning: {warning}")?;
         }

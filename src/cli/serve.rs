@@ -21,9 +21,12 @@ pub(super) struct Serve {
 }
 
 pub(super) fn run(command: Serve, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
-    let loaded = surroundings.load()?;
+    let loaded = surroundings.load_silently()?;
     let settings = &loaded.settings;
     telemetry::log::start(&settings.log, http::SILENT);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     let embedded = matches!(settings.store.url, StoreUrl::Embedded(_));
     let around = startup::Surroundings {
         announce: Some(Arc::new(move |announcement| announce(announcement, embedded))),

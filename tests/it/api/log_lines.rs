@@ -142,3 +142,19 @@ on_both_stores! {
         }
     }
 }
+
+on_both_stores! {
+    async fn every_line_about_a_request_carries_its_id(on: On) {
+        let app = on.in_own_process().start().await;
+        app.user("ada").await;
+        let answer = app.login("ada", PASSWORD).await.expect(200);
+        let id = answer.header("x-request-id").unwrap().to_owned();
+        let log = app.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events: Vec<_> = lines
+            .filter(|line| line["span"]["request_id"] == id.as_str())
+            .map(|line| line["event"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(events, ["signed_in", "request"]);
+    }
+}
