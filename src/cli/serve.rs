@@ -64,10 +64,12 @@ fn announce(announcement: &Announcement, embedded: bool) {
 
 /// What to try next.
 fn next_steps(out: &mut impl Write, address: &str) -> std::io::Result<()> {
+    // As it was called: it may not be on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "relatch".to_owned());
     writeln!(
         out,
         "  Sign in      curl http://{address}/login --json '{{\"username\":\"admin\",\"password\":\"…\"}}'\n  \
-         Add a user   relatch user add ada\n  \
+         Add a user   {program} user add ada\n  \
          Look around  http://{address}/\n"
     )
 }
