@@ -17,7 +17,20 @@ pub(super) fn refuse(settings: &Settings, layers: &Merged) -> Result<(), Setting
     listeners(settings, layers)?;
     store(settings, layers)?;
     master_keys(settings, layers)?;
-    administrator(settings, layers)
+    administrator(settings, layers)?;
+    not_there_yet(settings, layers)
+}
+
+/// Refuses what has a name already but no effect, where going on without the effect would be dangerous.
+fn not_there_yet(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    if settings.http.tls.is_some() {
+        return Err(layers.complaint(
+            "http.tls.certificate_file",
+            "is not supported by this version, which would go on without TLS",
+            "let a proxy before the server speak TLS, and leave http.tls out",
+        ));
+    }
+    Ok(())
 }
 
 fn lifetimes(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
@@ -149,6 +162,15 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
             "http.allowed_origins",
             "pages that come by http can be changed on their way and act for their users",
         );
+    }
+    let without_effect = [
+        ("http.allowed_origins", !settings.http.allowed_origins.is_empty()),
+        ("http.trusted_proxies", !settings.http.trusted_proxies.is_empty()),
+        ("access_token.sliding", settings.access_token.sliding.is_some()),
+        ("registration.enabled", settings.registration.enabled),
+    ];
+    for (key, _) in without_effect.into_iter().filter(|(_, is_set)| *is_set) {
+        warn(key, "has no effect in this version yet");
     }
     warnings
 }
