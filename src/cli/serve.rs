@@ -15,7 +15,7 @@ use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Write the addresses of the main listener to this file once the server answers.
+    /// Write the address of the main listener to this file once the server answers.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }

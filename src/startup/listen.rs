@@ -72,16 +72,15 @@ pub(super) fn addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, supe
     sockets.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(super::StartError::Listen)
 }
 
-/// Writes the addresses, one a line, so that whoever waits for the file sees it whole.
+/// Writes the address in one line, so that whoever waits for the file sees it whole.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn write_ready_file(path: &Path, addresses: &[SocketAddr]) -> io::Result<()> {
-    let lines = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
+pub(super) fn write_ready_file(path: &Path, address: SocketAddr) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
-    std::fs::write(&beside, lines)?;
+    std::fs::write(&beside, format!("{address}\n"))?;
     std::fs::rename(beside, path)
 }
 
@@ -110,8 +109,8 @@ mod tests {
     fn a_ready_file_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ready");
-        write_ready_file(&path, &["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "127.0.0.1:80\n[::1]:80\n");
+        write_ready_file(&path, "127.0.0.1:80".parse().unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "127.0.0.1:80\n");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

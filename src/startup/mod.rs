@@ -162,11 +162,11 @@ impl Server {
     /// # Errors
     /// If the ready file cannot be written, or the listeners break.
     pub async fn run(self) -> std::io::Result<()> {
-        let stop = self.stop();
+        let (stop, address) = (self.stop(), self.address());
         let main = actix_web::rt::spawn(self.main);
         let ops = actix_web::rt::spawn(self.ops);
         if let Some(path) = &self.ready_file {
-            listen::write_ready_file(path, &self.addresses)?;
+            listen::write_ready_file(path, address)?;
         }
         let ended = main.await.map_err(std::io::Error::other)?;
         stop.now();
