@@ -35,6 +35,11 @@ pub enum InvalidMasterKey {
 }
 
 impl MasterKey {
+    /// Whether both are the same key, compared in constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_slice(), other.0.as_slice()).is_ok()
+    }
+
     /// A new key.
     ///
     /// # Errors

@@ -1,14 +1,14 @@
 //! Settings that are right each for itself and wrong together, and settings that are allowed but unwise.
 
-use base64::Engine as _;
 use relatch_domain::password_rules::WeakPassword;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::SettingsError;
 use super::layers::Merged;
 use super::model::Settings;
 use super::parse::written;
 use super::store_url::StoreUrl;
+use crate::keys::master::MasterKey;
 use crate::keys::password::Cost;
 
 /// Refuses the first contradiction.
@@ -118,12 +118,11 @@ fn master_keys(settings: &Settings, layers: &Merged) -> Result<(), SettingsError
         }
         return Ok(());
     };
-    let bytes = |text: &str| {
-        let url_safe: String = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(url_safe).map(zeroize::Zeroizing::new).ok()
+    let read = |key: &SecretString| MasterKey::from_base64(key.expose_secret()).ok();
+    let is_current = |key: &SecretString| {
+        read(key).zip(read(current)).is_some_and(|(previous, current)| previous.is(&current))
     };
-    let is_current = |text: &str| bytes(text) == bytes(current.expose_secret());
-    if settings.master_keys_previous.iter().any(|key| is_current(key.expose_secret())) {
+    if settings.master_keys_previous.iter().any(is_current) {
         let problem = format!("one of them is master_key itself ({})", layers.origin("master_key"));
         return Err(layers.complaint(previous, problem, "leave it out here, or set a new master_key"));
     }
