@@ -8,6 +8,11 @@ use crate::node::Node;
 /// The password of everyone in the tests.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// An attempt key. As a constant it serves one refresh of a session and its retries.
+pub const KEY: &str = "attempt-key-of-22-chars";
+/// Another attempt key.
+pub const OTHER_KEY: &str = "another-key-of-22-chars";
+
 /// A pair of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {

@@ -15,7 +15,7 @@ pub mod node;
 pub mod redis_server;
 pub mod wire;
 
-pub use actor::{Device, PASSWORD, Pair};
+pub use actor::{Device, KEY, OTHER_KEY, PASSWORD, Pair};
 pub use answer::Answer;
 pub use app::{On, TestApp};
 pub use forge::Forger;

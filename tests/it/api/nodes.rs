@@ -1,9 +1,7 @@
 //! Several nodes on one Redis share nothing else.
 
-use relatch_testkit::On;
+use relatch_testkit::{KEY, On};
 use serde_json::json;
-
-const KEY: &str = "attempt-key-of-22-chars";
 
 #[tokio::test]
 async fn sign_in_on_one_node_refresh_on_the_other_revoke_on_the_first() {

@@ -1,9 +1,7 @@
 //! Redis goes away: an outage must not look like a verdict.
 
-use relatch_testkit::{Answer, On, PASSWORD};
+use relatch_testkit::{Answer, KEY, On, PASSWORD};
 use serde_json::json;
-
-const KEY: &str = "attempt-key-of-22-chars";
 
 /// 503 with `Retry-After`, which `Answer::problem` checks.
 fn away(answer: Answer) {

@@ -1,10 +1,7 @@
 //! `POST /token/refresh`: what succeeds.
 
-use relatch_testkit::{Device, Pair};
+use relatch_testkit::{Device, KEY, OTHER_KEY, Pair};
 use serde_json::json;
-
-const KEY: &str = "attempt-key-of-22-chars";
-const OTHER_KEY: &str = "another-key-of-22-chars";
 
 on_both_stores! {
     async fn a_refresh_rotates_both_tokens(on: On) {

@@ -1,10 +1,7 @@
 //! `POST /token/refresh`: what is refused, and that a refusal consumes nothing.
 
-use relatch_testkit::Pair;
+use relatch_testkit::{KEY, OTHER_KEY, Pair};
 use serde_json::json;
-
-const KEY: &str = "attempt-key-of-22-chars";
-const OTHER_KEY: &str = "another-key-of-22-chars";
 
 on_both_stores! {
     async fn a_missing_token_is_an_invalid_request(on: On) {

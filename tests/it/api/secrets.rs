@@ -1,9 +1,7 @@
 //! What must never leave: tokens and passwords in logs, and anything in Redis from which a token could be made.
 
-use relatch_testkit::{On, PASSWORD};
+use relatch_testkit::{KEY, On, PASSWORD};
 use serde_json::json;
-
-const KEY: &str = "attempt-key-of-22-chars";
 
 /// Everything that a session issues in its life, and what was sent to get it.
 async fn live_a_life(app: &relatch_testkit::TestApp) -> Vec<String> {
