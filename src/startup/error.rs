@@ -25,6 +25,8 @@ pub enum StartError {
     MasterKeyFile(#[from] NoMasterKey),
     #[error("store.url: {0}")]
     Embedded(#[from] crate::store::embedded::OpenError),
+    #[error("store.url: opening the store broke off: {0}")]
+    Opening(io::Error),
     #[error("store.url: {0}")]
     Redis(#[from] crate::store::redis::OpenError),
     #[error(transparent)]

@@ -121,11 +121,12 @@ async fn open_store(
             let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
             // Opening a file after a crash checks it first, which takes its time.
             let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&opened, clock)).await;
-            let store = opening.map_err(|error| StartError::Listen(io::Error::other(error)))??;
+            let store = opening.map_err(|error| StartError::Opening(io::Error::other(error)))??;
             let masters = master_keys(settings, || Ok(master_key::find_or_make(path)?))?;
             Ok((Backend::Embedded(store), masters))
         }
         StoreUrl::Redis(url) => {
+            // The settings refuse it already; a key must never be made up here, each node would have its own.
             let masters = master_keys(settings, || Err(StartError::NoMasterKey))?;
             let redis = RedisSettings {
                 url: url.expose().to_owned().into(),

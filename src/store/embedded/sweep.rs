@@ -28,7 +28,7 @@ pub struct Housekeeping {
 }
 
 impl Default for Housekeeping {
-    /// A step a minute, of a few milliseconds; a million sessions are gone through in some four hours. Sessions stay
+    /// A small step a minute; a million sessions are gone through in some four hours. Sessions stay
     /// for thirty days after their death, so that a file restored from a backup still knows who may heal.
     fn default() -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! One multiplexed connection, opened at its first use and again whenever it broke.
 //!
-//! Each worker has a lane of its own: shared by all workers, one connection carries a sixth less (measured). The
-//! lane never sends a request again that may have run; whether to repeat a step is for the caller to judge.
+//! Each worker has a lane of its own, so that no request has to cross from one thread to another. The lane never sends
+//! a request again that may have run; whether to repeat a step is for the caller to judge.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
