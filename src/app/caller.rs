@@ -1,5 +1,6 @@
 //! Who is calling: the access token that came with a request, verified here, and asked of the store where it matters.
 
+use relatch_domain::event::Actor;
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::session::{EndReason, Standing};
 use relatch_domain::user::Profile;
@@ -28,6 +29,13 @@ pub struct LiveCaller {
     pub profile: Profile,
     /// The store's time.
     pub now: UnixMillis,
+}
+
+impl LiveCaller {
+    /// The caller as the one who causes events.
+    pub fn actor(&self) -> Actor {
+        Actor::User(self.caller.session)
+    }
 }
 
 /// Why a caller is not let in.

@@ -32,7 +32,7 @@ pub async fn check(app: &App, access_token: &str, live: bool) -> Result<Result<C
         return Ok(Ok(checked(caller, username, roles)));
     }
     Ok(app.live(caller).await?.map(|live| {
-        let Profile { username, roles } = live.profile;
+        let Profile { username, roles, .. } = live.profile;
         checked(live.caller, username.into(), roles.iter().map(str::to_owned).collect())
     }))
 }

@@ -3,6 +3,7 @@
 //! A use case takes a parsed request, asks the store, has [`relatch_domain`] decide, and returns a value. What is
 //! expected (a refused refresh, a wrong password) is a value too; [`Failure`] is for what is not.
 
+pub mod audit;
 pub mod caller;
 pub mod check;
 pub mod issue;
@@ -58,6 +59,8 @@ pub struct Policy {
     pub require_access_token: bool,
     /// Shortest new password, in characters.
     pub password_min_length: usize,
+    /// How many audit records each trail keeps at the least.
+    pub audit_keep: usize,
 }
 
 /// Why a use case could not be carried out. The text is for operators; no client ever sees it.

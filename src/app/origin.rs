@@ -1,22 +1,55 @@
-//! Where a request comes from.
+//! Who asks for something, and where from.
 
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
+use relatch_domain::event::Actor;
 use relatch_domain::ids::OriginTag;
 
-/// Address and agent of a client, as far as they are known.
+use crate::store::EndNote;
+
+/// Who is calling, from what address and with what agent, as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
     /// The client's address.
     pub address: Option<IpAddr>,
     /// Its `User-Agent`, cut to [`Origin::MAX_AGENT`] bytes.
     pub user_agent: Option<String>,
+    /// Who is calling.
+    pub actor: Actor,
+    /// The id of the request, by which its log lines, its problem and its audit record find one another.
+    pub request_id: Option<String>,
 }
 
 impl Origin {
     /// How much of a `User-Agent` is kept, in bytes.
     pub const MAX_AGENT: usize = 256;
+
+    /// Someone at the command line of the server's machine.
+    pub fn operator() -> Self {
+        Self { actor: Actor::Operator, ..Self::default() }
+    }
+
+    /// The server itself.
+    pub fn server() -> Self {
+        Self { actor: Actor::Server, ..Self::default() }
+    }
+
+    /// The same, now that it is known who is calling.
+    #[must_use]
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// The address as it is shown: IPv4 as such, however it came.
+    pub fn shown_address(&self) -> Option<String> {
+        self.address.map(|address| address.to_canonical().to_string())
+    }
+
+    /// What is kept about a session that somebody here ends.
+    pub fn end_note(&self, text: Option<String>) -> EndNote {
+        EndNote { text, address: self.shown_address(), user_agent: self.user_agent.clone() }
+    }
 
     /// A short hash of address block and agent. Equal for the same device in the same network, so that a session
     /// can tell a changed origin from the usual one without keeping either.
@@ -40,7 +73,8 @@ mod tests {
     use super::*;
 
     fn tag(address: &str, agent: &str) -> OriginTag {
-        Origin { address: address.parse().ok(), user_agent: Some(agent.to_owned()) }.tag()
+        let (address, user_agent) = (address.parse().ok(), Some(agent.to_owned()));
+        Origin { address, user_agent, ..Origin::default() }.tag()
     }
 
     #[test]

@@ -15,7 +15,6 @@ use super::issue::IssuedPair;
 use super::origin::Origin;
 use super::{App, Failure, ROUNDS};
 use crate::store::{EndStep, Observation, RotateStep, Rotated, StoreError, SwapStep};
-use crate::telemetry;
 
 /// A refresh as a client asks for it.
 pub struct RefreshRequest<'a> {
@@ -62,11 +61,9 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
         return Ok(Refreshed::InvalidAccessToken);
     }
     let step = step(app, &token, &request)?;
-    let settled = settle(app, &step).await?;
-    telemetry::record(
-        &request.origin,
-        &Event::Refreshed { session: token.session, presented: token.generation, verdict: settled.verdict },
-    );
+    let settled = settle(app, &step, &request.origin).await?;
+    let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
+    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict }).await;
     conclude(app, &token, settled)
 }
 
@@ -93,7 +90,7 @@ struct Settled {
 }
 
 /// Takes the step; as long as it is blocked, has the verdict judged and carries it out.
-async fn settle(app: &App, step: &RotateStep) -> Result<Settled, Failure> {
+async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled, Failure> {
     let mut outcome = rotate(app, step).await?;
     for _ in 0..ROUNDS {
         let observed = match outcome {
@@ -111,7 +108,7 @@ async fn settle(app: &App, step: &RotateStep) -> Result<Settled, Failure> {
                 blocked @ Rotated::Blocked(_) => blocked,
             },
             Verdict::Reuse => {
-                end_session(app, step).await?;
+                end_session(app, step, origin).await?;
                 return Ok(Settled { verdict: Verdict::Reuse, record: None, observed });
             }
             verdict => return Ok(Settled { verdict, record: observed.seen.session, observed }),
@@ -157,13 +154,13 @@ async fn heal(app: &App, step: &RotateStep, observed: &Observation) -> Result<Ro
     }?)
 }
 
-async fn end_session(app: &App, step: &RotateStep) -> Result<(), Failure> {
+async fn end_session(app: &App, step: &RotateStep, origin: &Origin) -> Result<(), Failure> {
     let session = step.presented.session;
     let end = EndStep {
         user: session.user,
         scope: Scope::One(session.session),
         reason: EndReason::Reuse,
-        note: None,
+        note: origin.end_note(None),
     };
     let ended = app.store.end_sessions(&end).await?;
     if !ended.durable {

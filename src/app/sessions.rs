@@ -3,12 +3,11 @@
 use relatch_domain::event::Event;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
-use relatch_domain::{SessionId, SessionRef, UserId};
+use relatch_domain::{SessionRef, UserId};
 
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{EndStep, Ended, StoredSession};
-use crate::telemetry;
 
 /// The live sessions of a user, the latest sign-in first.
 ///
@@ -37,10 +36,16 @@ pub async fn end_sessions(
     reason: EndReason,
     note: Option<String>,
 ) -> Result<Ended, Failure> {
+    let note = origin.end_note(note);
     let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
-    for session in &ended.ended {
-        let session: SessionId = *session;
-        telemetry::record(origin, &Event::SessionEnded { session: SessionRef { user, session }, reason });
-    }
+    tell_ended(app, origin, user, &ended, reason).await;
     Ok(ended)
+}
+
+/// Tells of the sessions that ended by a step.
+pub(super) async fn tell_ended(app: &App, origin: &Origin, user: UserId, ended: &Ended, reason: EndReason) {
+    for session in &ended.ended {
+        let session = SessionRef { user, session: *session };
+        app.tell(origin, &Event::SessionEnded { session, reason }).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! Sign-in: a new session for a user name and a password.
 
-use relatch_domain::event::{Event, SignInFailure};
+use relatch_domain::event::{Actor, Event, SignInFailure};
 use relatch_domain::ids::ClientNumber;
 use relatch_domain::password_rules::Password;
 use relatch_domain::session::{Authentication, Delivery, SessionRecord};
@@ -12,7 +12,6 @@ use super::issue::IssuedPair;
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{BeginStep, Begun, SessionDetails, UserSessions};
-use crate::telemetry;
 
 /// A sign-in as a client asks for it.
 pub struct SignIn<'a> {
@@ -50,12 +49,12 @@ pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure
     let user = match check(app, &request).await? {
         Ok(user) => user,
         Err(event) => {
-            telemetry::record(&request.origin, &event);
+            app.tell(&request.origin, &event).await;
             return Ok(SignedIn::No);
         }
     };
     let (session, record) = begin(app, &user, &request).await?;
-    telemetry::record(&request.origin, &Event::SignedIn { session });
+    app.tell(&request.origin.clone().by(Actor::User(session)), &Event::SignedIn { session }).await;
     let pair = app.issue(session, &record, &user.profile, record.rotated_at)?;
     Ok(SignedIn::Yes(Box::new((user, pair))))
 }
@@ -125,6 +124,6 @@ fn details(request: &SignIn<'_>) -> SessionDetails {
     SessionDetails {
         device_name: request.device_name.clone(),
         user_agent: request.origin.user_agent.clone(),
-        address: request.origin.address.map(|address| address.to_canonical().to_string()),
+        address: request.origin.shown_address(),
     }
 }

@@ -1,7 +1,7 @@
 //! Sign-out: the end of the caller's own session.
 
 use relatch_domain::SessionRef;
-use relatch_domain::event::Event;
+use relatch_domain::event::{Actor, Event};
 use relatch_domain::refresh_token::RefreshToken;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
@@ -10,7 +10,6 @@ use super::caller::NotLetIn;
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::EndStep;
-use crate::telemetry;
 
 /// The tokens that a client shows to be signed out.
 pub struct SignOut<'a> {
@@ -53,12 +52,13 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         user: session.user,
         scope: Scope::One(session.session),
         reason: EndReason::SignedOut,
-        note: None,
+        note: request.origin.end_note(None),
     };
     let ended = app.store.end_sessions(&step).await?;
     if !ended.ended.is_empty() {
         let reason = EndReason::SignedOut;
-        telemetry::record(&request.origin, &Event::SessionEnded { session, reason });
+        let origin = request.origin.by(Actor::User(session));
+        app.tell(&origin, &Event::SessionEnded { session, reason }).await;
     }
     Ok(if ended.durable { SignedOut::Yes } else { SignedOut::NotDurable })
 }

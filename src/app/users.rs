@@ -1,6 +1,7 @@
 //! Users: created, found, listed, given a new password.
 
 use relatch_domain::UserId;
+use relatch_domain::attributes::Attributes;
 use relatch_domain::event::Event;
 use relatch_domain::password_rules::{InvalidPassword, Password, WeakPassword};
 use relatch_domain::revocation::Scope;
@@ -8,10 +9,9 @@ use relatch_domain::session::EndReason;
 use relatch_domain::user::{Roles, User, Username};
 
 use super::origin::Origin;
-use super::sessions::end_sessions;
+use super::sessions::tell_ended;
 use super::{App, Failure};
-use crate::store::{NewUser, UserCreation};
-use crate::telemetry;
+use crate::store::{NewUser, UserChange, UserCreation, UserQuery};
 
 /// Why a password cannot become somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +43,14 @@ pub async fn create_user(
     origin: &Origin,
     username: Username,
     roles: Roles,
+    attributes: Attributes,
     password: Password,
 ) -> Result<UserCreation, Failure> {
     let password_hash = Some(app.hasher.hash(password).await?);
     let id = app.random.user_id(app.clock.now())?;
-    let creation = app.store.create_user(&NewUser { id, username, roles, password_hash }).await?;
+    let creation = app.store.create_user(&NewUser { id, username, roles, attributes, password_hash }).await?;
     if let UserCreation::Created(user) = &creation {
-        telemetry::record(origin, &Event::UserCreated { user: user.id });
+        app.tell(origin, &Event::UserCreated { user: user.id }).await;
     }
     Ok(creation)
 }
@@ -62,12 +63,12 @@ pub async fn find_user(app: &App, id: UserId) -> Result<Option<User>, Failure> {
     Ok(app.store.user(id).await?)
 }
 
-/// At most `limit` users in the byte order of their names, those after `after` only.
+/// Users in the byte order of their names.
 ///
 /// # Errors
 /// If the store fails.
-pub async fn list_users(app: &App, after: Option<&Username>, limit: usize) -> Result<Vec<User>, Failure> {
-    Ok(app.store.list_users(after, limit).await?)
+pub async fn list_users(app: &App, query: &UserQuery) -> Result<Vec<User>, Failure> {
+    Ok(app.store.list_users(query).await?)
 }
 
 /// Sets a user's password and ends all of the user's sessions. The user as it stands, or nothing if there is none.
@@ -81,11 +82,14 @@ pub async fn set_password(
     password: Password,
 ) -> Result<Option<User>, Failure> {
     let Some(found) = app.store.credentials(username).await? else { return Ok(None) };
-    let hash = app.hasher.hash(password).await?;
-    if !app.store.set_password(found.user.id, &hash).await? {
-        return Ok(None);
-    }
-    telemetry::record(origin, &Event::PasswordChanged { user: found.user.id });
-    end_sessions(app, origin, found.user.id, Scope::All, EndReason::PasswordChanged, None).await?;
-    Ok(Some(found.user))
+    let user = found.user.id;
+    let change = UserChange {
+        password_hash: Some(app.hasher.hash(password).await?),
+        end: Some((Scope::All, EndReason::PasswordChanged, origin.end_note(None))),
+        ..UserChange::of(user)
+    };
+    let Some(changed) = app.store.change_user(&change).await? else { return Ok(None) };
+    app.tell(origin, &Event::PasswordChanged { user }).await;
+    tell_ended(app, origin, user, &changed.ended, EndReason::PasswordChanged).await;
+    Ok(Some(changed.user))
 }

@@ -194,7 +194,11 @@ mod tests {
 
     fn profile(roles: &[&str]) -> Profile {
         let roles: BTreeSet<Role> = roles.iter().map(|role| role.parse().unwrap()).collect();
-        Profile { username: "ada".parse().unwrap(), roles: Roles::try_from(roles).unwrap() }
+        Profile {
+            username: "ada".parse().unwrap(),
+            roles: Roles::try_from(roles).unwrap(),
+            attributes: relatch_domain::attributes::Attributes::default(),
+        }
     }
 
     fn new(profile: &Profile) -> NewAccessToken<'_> {

@@ -7,6 +7,7 @@ pub mod socket;
 
 use std::collections::BTreeSet;
 
+use relatch_domain::attributes::Attributes;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::origin::Origin;
 use crate::app::users::{create_user, list_users, new_password, set_password};
 use crate::app::{App, Failure};
-use crate::store::UserCreation;
+use crate::store::{UserCreation, UserQuery};
 
 /// A password on its way to the server: through a socket that only the server's own user can open.
 #[derive(Clone, Deserialize)]
@@ -144,10 +145,12 @@ async fn add(app: &App, username: &str, roles: Vec<String>, password: &Password)
         Ok(password) => password,
         Err(error) => return Ok(Reply::refused(error)),
     };
-    Ok(match create_user(app, &Origin::default(), username, roles, password).await? {
-        UserCreation::Created(user) => Reply::User { user: user.into() },
-        UserCreation::NameTaken => Reply::refused("another user has this name"),
-    })
+    Ok(
+        match create_user(app, &Origin::operator(), username, roles, Attributes::default(), password).await? {
+            UserCreation::Created(user) => Reply::User { user: user.into() },
+            UserCreation::NameTaken => Reply::refused("another user has this name"),
+        },
+    )
 }
 
 async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Failure> {
@@ -155,7 +158,7 @@ async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Fai
         Ok(after) => after,
         Err(error) => return Ok(Reply::refused(error)),
     };
-    let users = list_users(app, after.as_ref(), limit.min(1000)).await?;
+    let users = list_users(app, &UserQuery { after, limit: limit.min(1000), ..UserQuery::default() }).await?;
     Ok(Reply::Users { users: users.into_iter().map(UserRow::from).collect() })
 }
 
@@ -166,7 +169,7 @@ async fn passwd(app: &App, username: &str, password: &Password) -> Result<Reply,
         Ok(password) => password,
         Err(error) => return Ok(Reply::refused(error)),
     };
-    let user = set_password(app, &Origin::default(), &username, password).await?;
+    let user = set_password(app, &Origin::operator(), &username, password).await?;
     Ok(user.map_or_else(unknown, |user| Reply::User { user: user.into() }))
 }
 

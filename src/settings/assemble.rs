@@ -10,8 +10,8 @@ use super::error::SettingsError;
 use super::keys;
 use super::layers::Merged;
 use super::model::{
-    AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
-    OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
+    AccessTokenSettings, AdminSettings, AuditSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel,
+    LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
     RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
 };
 use super::network::{Issuer, Listen, WebOrigin, network};
@@ -43,6 +43,9 @@ pub(super) fn assemble(layers: &Merged) -> Result<Settings, SettingsError> {
         registration: RegistrationSettings { enabled: layers.required("registration.enabled", boolean)? },
         bootstrap: bootstrap(layers)?,
         rate_limit: rate_limit(layers)?,
+        audit: AuditSettings {
+            max_records: layers.required("audit.max_records", integer(100..=10_000_000))?,
+        },
         admin: admin(layers, &store.url)?,
         log: LogSettings {
             format: layers.required("log.format", of_text(one_of(&LogFormat::WORDS)))?,

@@ -54,6 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     open("rate_limit.enabled"),
     open("rate_limit.session_refresh_interval"),
     open("rate_limit.session_refresh_burst"),
+    open("audit.max_records"),
     open("admin.socket"),
     open("log.format"),
     open("log.level"),

@@ -45,6 +45,8 @@ pub struct Settings {
     pub bootstrap: BootstrapSettings,
     /// Budgets.
     pub rate_limit: RateLimitSettings,
+    /// Audit records.
+    pub audit: AuditSettings,
     /// The way of the command line to a running server.
     pub admin: AdminSettings,
     /// Log lines.
@@ -217,6 +219,13 @@ impl RefreshBudget {
     pub const fn burst(self) -> u16 {
         self.burst
     }
+}
+
+/// `audit.*`
+#[derive(Debug, Clone)]
+pub struct AuditSettings {
+    /// Records that are kept at the least: of acts, and as many of refused sign-ins.
+    pub max_records: usize,
 }
 
 /// `admin.*`

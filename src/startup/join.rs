@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relatch_domain::attributes::Attributes;
 use relatch_domain::base64url;
 use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Role, Roles};
@@ -14,7 +15,7 @@ use super::{Announce, Announcement};
 use crate::app::origin::Origin;
 use crate::app::users::{create_user, list_users};
 use crate::app::{App, Failure};
-use crate::store::{Marker, Store, UserCreation};
+use crate::store::{Marker, Store, UserCreation, UserQuery};
 
 /// How long to wait before the store is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -103,7 +104,7 @@ pub(super) async fn identify(parts: &Parts, store: &dyn Store) -> Result<(), Not
 /// Makes an administrator while there is no user at all. Of nodes that start at once, the one whose user is created
 /// announces it.
 async fn first_user(parts: &Parts, app: &App) -> Result<Option<Announcement>, NotJoined> {
-    if !list_users(app, None, 1).await?.is_empty() {
+    if !list_users(app, &UserQuery { limit: 1, ..UserQuery::default() }).await?.is_empty() {
         return Ok(None);
     }
     let wrong = |error: &dyn std::fmt::Display| NotJoined::Bootstrap(error.to_string());
@@ -117,7 +118,9 @@ async fn first_user(parts: &Parts, app: &App) -> Result<Option<Announcement>, No
     let roles = roles.into_iter().collect::<Result<std::collections::BTreeSet<_>, _>>();
     let roles = Roles::try_from(roles.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
     let username = parts.bootstrap.username.clone();
-    match create_user(app, &Origin::default(), username.clone(), roles, password).await? {
+    match create_user(app, &Origin::server(), username.clone(), roles, Attributes::default(), password)
+        .await?
+    {
         UserCreation::Created(_) => {
             Ok(Some(Announcement::AdministratorMade { username: username.to_string(), password: made_up }))
         }

@@ -92,6 +92,7 @@ impl Parts {
                 limits: settings.session_limits(),
                 require_access_token: settings.refresh_token.require_access_token,
                 password_min_length: settings.password.min_length,
+                audit_keep: settings.audit.max_records,
             },
         })
     }

@@ -12,12 +12,13 @@ pub mod steps;
 
 use async_trait::async_trait;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UserId};
+use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
 pub use steps::{
-    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, SessionDetails, StoredKey, StoredSession, SwapStep, UserCreation, UserSessions,
+    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
+    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey, StoredSession, SwapStep,
+    Trail, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -54,11 +55,35 @@ pub trait Store: Send + Sync + 'static {
     /// A user by name, with the password hash.
     async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError>;
 
-    /// At most `limit` users in the byte order of their names, those after `after` only.
-    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError>;
+    /// Users in the byte order of their names.
+    async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError>;
 
-    /// Replaces a user's password hash. False if there is no such user.
-    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError>;
+    /// How many users there are.
+    async fn count_users(&self) -> Result<u64, StoreError>;
+
+    /// Changes a user and ends sessions, all in one step. Nothing if there is no such user.
+    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError>;
+
+    /// Deletes a user with all sessions and all that is kept with them; the name is free again, the id never is.
+    /// Nothing if there is no such user. May be repeated after an error.
+    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError>;
+
+    /// Whoever signed in before this point is signed out. Zero until it was first raised.
+    async fn cutoff(&self) -> Result<UnixSeconds, StoreError>;
+
+    /// Raises the cutoff, if the point is not in the future. It never goes back.
+    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError>;
+
+    /// Adds a record to a trail, which keeps at least the `keep` latest and not many more.
+    async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError>;
+
+    /// At most `limit` records of a trail, the latest first; only those before `before`, if given.
+    async fn audit(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// All signing keys, sealed.
     async fn keys(&self) -> Result<KeyShelf, StoreError>;

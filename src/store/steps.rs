@@ -1,5 +1,6 @@
 //! The steps' arguments and answers, the same for all stores.
 
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::revocation::Scope;
@@ -7,7 +8,7 @@ use relatch_domain::rotation::{Fresh, Presented};
 use relatch_domain::session::{EndReason, Seen, SessionRecord};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, Roles, User, Username};
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 use serde::{Deserialize, Serialize};
 
 /// One ordinary refresh. Made once and used for all its tries, so that a lost answer can be recognised: if the
@@ -29,7 +30,7 @@ pub struct Observation {
     pub now: UnixMillis,
     /// The session and the user's standing.
     pub seen: Seen,
-    /// Name and roles; there whenever the user is.
+    /// Name, roles and attributes; there whenever the user is.
     pub profile: Option<Profile>,
 }
 
@@ -62,8 +63,34 @@ pub struct EndStep {
     pub scope: Scope,
     /// Why.
     pub reason: EndReason,
-    /// What an administrator wrote about it; kept beside each session that ends by this step.
-    pub note: Option<String>,
+    /// Kept beside each session that ends by this step.
+    pub note: EndNote,
+}
+
+/// What is kept about the end of a session beside its record.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EndNote {
+    /// What an administrator wrote about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Address that the end was asked for from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// `User-Agent` of whoever asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+impl EndNote {
+    /// A note of an administrator's words only.
+    pub fn saying(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..Self::default() }
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What came of an [`EndStep`].
@@ -99,8 +126,8 @@ pub struct StoredSession {
     pub record: SessionRecord,
     /// Its details; empty if they were lost.
     pub details: SessionDetails,
-    /// What an administrator wrote about its end.
-    pub note: Option<String>,
+    /// What is known about its end; empty for a session that has not ended.
+    pub note: EndNote,
 }
 
 /// All sessions of one user.
@@ -152,6 +179,8 @@ pub struct NewUser {
     pub username: Username,
     /// The roles.
     pub roles: Roles,
+    /// The attributes.
+    pub attributes: Attributes,
     /// The password's hash; a user without one cannot sign in by password.
     pub password_hash: Option<String>,
 }
@@ -172,6 +201,100 @@ pub struct Credentials {
     pub user: User,
     /// The password's hash.
     pub password_hash: Option<String>,
+}
+
+/// A change of a user, and the end of sessions that goes with it, in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserChange {
+    /// Which user.
+    pub user: UserId,
+    /// The new roles, if they change.
+    pub roles: Option<Roles>,
+    /// Whether sign-in and refresh are refused from now on, if that changes.
+    pub disabled: Option<bool>,
+    /// The new attributes, if they change.
+    pub attributes: Option<Attributes>,
+    /// The new password's hash, if it changes.
+    pub password_hash: Option<String>,
+    /// Which of the user's sessions end, why, and what is kept about it.
+    pub end: Option<(Scope, EndReason, EndNote)>,
+}
+
+impl UserChange {
+    /// A change of nothing.
+    pub fn of(user: UserId) -> Self {
+        Self { user, roles: None, disabled: None, attributes: None, password_hash: None, end: None }
+    }
+}
+
+/// What came of a [`UserChange`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserChanged {
+    /// The user as it is now.
+    pub user: User,
+    /// What became of the sessions; nothing covered if none were to end.
+    pub ended: Ended,
+}
+
+/// What came of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserDeleted {
+    /// The user as it was.
+    pub user: User,
+    /// Whether as many replicas have the deletion as the configuration asks for.
+    pub durable: bool,
+}
+
+/// Which users to list: in the byte order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserQuery {
+    /// Only those whose name begins with this.
+    pub prefix: Option<String>,
+    /// Only those after this name.
+    pub after: Option<Username>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What came of raising the cutoff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutoffRaised {
+    /// It stands at this point now, which may be later than asked for: it never goes back.
+    Raised {
+        /// Whoever signed in before this is signed out.
+        cutoff: UnixSeconds,
+        /// Whether as many replicas have it as the configuration asks for.
+        durable: bool,
+    },
+    /// The point lies in the future by the store's time: nothing was written.
+    InFuture,
+}
+
+/// Where audit records are kept: apart, so that strangers who try passwords cannot push out what administrators did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trail {
+    /// Sign-ins, security events, administrative acts.
+    Acts,
+    /// Refused sign-ins.
+    RefusedSignIns,
+}
+
+/// The place of a record in its trail. Later records have higher ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuditId {
+    /// Milliseconds since the Unix epoch, by the clock of the store that numbered it.
+    pub millis: u64,
+    /// Tells records of one millisecond apart.
+    pub seq: u64,
+}
+
+/// An audit record as it is stored. The store knows nothing of what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place.
+    pub id: AuditId,
+    /// The record.
+    pub record: Vec<u8>,
 }
 
 /// A signing key as it is stored. The store knows nothing of what is sealed in it.

@@ -10,14 +10,14 @@ use crate::app::origin::Origin;
 
 /// Tells of an event.
 pub fn record(origin: &Origin, event: &Event) {
-    let address = origin.address.map(|address| address.to_canonical().to_string());
+    let address = origin.shown_address();
     let address = address.as_deref();
     let name = event.name();
     match event {
         Event::SignedIn { session } => tracing::info!(event = name, %session, address, "signed in"),
         Event::SignInFailed { user, failure } => {
             let user = user.map(|user| user.to_string());
-            tracing::info!(event = name, user, reason = ?failure, address, "sign-in refused");
+            tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");
         }
         Event::Refreshed { session, presented, verdict } => {
             let (generation, verdict_name) = (presented.0, verdict.name());
@@ -38,5 +38,27 @@ pub fn record(origin: &Origin, event: &Event) {
         }
         Event::UserCreated { user } => tracing::info!(event = name, %user, address, "user created"),
         Event::PasswordChanged { user } => tracing::info!(event = name, %user, address, "password changed"),
+        Event::UserChanged { user, edit } => {
+            let roles = edit.roles.as_ref().map(|roles| roles.join(","));
+            let (disabled, attributes, password) = (edit.disabled, edit.attributes, edit.password);
+            tracing::info!(event = name, %user, roles, disabled, attributes, password, address, "user changed");
+        }
+        Event::UserDeleted { user } => tracing::info!(event = name, %user, address, "user deleted"),
+        Event::CutoffRaised { cutoff } => {
+            tracing::warn!(
+                event = name,
+                cutoff = cutoff.0,
+                address,
+                "everyone who signed in before is signed out"
+            );
+        }
+        Event::ClientRevoked { client, sessions } => {
+            tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
+        }
+        Event::KeyRotated { kid } => tracing::info!(event = name, kid, address, "signing key rotated"),
+        Event::AdminCall { method, route, user, status } => {
+            let user = user.map(|user| user.to_string());
+            tracing::info!(event = name, method, route, user, status, address, "administrative call");
+        }
     }
 }

@@ -1,13 +1,16 @@
-//! What happened, told once. Log lines are made from it, and so will be everything else that tells of events.
+//! What happened, told once. Log lines and audit records are made from it, and so will be everything else that tells
+//! of events.
 
 use crate::ids::{Generation, SessionRef, UserId};
 use crate::rotation::Verdict;
 use crate::session::EndReason;
+use crate::time::UnixSeconds;
 
 /// Who caused an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Actor {
     /// Nobody who is signed in.
+    #[default]
     Anonymous,
     /// A user, in a session.
     User(SessionRef),
@@ -26,6 +29,30 @@ pub enum SignInFailure {
     WrongPassword,
     /// The account is disabled.
     Disabled,
+}
+
+impl SignInFailure {
+    /// The machine code in logs and audit records.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// What of a user was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserEdit {
+    /// The roles as they are now, if they were set.
+    pub roles: Option<Vec<String>>,
+    /// Whether the user is disabled now, if that was set.
+    pub disabled: Option<bool>,
+    /// Whether the attributes were set. Their values are the application's own business.
+    pub attributes: bool,
+    /// Whether the password was set.
+    pub password: bool,
 }
 
 /// Something that happened to a session, a user or the server.
@@ -69,10 +96,50 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// An administrator or operator changed a user.
+    UserChanged {
+        /// The user.
+        user: UserId,
+        /// What was changed.
+        edit: UserEdit,
+    },
+    /// A user was deleted.
+    UserDeleted {
+        /// The user.
+        user: UserId,
+    },
+    /// Everyone who signed in before a point in time was signed out.
+    CutoffRaised {
+        /// The point in time.
+        cutoff: UnixSeconds,
+    },
+    /// Sessions of a client were ended, of all users.
+    ClientRevoked {
+        /// The client.
+        client: &'static str,
+        /// How many live sessions ended.
+        sessions: usize,
+    },
+    /// A new signing key signs access tokens from now on.
+    KeyRotated {
+        /// The new key's id.
+        kid: String,
+    },
+    /// An administrative call that changed nothing: a read, or one that was refused.
+    AdminCall {
+        /// HTTP method.
+        method: &'static str,
+        /// The route's pattern; never what the client wrote.
+        route: String,
+        /// The user that the path names, if it names one.
+        user: Option<UserId>,
+        /// HTTP status of the answer.
+        status: u16,
+    },
 }
 
 impl Event {
-    /// The event's name in logs.
+    /// The event's name in logs and audit records.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::SignedIn { .. } => "signed_in",
@@ -81,6 +148,21 @@ impl Event {
             Self::SessionEnded { .. } => "session_ended",
             Self::UserCreated { .. } => "user_created",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::UserChanged { .. } => "user_changed",
+            Self::UserDeleted { .. } => "user_deleted",
+            Self::CutoffRaised { .. } => "cutoff_raised",
+            Self::ClientRevoked { .. } => "client_revoked",
+            Self::KeyRotated { .. } => "key_rotated",
+            Self::AdminCall { .. } => "admin_call",
+        }
+    }
+
+    /// Whether an audit record is kept: of sign-ins, of what concerns security, and of administrative acts. Ordinary
+    /// refreshes are in the log and in the session's timeline.
+    pub const fn is_audited(&self) -> bool {
+        match self {
+            Self::Refreshed { verdict, .. } => matches!(verdict, Verdict::Reuse | Verdict::Heal),
+            _ => true,
         }
     }
 }

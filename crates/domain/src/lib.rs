@@ -4,6 +4,7 @@
 //! policy are arguments. Start with [`rotation`]: it decides what becomes of a presented refresh token.
 
 pub mod attempt;
+pub mod attributes;
 pub mod base64url;
 pub mod budget;
 pub mod event;

@@ -187,6 +187,7 @@ pub const fn reason_byte(reason: EndReason) -> u8 {
         EndReason::Reuse => 5,
         EndReason::Replaced => 6,
         EndReason::SignedInBefore => 7,
+        EndReason::UserDisabled => 8,
     }
 }
 
@@ -199,6 +200,7 @@ const fn reason_of(byte: u8) -> Result<EndReason, CorruptRecord> {
         5 => EndReason::Reuse,
         6 => EndReason::Replaced,
         7 => EndReason::SignedInBefore,
+        8 => EndReason::UserDisabled,
         _ => return Err(CorruptRecord::Field("reason")),
     })
 }

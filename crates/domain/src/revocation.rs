@@ -1,8 +1,8 @@
 //! Which of a user's sessions a revocation ends.
 
-use crate::ids::SessionId;
+use crate::ids::{ClientNumber, SessionId};
 use crate::session::{EndReason, SessionRecord};
-use crate::time::UnixMillis;
+use crate::time::{UnixMillis, UnixSeconds};
 
 /// Which sessions of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +13,22 @@ pub enum Scope {
     AllBut(SessionId),
     /// All of them.
     All,
+    /// Those that began before this point.
+    SignedInBefore(UnixSeconds),
+    /// Those of one OAuth client.
+    Client(ClientNumber),
 }
 
 impl Scope {
-    /// Whether a session falls under the scope.
-    pub fn covers(self, session: SessionId) -> bool {
+    /// Whether a session falls under the scope. Without a record that can be read, what the record would have to tell
+    /// counts as no.
+    pub fn covers(self, session: SessionId, record: Option<&SessionRecord>) -> bool {
         match self {
             Self::One(one) => session == one,
             Self::AllBut(spared) => session != spared,
             Self::All => true,
+            Self::SignedInBefore(cutoff) => record.is_some_and(|record| record.signed_in_at < cutoff),
+            Self::Client(client) => record.is_some_and(|record| record.client == client),
         }
     }
 }
@@ -39,7 +46,6 @@ mod tests {
     use super::*;
     use crate::session::Ended;
     use crate::testing::{record, sessions_at};
-    use crate::time::UnixSeconds;
     use proptest::prelude::*;
 
     proptest! {
@@ -58,9 +64,25 @@ mod tests {
     #[test]
     fn scopes_cover_what_they_say() {
         let (a, b) = (SessionId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
-        assert!(Scope::One(a).covers(a) && !Scope::One(a).covers(b));
-        assert!(Scope::AllBut(a).covers(b) && !Scope::AllBut(a).covers(a));
-        assert!(Scope::All.covers(a));
+        let covers = |scope: Scope, session| scope.covers(session, None);
+        assert!(covers(Scope::One(a), a) && !covers(Scope::One(a), b));
+        assert!(covers(Scope::AllBut(a), b) && !covers(Scope::AllBut(a), a));
+        assert!(covers(Scope::All, a));
+    }
+
+    #[test]
+    fn what_the_record_tells_decides_and_without_a_record_nothing_is_covered() {
+        let id = SessionId::from_bytes([1; 16]);
+        let record = crate::testing::live_record(UnixSeconds(1000));
+        for (scope, covered) in [
+            (Scope::SignedInBefore(UnixSeconds(1000)), false),
+            (Scope::SignedInBefore(UnixSeconds(1001)), true),
+            (Scope::Client(record.client), true),
+            (Scope::Client(ClientNumber(record.client.0 + 1)), false),
+        ] {
+            assert_eq!(scope.covers(id, Some(&record)), covered, "{scope:?}");
+            assert!(!scope.covers(id, None), "{scope:?}");
+        }
     }
 
     #[test]

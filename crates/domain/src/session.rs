@@ -46,6 +46,8 @@ pub enum EndReason {
     Replaced,
     /// Everyone who signed in before a point in time was signed out.
     SignedInBefore,
+    /// The account was disabled.
+    UserDisabled,
 }
 
 impl EndReason {
@@ -59,6 +61,7 @@ impl EndReason {
             Self::Reuse => "reuse",
             Self::Replaced => "replaced",
             Self::SignedInBefore => "signed_in_before",
+            Self::UserDisabled => "user_disabled",
         }
     }
 }

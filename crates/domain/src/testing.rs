@@ -54,6 +54,7 @@ pub fn reason() -> impl Strategy<Value = EndReason> {
         Just(EndReason::Reuse),
         Just(EndReason::Replaced),
         Just(EndReason::SignedInBefore),
+        Just(EndReason::UserDisabled),
     ]
 }
 

@@ -8,6 +8,7 @@ use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::Attributes;
 use crate::ids::UserId;
 use crate::time::UnixMillis;
 
@@ -178,6 +179,8 @@ pub struct Profile {
     pub username: Username,
     /// The user's roles.
     pub roles: Roles,
+    /// What the application keeps with the user.
+    pub attributes: Attributes,
 }
 
 /// A user, without the password.
@@ -185,7 +188,7 @@ pub struct Profile {
 pub struct User {
     /// Never given to anybody else.
     pub id: UserId,
-    /// Name and roles.
+    /// Name, roles and attributes.
     pub profile: Profile,
     /// Whether sign-in and refresh are refused.
     pub disabled: bool,

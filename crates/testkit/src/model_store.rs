@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
-    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, SessionDetails, Store, StoreError, StoredKey, StoredSession, SwapStep, UserCreation,
+    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
+    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store, StoreError, StoredKey,
+    StoredSession, SwapStep, Trail, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery,
     UserSessions,
 };
 use relatch_domain::ids::Thumbprint;
@@ -17,7 +18,7 @@ use relatch_domain::rotation::{guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, User, Username};
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId, revocation};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, revocation};
 
 /// A store in memory that keeps the contract of [`Store`] to the letter.
 pub struct ModelStore {
@@ -32,13 +33,15 @@ struct State {
     sessions: BTreeMap<SessionRef, Session>,
     shelf: KeyShelf,
     marker: Option<Marker>,
+    cutoff: UnixSeconds,
+    audit: BTreeMap<Trail, Vec<AuditEntry>>,
 }
 
 struct Session {
     record: SessionRecord,
     thumbprint: Option<Thumbprint>,
     details: SessionDetails,
-    note: Option<String>,
+    note: EndNote,
 }
 
 impl ModelStore {
@@ -73,6 +76,26 @@ impl State {
 
     fn holds(&self, session: SessionRef, as_seen: &SessionRecord) -> bool {
         self.sessions.get(&session).is_some_and(|stored| encode(&stored.record) == encode(as_seen))
+    }
+
+    /// Each session that the step covers gets its tombstone.
+    fn end(&mut self, now: UnixMillis, step: &EndStep) -> Ended {
+        let mut answer = Ended { now, covered: 0, ended: Vec::new(), durable: true };
+        let of_user = self.sessions.range_mut(sessions_from(step.user));
+        for (id, stored) in of_user.filter(|(id, stored)| step.scope.covers(id.session, Some(&stored.record)))
+        {
+            answer.covered += 1;
+            if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
+                stored.record = tombstone;
+                if !step.note.is_empty() {
+                    stored.note = step.note.clone();
+                }
+                if was_live {
+                    answer.ended.push(id.session);
+                }
+            }
+        }
+        answer
     }
 }
 
@@ -121,19 +144,7 @@ impl Store for ModelStore {
 
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
         let (mut state, now) = self.step();
-        let mut answer = Ended { now, covered: 0, ended: Vec::new(), durable: true };
-        let of_user = state.sessions.range_mut(sessions_from(step.user));
-        for (id, stored) in of_user.filter(|(id, _)| step.scope.covers(id.session)) {
-            answer.covered += 1;
-            if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
-                stored.record = tombstone;
-                stored.note = step.note.clone().or(stored.note.take());
-                if was_live {
-                    answer.ended.push(id.session);
-                }
-            }
-        }
-        Ok(answer)
+        Ok(state.end(now, step))
     }
 
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError> {
@@ -168,7 +179,9 @@ impl Store for ModelStore {
             }
         }
         let (record, thumbprint, details) = (step.record, step.thumbprint, step.details.clone());
-        state.sessions.insert(step.session, Session { record, thumbprint, details, note: None });
+        state
+            .sessions
+            .insert(step.session, Session { record, thumbprint, details, note: EndNote::default() });
         Ok(Begun::Begun)
     }
 
@@ -177,7 +190,8 @@ impl Store for ModelStore {
         if state.names.contains_key(&new.username) {
             return Ok(UserCreation::NameTaken);
         }
-        let profile = Profile { username: new.username.clone(), roles: new.roles.clone() };
+        let NewUser { username, roles, attributes, .. } = new.clone();
+        let profile = Profile { username, roles, attributes };
         let user = User { id: new.id, profile, disabled: false, created_at: now };
         let password_hash = new.password_hash.clone();
         state.names.insert(new.username.clone(), new.id);
@@ -195,20 +209,82 @@ impl Store for ModelStore {
         Ok(state.names.get(name).and_then(|id| state.users.get(id)).cloned())
     }
 
-    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
+    async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
         let (state, _) = self.step();
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let ids = state.names.range((start, Bound::Unbounded)).map(|(_, id)| id);
+        let start = query.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let prefix = query.prefix.as_deref().unwrap_or_default();
+        let names = state.names.range((start, Bound::Unbounded));
+        let ids = names.filter(|(name, _)| name.as_str().starts_with(prefix)).map(|(_, id)| id);
         let users = ids.filter_map(|id| state.users.get(id)).map(|credentials| credentials.user.clone());
-        Ok(users.take(limit).collect())
+        Ok(users.take(query.limit).collect())
     }
 
-    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
+    async fn count_users(&self) -> Result<u64, StoreError> {
+        Ok(self.step().0.users.len() as u64)
+    }
+
+    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+        let (mut state, now) = self.step();
+        let Some(Credentials { user, password_hash }) = state.users.get_mut(&change.user) else {
+            return Ok(None);
+        };
+        if let Some(roles) = &change.roles {
+            user.profile.roles = roles.clone();
+        }
+        if let Some(attributes) = &change.attributes {
+            user.profile.attributes = attributes.clone();
+        }
+        user.disabled = change.disabled.unwrap_or(user.disabled);
+        *password_hash = change.password_hash.clone().or(password_hash.take());
+        let user = user.clone();
+        let ended = match change.end.clone() {
+            Some((scope, reason, note)) => state.end(now, &EndStep { user: user.id, scope, reason, note }),
+            None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
+        };
+        Ok(Some(UserChanged { user, ended }))
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<Option<UserDeleted>, StoreError> {
         let (mut state, _) = self.step();
-        let credentials = state.users.get_mut(&user);
-        Ok(credentials
-            .map(|credentials| credentials.password_hash = Some(password_hash.to_owned()))
-            .is_some())
+        let Some(Credentials { user, .. }) = state.users.remove(&id) else { return Ok(None) };
+        state.names.remove(&user.profile.username);
+        state.sessions.retain(|session, _| session.user != id);
+        Ok(Some(UserDeleted { user, durable: true }))
+    }
+
+    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
+        Ok(self.step().0.cutoff)
+    }
+
+    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        let (mut state, now) = self.step();
+        if cutoff.millis() > now {
+            return Ok(CutoffRaised::InFuture);
+        }
+        state.cutoff = state.cutoff.max(cutoff);
+        Ok(CutoffRaised::Raised { cutoff: state.cutoff, durable: true })
+    }
+
+    async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
+        let (mut state, now) = self.step();
+        let kept = state.audit.entry(trail).or_default();
+        let seq = kept.last().map_or(0, |last| last.id.seq + 1);
+        kept.push(AuditEntry { id: AuditId { millis: now.0, seq }, record: record.to_vec() });
+        let surplus = kept.len().saturating_sub(keep);
+        kept.drain(..surplus);
+        Ok(())
+    }
+
+    async fn audit(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let (state, _) = self.step();
+        let kept = state.audit.get(&trail).map(Vec::as_slice).unwrap_or_default();
+        let earlier = kept.iter().rev().filter(|entry| before.is_none_or(|before| entry.id < before));
+        Ok(earlier.take(limit).cloned().collect())
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

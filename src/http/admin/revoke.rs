@@ -34,9 +34,10 @@ pub async fn revoke(
     origin: ClientOrigin,
     request: Then<Admin, Json<Body>>,
 ) -> Answer<HttpResponse> {
-    let Then(_, Json(mut body)) = request;
+    let Then(Admin(admin), Json(mut body)) = request;
+    let origin = origin.0.by(admin.actor());
     let reason = reason(body.reason.take())?;
-    match revoke_target(&app, &origin.0, target(&body)?, reason).await? {
+    match revoke_target(&app, &origin, target(&body)?, reason).await? {
         Revoked::Ended(count) => Ok(HttpResponse::Ok().json(json!({ "revoked_sessions": count }))),
         Revoked::NotDurable => Err(ApiError::not_durable()),
         Revoked::Unknown => Err(ApiError::new(Code::NotFound)),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::attributes::Attributes;
 use relatch_domain::base64url;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,7 +17,7 @@ use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
-use crate::store::UserCreation;
+use crate::store::{UserCreation, UserQuery};
 
 /// The body of a creation.
 #[derive(Deserialize)]
@@ -36,13 +37,14 @@ pub async fn create(
     origin: ClientOrigin,
     request: Then<Admin, Json<Body>>,
 ) -> Answer<HttpResponse> {
-    let Then(_, Json(body)) = request;
+    let Then(Admin(admin), Json(body)) = request;
+    let origin = origin.0.by(admin.actor());
     let username = body.username.parse::<Username>();
     let username = username.map_err(|error| ApiError::invalid_field("username", error.to_string()))?;
     let roles = roles(body.roles)?;
     let password = new_password(&app, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
-    match create_user(&app, &origin.0, username, roles, password).await? {
+    match create_user(&app, &origin, username, roles, Attributes::default(), password).await? {
         UserCreation::Created(user) => Ok(HttpResponse::Created()
             .insert_header((LOCATION, format!("/admin/users/{}", user.id)))
             .json(AdminUserAnswer::of(&user))),
@@ -71,7 +73,7 @@ pub async fn list(app: web::Data<App>, request: Then<Admin, Query<ListParams>>) 
     let Then(_, Query(params)) = request;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = params.limit.get();
-    let users = list_users(&app, after.as_ref(), limit + 1).await?;
+    let users = list_users(&app, &UserQuery { after, limit: limit + 1, ..UserQuery::default() }).await?;
     let page = Page::new(users, limit, cursor);
     let items: Vec<_> = page.items().iter().map(AdminUserAnswer::of).collect();
     Ok(HttpResponse::Ok().json(json!({ "items": items, "next_cursor": page.next_cursor() })))

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
 use crate::app::origin::Origin;
+use crate::http::middleware::envelope::RequestId;
 
 /// The client's address and agent. Forwarding headers count for nothing: they can be made up.
 pub struct ClientOrigin(pub Origin);
@@ -19,6 +20,7 @@ impl FromRequest for ClientOrigin {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let user_agent = agent.map(|agent| agent.chars().take(Origin::MAX_AGENT).collect());
         let address = request.peer_addr().map(|address| address.ip());
-        std::future::ready(Ok(Self(Origin { address, user_agent })))
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        std::future::ready(Ok(Self(Origin { address, user_agent, request_id, ..Origin::default() })))
     }
 }

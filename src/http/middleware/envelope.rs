@@ -8,13 +8,17 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage as _, HttpResponse};
 use tracing::Instrument as _;
 
 use crate::ambient::Random;
 use crate::http::error::ApiError;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, as it is answered in `X-Request-Id`.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
 
 /// Wraps a request and its answer.
 ///
@@ -29,6 +33,7 @@ pub async fn envelope(
     let id = Random.uuid().unwrap_or_default().to_string();
     // Every line that is logged on the way carries the id, at any level: who asks about a request finds all of them.
     let span = tracing::error_span!("request", request_id = id);
+    request.extensions_mut().insert(RequestId(id.clone()));
     async move {
         let response = next.call(request).await?;
         let response = envelop(render(response, &id), &id);

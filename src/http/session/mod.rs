@@ -53,13 +53,13 @@ pub async fn end_one(
     origin: ClientOrigin,
     live: LiveSession,
 ) -> Answer<HttpResponse> {
-    let user = live.0.caller.session.user;
+    let (user, origin) = (live.0.caller.session.user, origin.0.by(live.0.actor()));
     let named = request.match_info().get("id").and_then(|id| id.parse::<SessionRef>().ok());
     let Some(session) = named.filter(|named| named.user == user) else {
         return Err(ApiError::new(Code::NotFound));
     };
     let scope = Scope::One(session.session);
-    let ended = end_sessions(&app, &origin.0, user, scope, EndReason::RevokedByUser, None).await?;
+    let ended = end_sessions(&app, &origin, user, scope, EndReason::RevokedByUser, None).await?;
     match ended.covered {
         0 => Err(ApiError::new(Code::NotFound)),
         _ if !ended.durable => Err(ApiError::not_durable()),
@@ -77,9 +77,9 @@ pub async fn end_others(
     request: Then<LiveSession, Query<EndParams>>,
 ) -> Answer<HttpResponse> {
     let Then(LiveSession(live), Query(params)) = request;
-    let current = live.caller.session;
+    let (current, origin) = (live.caller.session, origin.0.by(live.actor()));
     let scope = if params.include_current { Scope::All } else { Scope::AllBut(current.session) };
-    let ended = end_sessions(&app, &origin.0, current.user, scope, EndReason::RevokedByUser, None).await?;
+    let ended = end_sessions(&app, &origin, current.user, scope, EndReason::RevokedByUser, None).await?;
     if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
 }
 

@@ -3,6 +3,7 @@
 //! Writes go to one thread ([`writer`]) that commits them in batches and answers after the commit. Reads see the last
 //! commit, on threads that may block. Time is the clock's, read when a step is executed.
 
+mod audit;
 mod file;
 mod operation;
 mod sessions;
@@ -20,9 +21,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixMillis, UserId};
+use relatch_domain::{SessionRef, UnixMillis, UnixSeconds, UserId};
 
 pub use file::OpenError;
 pub use sweep::{Housekeeping, Swept};
@@ -31,8 +32,9 @@ use self::operation::Queue;
 use self::tables::{Failure, Snapshot};
 use self::writer::{Reopen, Shared};
 use super::{
-    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, Store, StoreError, StoredKey, SwapStep, UserCreation, UserSessions,
+    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
+    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use crate::ambient::Clock;
 
@@ -185,14 +187,44 @@ impl Store for EmbeddedStore {
         self.read(move |snapshot, _| users::credentials(snapshot, &name)).await
     }
 
-    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
-        let after = after.cloned();
-        self.read(move |snapshot, _| users::list(snapshot, after.as_ref(), limit)).await
+    async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
+        let query = query.clone();
+        self.read(move |snapshot, _| users::list(snapshot, &query)).await
     }
 
-    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
-        let hash = password_hash.to_owned();
-        self.queue.run(move |tables, _| users::set_password(tables, user, &hash)).await
+    async fn count_users(&self) -> Result<u64, StoreError> {
+        self.read(|snapshot, _| Ok(snapshot.names.len()?)).await
+    }
+
+    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+        let change = change.clone();
+        self.queue.run(move |tables, now| users::change(tables, now, &change)).await
+    }
+
+    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
+        self.queue.run(move |tables, _| users::delete(tables, user)).await
+    }
+
+    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
+        self.read(|snapshot, _| shelf::cutoff(&snapshot.meta)).await
+    }
+
+    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        self.queue.run(move |tables, now| shelf::raise_cutoff(tables, now, cutoff)).await
+    }
+
+    async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
+        let record = record.to_vec();
+        self.queue.run(move |tables, now| audit::append(tables, now, trail, &record, keep)).await
+    }
+
+    async fn audit(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(move |snapshot, _| audit::page(snapshot, trail, before, limit)).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -58,6 +58,7 @@ pub(super) fn observe(
 
 /// See [`crate::store::Store::end_sessions`].
 pub(super) fn end(tables: &mut Tables<'_>, now: UnixMillis, step: &EndStep) -> Result<Ended, Failure> {
+    let note = if step.note.is_empty() { None } else { serde_json::to_vec(&step.note).ok() };
     let mut ended = Ended { now, covered: 0, ended: Vec::new(), durable: true };
     for (key, found) in covered(tables, step)? {
         ended.covered += 1;
@@ -72,8 +73,8 @@ pub(super) fn end(tables: &mut Tables<'_>, now: UnixMillis, step: &EndStep) -> R
         };
         if let Some((tombstone, was_live)) = revocation::end(&record, step.reason, now) {
             put_record(tables, session, &tombstone)?;
-            if let Some(note) = &step.note {
-                tables.notes.insert(&key, note.as_str())?;
+            if let Some(note) = &note {
+                tables.notes.insert(&key, note.as_slice())?;
             }
             if was_live {
                 ended.ended.push(session.session);
@@ -104,7 +105,7 @@ pub(super) fn sessions_of(
             id: session_of(key.value()).session,
             record,
             details: details.and_then(|json| serde_json::from_slice(json.value()).ok()).unwrap_or_default(),
-            note: note.map(|text| text.value().to_owned()),
+            note: note.and_then(|json| serde_json::from_slice(json.value()).ok()).unwrap_or_default(),
         });
     }
     Ok(answer)
@@ -166,13 +167,14 @@ type Found = Result<SessionRecord, CorruptRecord>;
 fn covered(tables: &Tables<'_>, step: &EndStep) -> Result<Vec<(SessionKey, Found)>, Failure> {
     let (first, last) = match step.scope {
         Scope::One(one) => (key_of(step.user, one), key_of(step.user, one)),
-        Scope::AllBut(_) | Scope::All => keys_of(step.user),
+        Scope::AllBut(_) | Scope::All | Scope::SignedInBefore(_) | Scope::Client(_) => keys_of(step.user),
     };
     let mut covered = Vec::new();
     for entry in tables.sessions.range::<&SessionKey>(&first..=&last)? {
         let (key, packed) = entry?;
-        if step.scope.covers(session_of(key.value()).session) {
-            covered.push((*key.value(), record::decode(packed.value())));
+        let record = record::decode(packed.value());
+        if step.scope.covers(session_of(key.value()).session, record.as_ref().ok()) {
+            covered.push((*key.value(), record));
         }
     }
     Ok(covered)

@@ -1,14 +1,17 @@
-//! The shelf of signing keys, and the marker that identifies the store.
+//! The shelf of signing keys, the marker that identifies the store, and the cutoff.
 
 use redb::ReadableTable;
+use relatch_domain::{UnixMillis, UnixSeconds};
 
 use super::tables::{Failure, Snapshot, Tables};
-use crate::store::{KeyShelf, Marker, StoredKey};
+use crate::store::{CutoffRaised, KeyShelf, Marker, StoredKey};
 
 /// The shelf's version, big-endian. Absent for an empty shelf.
 const KEYS_VERSION: &str = "keys_version";
 /// The store's [`Marker`], JSON.
 const MARKER: &str = "marker";
+/// The cutoff in seconds, big-endian. Absent until it was first raised.
+const CUTOFF: &str = "cutoff";
 
 /// See [`crate::store::Store::keys`].
 pub(super) fn keys(snapshot: &Snapshot) -> Result<KeyShelf, Failure> {
@@ -48,4 +51,26 @@ fn version(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64
     let Some(stored) = meta.get(KEYS_VERSION)? else { return Ok(0) };
     let bytes = stored.value().try_into();
     bytes.map(u64::from_be_bytes).map_err(|_| Failure::Corrupt("version of the key shelf".to_owned()))
+}
+
+/// See [`crate::store::Store::cutoff`].
+pub(super) fn cutoff(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<UnixSeconds, Failure> {
+    let Some(stored) = meta.get(CUTOFF)? else { return Ok(UnixSeconds(0)) };
+    let bytes = stored.value().try_into();
+    let seconds = bytes.map(u32::from_be_bytes).map_err(|_| Failure::Corrupt("the cutoff".to_owned()))?;
+    Ok(UnixSeconds(seconds))
+}
+
+/// See [`crate::store::Store::raise_cutoff`].
+pub(super) fn raise_cutoff(
+    tables: &mut Tables<'_>,
+    now: UnixMillis,
+    wanted: UnixSeconds,
+) -> Result<CutoffRaised, Failure> {
+    if wanted.millis() > now {
+        return Ok(CutoffRaised::InFuture);
+    }
+    let cutoff = cutoff(&tables.meta)?.max(wanted);
+    tables.meta.insert(CUTOFF, cutoff.0.to_be_bytes().as_slice())?;
+    Ok(CutoffRaised::Raised { cutoff, durable: true })
 }

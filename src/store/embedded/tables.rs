@@ -8,6 +8,9 @@ use crate::store::StoreError;
 /// User id and session id, so that a user's sessions stand together and in the order of their ids.
 pub(super) type SessionKey = [u8; 32];
 
+/// Trail, milliseconds and number of an audit record.
+pub(super) type AuditKey = [u8; 17];
+
 type Bytes = &'static [u8];
 type BySession = &'static SessionKey;
 type ByUser = &'static [u8; 16];
@@ -18,14 +21,16 @@ pub(super) const SESSIONS: TableDefinition<BySession, Bytes> = TableDefinition::
 pub(super) const DETAILS: TableDefinition<BySession, Bytes> = TableDefinition::new("details");
 /// Session to the thumbprint of its `DPoP` key.
 pub(super) const THUMBPRINTS: TableDefinition<BySession, &[u8; 32]> = TableDefinition::new("thumbprints");
-/// Session to what an administrator wrote about its end.
-pub(super) const NOTES: TableDefinition<BySession, &str> = TableDefinition::new("notes");
+/// Session to what is kept about its end, JSON.
+pub(super) const NOTES: TableDefinition<BySession, Bytes> = TableDefinition::new("notes");
 /// User id to the user, JSON.
 pub(super) const USERS: TableDefinition<ByUser, Bytes> = TableDefinition::new("users");
 /// User name to user id. Sorted by the bytes of the name.
 pub(super) const NAMES: TableDefinition<&str, ByUser> = TableDefinition::new("names");
 /// Key id to the sealed key.
 pub(super) const KEYS: TableDefinition<&str, Bytes> = TableDefinition::new("keys");
+/// Trail, milliseconds and number, big-endian, to the audit record.
+pub(super) const AUDIT: TableDefinition<&AuditKey, Bytes> = TableDefinition::new("audit");
 /// What there is one of: see [`super::shelf`] and [`super::file`].
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("relatch");
 
@@ -34,10 +39,11 @@ pub(super) struct Tables<'txn> {
     pub(super) sessions: Table<'txn, BySession, Bytes>,
     pub(super) details: Table<'txn, BySession, Bytes>,
     pub(super) thumbprints: Table<'txn, BySession, &'static [u8; 32]>,
-    pub(super) notes: Table<'txn, BySession, &'static str>,
+    pub(super) notes: Table<'txn, BySession, Bytes>,
     pub(super) users: Table<'txn, ByUser, Bytes>,
     pub(super) names: Table<'txn, &'static str, ByUser>,
     pub(super) keys: Table<'txn, &'static str, Bytes>,
+    pub(super) audit: Table<'txn, &'static AuditKey, Bytes>,
     pub(super) meta: Table<'txn, &'static str, Bytes>,
 }
 
@@ -52,6 +58,7 @@ impl<'txn> Tables<'txn> {
             users: transaction.open_table(USERS)?,
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
+            audit: transaction.open_table(AUDIT)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -62,10 +69,11 @@ pub(super) struct Snapshot {
     pub(super) sessions: ReadOnlyTable<BySession, Bytes>,
     pub(super) details: ReadOnlyTable<BySession, Bytes>,
     pub(super) thumbprints: ReadOnlyTable<BySession, &'static [u8; 32]>,
-    pub(super) notes: ReadOnlyTable<BySession, &'static str>,
+    pub(super) notes: ReadOnlyTable<BySession, Bytes>,
     pub(super) users: ReadOnlyTable<ByUser, Bytes>,
     pub(super) names: ReadOnlyTable<&'static str, ByUser>,
     pub(super) keys: ReadOnlyTable<&'static str, Bytes>,
+    pub(super) audit: ReadOnlyTable<&'static AuditKey, Bytes>,
     pub(super) meta: ReadOnlyTable<&'static str, Bytes>,
 }
 
@@ -80,6 +88,7 @@ impl Snapshot {
             users: transaction.open_table(USERS)?,
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
+            audit: transaction.open_table(AUDIT)?,
             meta: transaction.open_table(META)?,
         })
     }

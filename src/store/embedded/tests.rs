@@ -9,6 +9,7 @@ use std::{fs, io};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use relatch_domain::SessionId;
+use relatch_domain::attributes::Attributes;
 use relatch_domain::user::Roles;
 use tokio::sync::Notify;
 
@@ -122,7 +123,13 @@ fn stage(housekeeping: Housekeeping) -> Stage {
 
 fn new_user(name: &str) -> NewUser {
     let id = UserId::from_bytes(Random.bytes().unwrap());
-    NewUser { id, username: name.parse().unwrap(), roles: Roles::default(), password_hash: None }
+    NewUser {
+        id,
+        username: name.parse().unwrap(),
+        roles: Roles::default(),
+        attributes: Attributes::default(),
+        password_hash: None,
+    }
 }
 
 /// Waits until the writer, which tries once a second, has opened the database again.
@@ -172,7 +179,7 @@ async fn nobody_is_answered_before_the_commit_not_even_who_wrote_nothing() {
         async move { store.create_user(&user).await }
     });
     let nowhere = SessionRef { user: user.id, session: SessionId::from_bytes([1; 16]) };
-    let record = relatch_domain::testing::live_record(relatch_domain::UnixSeconds(1));
+    let record = relatch_domain::testing::live_record(UnixSeconds(1));
     let step = SwapStep { session: nowhere, as_seen: record, new: record };
     let blocked = tokio::spawn({
         let store = store.clone();
@@ -213,7 +220,7 @@ async fn the_writer_sweeps_by_itself() {
     let user = new_user("ada");
     store.create_user(&user).await.unwrap();
     let session = SessionRef { user: user.id, session: SessionId::from_bytes([1; 16]) };
-    let record = relatch_domain::testing::live_record(relatch_domain::UnixSeconds(1));
+    let record = relatch_domain::testing::live_record(UnixSeconds(1));
     let details = crate::store::SessionDetails::default();
     let step =
         BeginStep { session, record, details, thumbprint: None, changes: Vec::new(), max_found: usize::MAX };

@@ -3,12 +3,16 @@
 use std::ops::Bound;
 
 use redb::ReadableTable;
+use relatch_domain::attributes::Attributes;
 use relatch_domain::user::{Profile, Roles, User, Username};
 use relatch_domain::{UnixMillis, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Failure, Snapshot, Tables};
-use crate::store::{Credentials, NewUser, UserCreation};
+use super::sessions;
+use super::tables::{Failure, SessionKey, Snapshot, Tables, keys_of};
+use crate::store::{
+    Credentials, EndStep, Ended, NewUser, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery,
+};
 
 /// The version of [`StoredUser`] that this code reads and writes.
 const VERSION: u8 = 1;
@@ -20,6 +24,8 @@ struct StoredUser {
     username: Username,
     roles: Roles,
     disabled: bool,
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    attributes: Attributes,
     password_hash: Option<String>,
     created_at: u64,
 }
@@ -37,7 +43,7 @@ pub(super) fn load(
     if stored.version != VERSION {
         return Err(corrupt(&format_args!("version {}, this server knows {VERSION}", stored.version)));
     }
-    let profile = Profile { username: stored.username, roles: stored.roles };
+    let profile = Profile { username: stored.username, roles: stored.roles, attributes: stored.attributes };
     let created_at = UnixMillis(stored.created_at);
     let user = User { id, profile, disabled: stored.disabled, created_at };
     Ok(Some(Credentials { user, password_hash: stored.password_hash }))
@@ -54,6 +60,7 @@ fn save(tables: &mut Tables<'_>, credentials: Credentials) -> Result<(), Failure
         username: user.profile.username,
         roles: user.profile.roles,
         disabled: user.disabled,
+        attributes: user.profile.attributes,
         password_hash,
         created_at: user.created_at.0,
     };
@@ -71,22 +78,52 @@ pub(super) fn create(
     if tables.names.get(new.username.as_str())?.is_some() {
         return Ok(UserCreation::NameTaken);
     }
-    let profile = Profile { username: new.username.clone(), roles: new.roles.clone() };
+    let profile = Profile {
+        username: new.username.clone(),
+        roles: new.roles.clone(),
+        attributes: new.attributes.clone(),
+    };
     let user = User { id: new.id, profile, disabled: false, created_at: now };
     save(tables, Credentials { user: user.clone(), password_hash: new.password_hash.clone() })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
     Ok(UserCreation::Created(user))
 }
 
-/// See [`crate::store::Store::set_password`].
-pub(super) fn set_password(
+/// See [`crate::store::Store::change_user`].
+pub(super) fn change(
     tables: &mut Tables<'_>,
-    user: UserId,
-    password_hash: &str,
-) -> Result<bool, Failure> {
-    let Some(credentials) = load(&tables.users, user)? else { return Ok(false) };
-    save(tables, Credentials { password_hash: Some(password_hash.to_owned()), ..credentials })?;
-    Ok(true)
+    now: UnixMillis,
+    change: &UserChange,
+) -> Result<Option<UserChanged>, Failure> {
+    let Some(Credentials { mut user, password_hash }) = load(&tables.users, change.user)? else {
+        return Ok(None);
+    };
+    user.profile.roles = change.roles.clone().unwrap_or(user.profile.roles);
+    user.profile.attributes = change.attributes.clone().unwrap_or(user.profile.attributes);
+    user.disabled = change.disabled.unwrap_or(user.disabled);
+    let password_hash = change.password_hash.clone().or(password_hash);
+    save(tables, Credentials { user: user.clone(), password_hash })?;
+    let ended = match change.end.clone() {
+        Some((scope, reason, note)) => {
+            sessions::end(tables, now, &EndStep { user: user.id, scope, reason, note })?
+        }
+        None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
+    };
+    Ok(Some(UserChanged { user, ended }))
+}
+
+/// See [`crate::store::Store::delete_user`].
+pub(super) fn delete(tables: &mut Tables<'_>, id: UserId) -> Result<Option<UserDeleted>, Failure> {
+    let Some(Credentials { user, .. }) = load(&tables.users, id)? else { return Ok(None) };
+    let (first, last) = keys_of(id);
+    let keys = tables.sessions.range::<&SessionKey>(&first..=&last)?;
+    let keys = keys.map(|entry| Ok(*entry?.0.value())).collect::<Result<Vec<_>, Failure>>()?;
+    for key in &keys {
+        sessions::forget(tables, key)?;
+    }
+    tables.users.remove(id.as_bytes())?;
+    tables.names.remove(user.profile.username.as_str())?;
+    Ok(Some(UserDeleted { user, durable: true }))
 }
 
 /// See [`crate::store::Store::credentials`].
@@ -96,20 +133,22 @@ pub(super) fn credentials(snapshot: &Snapshot, name: &Username) -> Result<Option
 }
 
 /// See [`crate::store::Store::list_users`].
-pub(super) fn list(
-    snapshot: &Snapshot,
-    after: Option<&Username>,
-    limit: usize,
-) -> Result<Vec<User>, Failure> {
-    let start = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+pub(super) fn list(snapshot: &Snapshot, query: &UserQuery) -> Result<Vec<User>, Failure> {
+    let prefix = query.prefix.as_deref().unwrap_or_default();
+    let start = match &query.after {
+        Some(name) if name.as_str() >= prefix => Bound::Excluded(name.as_str()),
+        _ => Bound::Included(prefix),
+    };
     let names = snapshot.names.range::<&str>((start, Bound::Unbounded))?;
-    names
-        .take(limit)
-        .map(|entry| {
-            let (_, id) = entry?;
-            Ok(named(snapshot, UserId::from_bytes(*id.value()))?.user)
-        })
-        .collect()
+    let mut users = Vec::new();
+    for entry in names.take(query.limit) {
+        let (name, id) = entry?;
+        if !name.value().starts_with(prefix) {
+            break;
+        }
+        users.push(named(snapshot, UserId::from_bytes(*id.value()))?.user);
+    }
+    Ok(users)
 }
 
 /// The user that a name leads to: always there, since both are written in one transaction.

@@ -20,13 +20,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::{Client, Cmd, Value};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UserId};
+use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use settings::{OpenError, RedisSettings, TimeSource};
 
 use super::{
-    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, Store, StoreError, StoredKey, SwapStep, UserCreation, UserSessions,
+    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
+    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use keyspace::Keyspace;
 use lane::Lane;
@@ -134,12 +135,36 @@ impl Store for Handle {
         self.find_credentials(name).await
     }
 
-    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
-        self.list(after, limit).await
+    async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
+        self.list(query).await
     }
 
-    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
-        self.replace_password(user, password_hash).await
+    async fn count_users(&self) -> Result<u64, StoreError> {
+        Err(StoreError::Unavailable("not yet".to_owned()))
+    }
+
+    async fn change_user(&self, _: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+        Err(StoreError::Unavailable("not yet".to_owned()))
+    }
+
+    async fn delete_user(&self, _: UserId) -> Result<Option<UserDeleted>, StoreError> {
+        Err(StoreError::Unavailable("not yet".to_owned()))
+    }
+
+    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
+        Ok(UnixSeconds(0))
+    }
+
+    async fn raise_cutoff(&self, _: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        Err(StoreError::Unavailable("not yet".to_owned()))
+    }
+
+    async fn append_audit(&self, _: Trail, _: &[u8], _: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit(&self, _: Trail, _: Option<AuditId>, _: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        Err(StoreError::Unavailable("not yet".to_owned()))
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

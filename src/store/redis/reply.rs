@@ -1,6 +1,7 @@
 //! Reads what Redis answers. Whatever does not have the form that it must have is corrupt, never a panic.
 
 use redis::Value;
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record;
 use relatch_domain::session::{Seen, SessionRecord, Standing};
@@ -110,7 +111,7 @@ fn standing(row: &mut Row) -> Result<(Option<Profile>, Standing), StoreError> {
     // Whatever is not a plain zero counts as disabled, as it does in the scripts.
     let enabled = disabled.as_deref() == Some(b"0");
     let standing = if enabled { Standing::Enabled } else { Standing::Disabled };
-    Ok((Some(Profile { username, roles }), standing))
+    Ok((Some(Profile { username, roles, attributes: Attributes::default() }), standing))
 }
 
 pub(super) fn session_record(packed: &[u8]) -> Result<SessionRecord, StoreError> {

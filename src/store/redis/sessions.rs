@@ -15,7 +15,7 @@ use super::keyspace::UserKeys;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
 use crate::store::{
-    BeginStep, Begun, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
+    BeginStep, Begun, EndNote, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
     StoredSession, SwapStep, UserSessions,
 };
 
@@ -111,6 +111,9 @@ impl Handle {
             Scope::One(session) => ("one", session.as_bytes()),
             Scope::AllBut(session) => ("all_but", session.as_bytes()),
             Scope::All => ("all", &[]),
+            Scope::SignedInBefore(_) | Scope::Client(_) => {
+                return Err(StoreError::Unavailable("not yet".to_owned()));
+            }
         };
         let UserKeys { sessions, details, .. } = self.keyspace.of_user(step.user);
         let request = END
@@ -118,8 +121,8 @@ impl Handle {
             .arg(scope)
             .arg(session)
             .arg(reason_byte(step.reason))
-            .arg(u8::from(step.note.is_some()))
-            .arg(step.note.as_deref().unwrap_or_default())
+            .arg(u8::from(!step.note.is_empty()))
+            .arg(serde_json::to_vec(&step.note).unwrap_or_default())
             .arg(u8::from(self.synced.is_some()))
             .arg(self.time.argument());
         let written = self.write(&request, ended, |ended| ended.covered > 0).await?;
@@ -165,7 +168,12 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
         match (reply::session_id(&id), reply::session_record(&packed)) {
             (Ok(id), Ok(record)) => {
                 let details = details.remove(&id).unwrap_or_default();
-                sessions.push(StoredSession { id, record, details, note: notes.remove(&id) });
+                sessions.push(StoredSession {
+                    id,
+                    record,
+                    details,
+                    note: notes.remove(&id).unwrap_or_default(),
+                });
             }
             _ => corrupt += 1,
         }
@@ -174,7 +182,7 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
     Ok(UserSessions { now, user, sessions, corrupt })
 }
 
-type Notes = BTreeMap<SessionId, String>;
+type Notes = BTreeMap<SessionId, EndNote>;
 
 /// Sorts the fields of the details hash. What cannot be read counts as lost: nothing is decided by it.
 fn details(mut fields: Row) -> Result<(BTreeMap<SessionId, SessionDetails>, Notes), StoreError> {
@@ -185,7 +193,7 @@ fn details(mut fields: Row) -> Result<(BTreeMap<SessionId, SessionDetails>, Note
         let Ok(id) = reply::session_id(id) else { continue };
         match kind {
             b'd' => drop(serde_json::from_slice(&value).map(|read| details.insert(id, read))),
-            b'n' => drop(notes.insert(id, String::from_utf8_lossy(&value).into_owned())),
+            b'n' => drop(serde_json::from_slice(&value).map(|read| notes.insert(id, read))),
             _ => {}
         }
     }

@@ -15,12 +15,11 @@ use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use crate::store::{Credentials, NewUser, StoreError, UserCreation};
+use crate::store::{Credentials, NewUser, StoreError, UserCreation, UserQuery};
 
 static CLAIM: Script = script!("claim_name", Effect::Writes);
 static SETTLE: Script = script!("settle_name", Effect::Writes);
 static CREATE: Script = script!("create_user", Effect::Writes);
-static SET_PASSWORD: Script = script!("set_password", Effect::Writes);
 
 /// How long a claim without a user holds.
 const CLAIM_HOLDS: Duration = Duration::from_mins(1);
@@ -67,7 +66,11 @@ impl Handle {
             self.undo(new).await.map_err(half_created)?;
             return Ok(UserCreation::NameTaken);
         }
-        let profile = Profile { username: new.username.clone(), roles: new.roles.clone() };
+        let profile = Profile {
+            username: new.username.clone(),
+            roles: new.roles.clone(),
+            attributes: new.attributes.clone(),
+        };
         Ok(UserCreation::Created(User { id: new.id, profile, disabled: false, created_at }))
     }
 
@@ -167,7 +170,8 @@ impl Handle {
         Ok((user.profile.username == *name).then_some(Credentials { user, password_hash }))
     }
 
-    pub(super) async fn list(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
+    pub(super) async fn list(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
+        let (after, limit) = (query.after.as_ref(), query.limit);
         // No name has a control character in it, so this comes after all that stands under the name itself.
         let mut from = after.map_or_else(|| b"-".to_vec(), |name| format!("[{name}\u{1}").into_bytes());
         let mut users = Vec::new();
@@ -206,11 +210,6 @@ impl Handle {
             users.extend(reply::user(id, &mut answers.row()?)?);
         }
         Ok(users)
-    }
-
-    pub(super) async fn replace_password(&self, user: UserId, hash: &str) -> Result<bool, StoreError> {
-        let request = SET_PASSWORD.on([&self.keyspace.user(user)]).arg(hash);
-        self.write(&request, reply::flag, |found| *found).await?.durably()
     }
 
     fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use relatch::store::embedded::{EmbeddedStore, Housekeeping};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
-    BeginStep, Begun, Credentials, EndStep, Ended, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, Store, StoreError, StoredKey, SwapStep, UserCreation, UserSessions,
+    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
+    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::revocation::Scope;
 use relatch_domain::testing::AROUND;
@@ -166,12 +167,41 @@ impl Store for Flawed {
         self.model.credentials(name).await
     }
 
-    async fn list_users(&self, after: Option<&Username>, limit: usize) -> Result<Vec<User>, StoreError> {
-        self.model.list_users(after, limit).await
+    async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
+        self.model.list_users(query).await
     }
 
-    async fn set_password(&self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
-        self.model.set_password(user, password_hash).await
+    async fn count_users(&self) -> Result<u64, StoreError> {
+        self.model.count_users().await
+    }
+
+    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+        self.model.change_user(change).await
+    }
+
+    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
+        self.model.delete_user(user).await
+    }
+
+    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
+        self.model.cutoff().await
+    }
+
+    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        self.model.raise_cutoff(cutoff).await
+    }
+
+    async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
+        self.model.append_audit(trail, record, keep).await
+    }
+
+    async fn audit(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.model.audit(trail, before, limit).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -13,8 +13,9 @@ use redb::{Database, TableDefinition};
 use relatch::ambient::{Clock, Random, SystemClock};
 use relatch::store::embedded::{EmbeddedStore, Housekeeping, OpenError};
 use relatch::store::{
-    BeginStep, Begun, EndStep, NewUser, RotateStep, Rotated, SessionDetails, Store, StoreError,
+    BeginStep, Begun, EndNote, EndStep, NewUser, RotateStep, Rotated, SessionDetails, Store, StoreError,
 };
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag};
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::revocation::Scope;
@@ -48,7 +49,16 @@ fn session(user: UserId, number: u8) -> SessionRef {
 async fn some_user(store: &dyn Store) -> UserId {
     let id = UserId::from_bytes(Random.bytes().unwrap());
     let username = format!("user-{id}").parse().unwrap();
-    store.create_user(&NewUser { id, username, roles: Roles::default(), password_hash: None }).await.unwrap();
+    store
+        .create_user(&NewUser {
+            id,
+            username,
+            roles: Roles::default(),
+            attributes: Attributes::default(),
+            password_hash: None,
+        })
+        .await
+        .unwrap();
     id
 }
 
@@ -125,7 +135,13 @@ async fn what_was_acknowledged_survives_a_kill() {
     if let Some(path) = env::var_os(FILE) {
         let store = open(Path::new(&path)).unwrap();
         let username = "ada".parse().unwrap();
-        let new = NewUser { id: user, username, roles: Roles::default(), password_hash: None };
+        let new = NewUser {
+            id: user,
+            username,
+            roles: Roles::default(),
+            attributes: Attributes::default(),
+            password_hash: None,
+        };
         store.create_user(&new).await.unwrap();
         for number in 1..=20 {
             begin(&store, session(user, number), SystemClock.now().seconds()).await;
@@ -207,7 +223,7 @@ async fn a_record_that_cannot_be_read_concerns_its_session_only() {
     assert_eq!(store.begin_session(&taken).await.unwrap(), Begun::Blocked);
 
     // Another session's end leaves it alone; its own removes it, for it may be alive and nobody could end it else.
-    let end = |scope| EndStep { user, scope, reason: EndReason::RevokedByAdmin, note: None };
+    let end = |scope| EndStep { user, scope, reason: EndReason::RevokedByAdmin, note: EndNote::default() };
     let others = store.end_sessions(&end(Scope::AllBut(bad.session.session))).await.unwrap();
     assert_eq!(others.ended, [good.session.session]);
     assert_eq!(store.sessions_of(user).await.unwrap().corrupt, 1);

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relatch::store::{
-    BeginStep, Begun, EndStep, Ended, NewUser, SessionDetails, Store, StoreError, UserCreation,
+    BeginStep, Begun, EndNote, EndStep, Ended, NewUser, SessionDetails, Store, StoreError, UserChange,
+    UserCreation, UserQuery,
 };
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
 use relatch_domain::policy::SessionLimits;
 use relatch_domain::record::encode;
@@ -87,7 +89,8 @@ impl Case {
             Command::CreateUser { user, name } => self.create_user(user, name).await,
             Command::SetPassword { user, to } => {
                 let (id, hash) = (self.user(user), format!("hash {to}"));
-                let set = self.pair.ask(command, async |store| store.set_password(id, &hash).await).await;
+                let change = UserChange { password_hash: Some(hash), ..UserChange::of(id) };
+                let set = self.pair.ask(command, async |store| store.change_user(&change).await).await;
                 set.map(drop)
             }
             Command::FindUsers { user, name, after, limit } => {
@@ -114,6 +117,7 @@ impl Case {
                     Which::All => Scope::All,
                 };
                 let note = note.then(|| format!("note {}", self.fresh()));
+                let note = note.map_or_else(EndNote::default, EndNote::saying);
                 let step = EndStep { user: self.user(at.user), scope, reason, note };
                 self.end(&step).await.map(drop)
             }
@@ -150,7 +154,13 @@ impl Case {
         }
         let Some(username) = self.name(name) else { return Ok(()) };
         let password_hash = name.is_multiple_of(2).then(|| "hash".to_owned());
-        let new = NewUser { id: self.user(user), username, roles: Roles::default(), password_hash };
+        let new = NewUser {
+            id: self.user(user),
+            username,
+            roles: Roles::default(),
+            attributes: Attributes::default(),
+            password_hash,
+        };
         let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
         if matches!(creation, UserCreation::Created(_)) {
             self.created.push(new.id);
@@ -173,7 +183,9 @@ impl Case {
         // Names of other cases stand before and after ours.
         let prefix = self.prefix();
         let Some(after) = after.map_or(prefix.parse().ok(), |name| self.name(name)) else { return Ok(()) };
-        let list = async |store: &dyn Store| store.list_users(Some(&after), limit).await;
+        let list = async |store: &dyn Store| {
+            store.list_users(&UserQuery { after: Some(after.clone()), limit, ..UserQuery::default() }).await
+        };
         let ours = |mut users: Vec<relatch_domain::user::User>| {
             users.retain(|user| user.profile.username.as_str().starts_with(&prefix));
             users

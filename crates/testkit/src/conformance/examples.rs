@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use relatch::ambient::{Clock, Random};
 use relatch::store::{
-    BeginStep, Begun, EndStep, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store,
-    StoredKey, SwapStep, UserCreation,
+    BeginStep, Begun, EndNote, EndStep, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails,
+    Store, StoredKey, SwapStep, UserChange, UserCreation, UserQuery,
 };
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::revocation::Scope;
@@ -99,22 +100,22 @@ impl Stage {
         let mut listed = Vec::new();
         let mut after = base.clone();
         for _ in 0..3 {
-            let page = self.store.list_users(Some(&after), 2).await.unwrap();
+            let page = self.store.list_users(&page_after(Some(&after), 2)).await.unwrap();
             assert_eq!(page.len(), 2);
             listed.extend(page.into_iter().map(|user| user.profile.username));
             after = listed.last().unwrap().clone();
         }
         assert_eq!(listed, ["-10", "-9", "-a", "-aa", "-b", "-é"].map(named));
-        assert!(self.store.list_users(Some(&base), 0).await.unwrap().is_empty());
-        assert!(!self.store.list_users(None, 1).await.unwrap().is_empty());
+        assert!(self.store.list_users(&page_after(Some(&base), 0)).await.unwrap().is_empty());
+        assert!(!self.store.list_users(&page_after(None, 1)).await.unwrap().is_empty());
     }
 
     async fn a_password_is_set_for_those_who_exist(&self) {
         let user = self.user("").await;
-        assert!(self.store.set_password(user.id, "another").await.unwrap());
+        assert!(self.store.change_user(&new_password(user.id, "another")).await.unwrap().is_some());
         let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
         assert_eq!((found.user, found.password_hash.as_deref()), (user, Some("another")));
-        assert!(!self.store.set_password(some_id(), "nobody's").await.unwrap());
+        assert!(self.store.change_user(&new_password(some_id(), "nobody's")).await.unwrap().is_none());
     }
 
     async fn a_session_begins_once_and_for_a_user(&self) {
@@ -197,12 +198,12 @@ impl Stage {
             user: began.session.user,
             scope,
             reason: EndReason::RevokedByAdmin,
-            note: Some("lost device, \"stolen\" ✓".to_owned()),
+            note: EndNote::saying("lost device, \"stolen\" ✓"),
         };
         let ended = self.store.end_sessions(&first).await.unwrap();
         assert_eq!((ended.covered, ended.ended.as_slice()), (1, [began.session.session].as_slice()));
         let second =
-            EndStep { reason: EndReason::SignedOut, note: Some("later".to_owned()), ..first.clone() };
+            EndStep { reason: EndReason::SignedOut, note: EndNote::saying("later"), ..first.clone() };
         let again = self.store.end_sessions(&second).await.unwrap();
         assert_eq!((again.covered, again.ended.len()), (1, 0));
         let nobodys = EndStep { scope: Scope::One(SessionId::from_bytes([7; 16])), ..first.clone() };
@@ -223,7 +224,7 @@ impl Stage {
             user: began.session.user,
             scope: Scope::All,
             reason: EndReason::PasswordChanged,
-            note: None,
+            note: EndNote::default(),
         };
         let rotations = join_all(steps.iter().map(|step| self.store.rotate(step)));
         let (_, ended) = join(rotations, self.store.end_sessions(&end)).await;
@@ -258,7 +259,7 @@ impl Stage {
         second.max_found = 1;
         assert_eq!(self.store.begin_session(&second).await.unwrap(), Begun::Begun);
         // Counted before the changes, and ended ones too.
-        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
         let now = self.store.end_sessions(&end).await.unwrap().now;
         let mut third = self.begin_step(session(user, 3));
         third.changes = vec![(began.session.session, began.record.end(end.reason, now), Change::Forget)];
@@ -274,7 +275,7 @@ impl Stage {
         old.record.dpop_bound = true;
         old.thumbprint = Some(Thumbprint([5; 32]));
         self.store.begin_session(&old).await.unwrap();
-        let note = Some("why".to_owned());
+        let note = EndNote::saying("why");
         let end = EndStep { user: user.id, scope: Scope::All, reason: EndReason::SignedOut, note };
         let now = self.store.end_sessions(&end).await.unwrap().now;
         let tombstone = old.record.end(end.reason, now);
@@ -289,7 +290,7 @@ impl Stage {
         let of_old: Vec<_> = sessions.iter().filter(|session| session.id == old.session.session).collect();
         assert_eq!(of_old.len(), 1);
         for session in of_old {
-            assert_eq!((&session.details, &session.note), (&new.details, &None));
+            assert_eq!((&session.details, &session.note), (&new.details, &EndNote::default()));
         }
     }
 
@@ -387,5 +388,19 @@ fn some_name(suffix: &str) -> Username {
 fn new_user(username: Username) -> NewUser {
     let roles =
         Roles::try_from([Role::USER.parse().unwrap()].into_iter().collect::<std::collections::BTreeSet<_>>());
-    NewUser { id: some_id(), username, roles: roles.unwrap(), password_hash: Some("hash".to_owned()) }
+    NewUser {
+        id: some_id(),
+        username,
+        roles: roles.unwrap(),
+        attributes: Attributes::default(),
+        password_hash: Some("hash".to_owned()),
+    }
+}
+
+fn new_password(user: UserId, hash: &str) -> UserChange {
+    UserChange { password_hash: Some(hash.to_owned()), ..UserChange::of(user) }
+}
+
+fn page_after(after: Option<&Username>, limit: usize) -> UserQuery {
+    UserQuery { after: after.cloned(), limit, ..UserQuery::default() }
 }

@@ -1,7 +1,7 @@
 //! Every way to Redis, and the way back to it.
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{Rotated, StoreError};
+use relatch::store::{Rotated, StoreError, UserQuery};
 use relatch_testkit::redis_server::RedisServer;
 use relatch_testkit::wire::Wire;
 
@@ -40,7 +40,7 @@ async fn a_user_of_redis_and_a_database_number_are_heeded() {
     let user = ada(&store).await;
     let (session, record) = begun(&store, user, now()).await;
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-    assert_eq!(store.list_users(None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.list_users(&UserQuery { limit: 10, ..UserQuery::default() }).await.unwrap().len(), 1);
 
     assert_eq!(tell::<u64>(&mut connection, &["DBSIZE"]).await, 0);
     tell::<()>(&mut connection, &["SELECT", "3"]).await;

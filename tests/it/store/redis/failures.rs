@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{EndStep, Rotated, Store, StoreError};
+use relatch::store::{EndNote, EndStep, Rotated, Store, StoreError};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{ada, begin_step, begun, now, raw, refresh, session_id, settings, store_at, tell};
+use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, store_at, tell};
 
 fn impatient(url: &str) -> Arc<dyn Store> {
     let short = Duration::from_millis(200);
@@ -27,7 +27,7 @@ fn indeterminate<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
 }
 
 fn end_all(user: UserId) -> EndStep {
-    EndStep { user, scope: Scope::All, reason: EndReason::RevokedByAdmin, note: None }
+    EndStep { user, scope: Scope::All, reason: EndReason::RevokedByAdmin, note: EndNote::default() }
 }
 
 #[tokio::test]
@@ -161,8 +161,8 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     unavailable(&store.create_user(&super::new_user("grace")).await);
     assert_eq!(store.observe(session).await.unwrap().seen.session, Some(record));
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-    assert_eq!(store.set_password(user, "$2b$04$other").await, Ok(true));
-    let note = EndStep { note: Some("stolen".into()), ..end_all(user) };
+    assert!(store.change_user(&new_password(user, "$2b$04$other")).await.unwrap().is_some());
+    let note = EndStep { note: EndNote::saying("stolen"), ..end_all(user) };
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
 }
 

@@ -17,7 +17,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, FromRedisValue};
 use relatch::ambient::{Clock, Random};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{BeginStep, Begun, NewUser, RotateStep, SessionDetails, Store, UserCreation};
+use relatch::store::{
+    BeginStep, Begun, NewUser, RotateStep, SessionDetails, Store, UserChange, UserCreation,
+};
+use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, Nonce, OriginTag};
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::rotation::{Fresh, Presented};
@@ -104,8 +107,13 @@ fn new_user(name: &str) -> NewUser {
         id: user_id(),
         username: name.parse().unwrap(),
         roles: serde_json::from_str(r#"["user"]"#).unwrap(),
+        attributes: Attributes::default(),
         password_hash: Some("$2b$04$hash".into()),
     }
+}
+
+fn new_password(user: UserId, hash: &str) -> UserChange {
+    UserChange { password_hash: Some(hash.to_owned()), ..UserChange::of(user) }
 }
 
 async fn ada(store: &Arc<dyn Store>) -> UserId {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{Begun, EndStep, Rotated, Store, StoreError};
+use relatch::store::{Begun, EndNote, EndStep, Rotated, Store, StoreError};
 use relatch_domain::SessionRef;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::testing::live_record;
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{ada, begin_step, begun, now, raw, refresh, session_id, settings, tell};
+use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, tell};
 
 fn synced(primary: &RedisServer) -> Arc<dyn Store> {
     let response_timeout = Duration::from_millis(500);
@@ -40,9 +40,9 @@ async fn with_the_replica_there_every_step_is_acknowledged_and_on_it() {
     let sessions = format!("test:{{{user}}}:s");
     assert_eq!(tell::<u64>(&mut copy, &["HLEN", &sessions]).await, 1);
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
     assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 1);
-    assert_eq!(store.set_password(user, "other").await, Ok(true));
+    assert!(store.change_user(&new_password(user, "other")).await.unwrap().is_some());
     let password: String = tell(&mut copy, &["HGET", &format!("test:{{{user}}}:u"), "password"]).await;
     assert_eq!(password, "other");
 }
@@ -59,7 +59,7 @@ async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in
     let another = SessionRef { user, session: session_id() };
     assert_eq!(store.begin_session(&begin_step(another, live_record(now()))).await, Ok(Begun::Begun));
     let scope = Scope::One(session.session);
-    let end = EndStep { user, scope, reason: EndReason::RevokedByUser, note: None };
+    let end = EndStep { user, scope, reason: EndReason::RevokedByUser, note: EndNote::default() };
     // Said of the repetition as well, though it finds the session ended.
     for _ in 0..2 {
         let ended = store.end_sessions(&end).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_dead_primary_is_unavailable_to_synced_writes_and_found_again() {
     let store = synced(&primary);
     let user = ada(&store).await;
     primary.kill();
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
     let answer = store.end_sessions(&end).await;
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     primary.restart().await;

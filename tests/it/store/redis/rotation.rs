@@ -10,7 +10,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
-use relatch::store::{EndStep, Ended, Observation, RotateStep, Rotated, Store, StoreError, SwapStep};
+use relatch::store::{
+    EndNote, EndStep, Ended, Observation, RotateStep, Rotated, Store, StoreError, SwapStep,
+};
 use relatch_domain::budget::Budget;
 use relatch_domain::ids::{ClientNumber, Generation, MacKeyId, OriginTag};
 use relatch_domain::policy::RotationPolicy;
@@ -286,12 +288,13 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
             _ => Scope::All,
         };
 
-        let answer = store.end_sessions(&EndStep { user, scope, reason, note: None }).await.unwrap();
+        let answer =
+            store.end_sessions(&EndStep { user, scope, reason, note: EndNote::default() }).await.unwrap();
 
         let mut expected = Ended { now, covered: 0, ended: Vec::new(), durable: true };
         for (session, record) in before {
             let mut after = noisy(&record, noise);
-            if scope.covers(session) {
+            if scope.covers(session, Some(&record)) {
                 expected.covered += 1;
                 if let Some((tombstone, counts)) = revocation::end(&record, reason, now) {
                     after = record::encode(&tombstone);

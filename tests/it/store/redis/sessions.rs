@@ -1,6 +1,6 @@
 //! Sessions in Redis: how they are kept, for how long, and what is kept beside them.
 
-use relatch::store::{BeginStep, Begun, EndStep, Rotated, SessionDetails, StoreError};
+use relatch::store::{BeginStep, Begun, EndNote, EndStep, Rotated, SessionDetails, StoreError};
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{EndReason, SessionRecord};
@@ -28,7 +28,7 @@ async fn fifty_live_sessions_and_all_tombstones_stay_in_a_listpack() {
     for _ in 0..64 {
         begun(&store, user, now()).await;
     }
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: None };
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
     assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 64);
     for _ in 0..50 {
         let (session, record) = begun(&store, user, now()).await;
@@ -91,7 +91,7 @@ async fn a_forgotten_session_leaves_nothing_behind() {
         ..begin_step(session, record)
     };
     assert_eq!(store.begin_session(&step).await, Ok(Begun::Begun));
-    let note = Some("stolen".to_owned());
+    let note = EndNote::saying("stolen");
     let end = EndStep { user, scope: Scope::All, reason: EndReason::RevokedByAdmin, note: note.clone() };
     store.end_sessions(&end).await.unwrap();
 
@@ -144,7 +144,7 @@ async fn a_revocation_removes_what_it_cannot_read() {
     hset.arg(format!("test:{{{user}}}:s")).arg(session.session.as_bytes()).arg("from the future");
     hset.exec_async(&mut connection).await.unwrap();
     assert!(matches!(store.observe(session).await, Err(StoreError::Corrupt(_))));
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::Reuse, note: Some("why".into()) };
+    let end = EndStep { user, scope: Scope::All, reason: EndReason::Reuse, note: EndNote::saying("why") };
     let ended = store.end_sessions(&end).await.unwrap();
     assert_eq!((ended.covered, ended.ended), (1, vec![session.session]));
     let Rotated::Blocked(seen) = store.rotate(&refresh(session, &record)).await.unwrap() else {

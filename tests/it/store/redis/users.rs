@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relatch::store::{Store, StoreError, UserCreation};
+use relatch::store::{Store, StoreError, UserCreation, UserQuery};
 use relatch_domain::user::Username;
 use relatch_domain::{UnixMillis, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{StoppedClock, around, new_user, raw, store_at, store_by, tell, user_id};
+use super::{StoppedClock, around, new_password, new_user, raw, store_at, store_by, tell, user_id};
 
 fn name(text: &str) -> Username {
     text.parse().unwrap()
@@ -17,7 +17,7 @@ fn name(text: &str) -> Username {
 
 async fn names(store: &Arc<dyn Store>, after: Option<&str>, limit: usize) -> Vec<String> {
     let after = after.map(name);
-    let users = store.list_users(after.as_ref(), limit).await.unwrap();
+    let users = store.list_users(&UserQuery { after, limit, ..UserQuery::default() }).await.unwrap();
     users.into_iter().map(|user| user.profile.username.to_string()).collect()
 }
 
@@ -31,13 +31,13 @@ async fn a_user_is_found_by_id_and_by_name() {
     assert_eq!(store.user(new.id).await.unwrap(), Some(user.clone()));
     let credentials = store.credentials(&new.username).await.unwrap().unwrap();
     assert_eq!((credentials.user, credentials.password_hash), (user, new.password_hash));
-    assert_eq!(store.set_password(new.id, "other").await, Ok(true));
+    assert!(store.change_user(&new_password(new.id, "other")).await.unwrap().is_some());
     let credentials = store.credentials(&new.username).await.unwrap().unwrap();
     assert_eq!(credentials.password_hash.as_deref(), Some("other"));
 
     assert_eq!(store.user(user_id()).await, Ok(None));
     assert_eq!(store.credentials(&name("grace")).await, Ok(None));
-    assert_eq!(store.set_password(user_id(), "other").await, Ok(false));
+    assert_eq!(store.change_user(&new_password(user_id(), "other")).await, Ok(None));
     assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
 }
 

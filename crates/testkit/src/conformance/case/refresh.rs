@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relatch::ambient::Clock;
-use relatch::store::{EndStep, RotateStep, Rotated, SwapStep};
+use relatch::store::{EndNote, EndStep, RotateStep, Rotated, SwapStep};
 use relatch_domain::attempt::AttemptHash;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
 use relatch_domain::revocation::Scope;
@@ -75,7 +75,10 @@ impl Case {
                 (Verdict::Reuse, _) => {
                     let scope = Scope::One(presented.session.session);
                     let (user, reason) = (presented.session.user, EndReason::Reuse);
-                    return self.end(&EndStep { user, scope, reason, note: None }).await.map(drop);
+                    return self
+                        .end(&EndStep { user, scope, reason, note: EndNote::default() })
+                        .await
+                        .map(drop);
                 }
                 _ => return Ok(()),
             }

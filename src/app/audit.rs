@@ -1,0 +1,161 @@
+//! Audit records: who did what to whom, from where and when.
+//!
+//! An event becomes a log line and, if it is one that matters later, a record in the store. The record is written before
+//! the request is answered. Should the store not take it, the log line is what is left, and a second one says so.
+
+use relatch_domain::SessionRef;
+use relatch_domain::event::{Actor, Event};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::App;
+use super::origin::Origin;
+use crate::store::Trail;
+use crate::telemetry;
+
+/// A record as it is stored. Fields that later versions add are ignored by earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When, in milliseconds since the Unix epoch, by the node's clock.
+    pub at: u64,
+    /// What: the event's name.
+    pub event: String,
+    /// Who.
+    pub actor: AuditActor,
+    /// Whom: the user that it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The session that it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What else there is to say: the reason, the verdict, what was changed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// With what agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditActor {
+    /// `anonymous`, `user`, `operator` or `server`.
+    pub kind: String,
+    /// The user's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The user's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+impl App {
+    /// Tells of an event: to the log, and to the audit trail if it belongs there.
+    pub(crate) async fn tell(&self, origin: &Origin, event: &Event) {
+        telemetry::record(origin, event);
+        if !event.is_audited() {
+            return;
+        }
+        let record = record_of(origin, event, self.clock.now().0);
+        let trail = match event {
+            Event::SignInFailed { .. } => Trail::RefusedSignIns,
+            _ => Trail::Acts,
+        };
+        let kept = match serde_json::to_vec(&record) {
+            Ok(json) => self.store.append_audit(trail, &json, self.policy.audit_keep).await,
+            Err(error) => {
+                tracing::error!(%error, "an audit record cannot be written as JSON");
+                return;
+            }
+        };
+        if let Err(error) = kept {
+            tracing::error!(%error, event = event.name(), "an audit record was not kept");
+        }
+    }
+}
+
+fn record_of(origin: &Origin, event: &Event, at: u64) -> AuditRecord {
+    let (user, session) = subject(event);
+    AuditRecord {
+        at,
+        event: event.name().to_owned(),
+        actor: actor(origin.actor),
+        user,
+        session,
+        details: details(event),
+        address: origin.shown_address(),
+        user_agent: origin.user_agent.clone(),
+        request_id: origin.request_id.clone(),
+    }
+}
+
+fn actor(actor: Actor) -> AuditActor {
+    let kind = |kind: &str| AuditActor { kind: kind.to_owned(), user: None, session: None };
+    match actor {
+        Actor::Anonymous => kind("anonymous"),
+        Actor::Operator => kind("operator"),
+        Actor::Server => kind("server"),
+        Actor::User(session) => AuditActor {
+            kind: "user".to_owned(),
+            user: Some(session.user.to_string()),
+            session: Some(session.to_string()),
+        },
+    }
+}
+
+/// Whom an event is about: a user, and perhaps one of the user's sessions.
+fn subject(event: &Event) -> (Option<String>, Option<String>) {
+    let of = |session: &SessionRef| (Some(session.user.to_string()), Some(session.to_string()));
+    match event {
+        Event::SignedIn { session }
+        | Event::Refreshed { session, .. }
+        | Event::SessionEnded { session, .. } => of(session),
+        Event::UserCreated { user }
+        | Event::PasswordChanged { user }
+        | Event::UserChanged { user, .. }
+        | Event::UserDeleted { user } => (Some(user.to_string()), None),
+        Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
+            (user.map(|user| user.to_string()), None)
+        }
+        Event::CutoffRaised { .. } | Event::ClientRevoked { .. } | Event::KeyRotated { .. } => (None, None),
+    }
+}
+
+fn details(event: &Event) -> Map<String, Value> {
+    let details = match event {
+        Event::SignedIn { .. }
+        | Event::UserCreated { .. }
+        | Event::PasswordChanged { .. }
+        | Event::UserDeleted { .. } => json!({}),
+        Event::SignInFailed { failure, .. } => json!({ "reason": failure.code() }),
+        Event::Refreshed { presented, verdict, .. } => {
+            json!({ "verdict": verdict.name(), "generation": presented.0 })
+        }
+        Event::SessionEnded { reason, .. } => json!({ "reason": reason.code() }),
+        Event::UserChanged { edit, .. } => json!({
+            "roles": edit.roles,
+            "disabled": edit.disabled,
+            "attributes": edit.attributes,
+            "password": edit.password,
+        }),
+        Event::CutoffRaised { cutoff } => json!({ "cutoff": cutoff.0 }),
+        Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
+        Event::KeyRotated { kid } => json!({ "kid": kid }),
+        Event::AdminCall { method, route, status, .. } => {
+            json!({ "method": method, "route": route, "status": status })
+        }
+    };
+    match details {
+        Value::Object(mut details) => {
+            details.retain(|_, value| !value.is_null());
+            details
+        }
+        _ => Map::new(),
+    }
+}
