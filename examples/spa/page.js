@@ -69,6 +69,7 @@ function device({ session_id: id, device_name: name, signed_in_at: since, last_s
   const end = document.createElement("button");
   end.type = "button";
   end.textContent = "End";
+  end.dataset.session = id;
   end.ariaLabel = `End the session on ${name ?? "the unnamed device"}`;
   end.onclick = () => doing(async () => {
     await call("DELETE", `/sessions/${id}`);

@@ -10,10 +10,8 @@
 
 const STORED = "relatch.session";
 const LOCK = "relatch.refresh";
-/** An access token that has less than this left is not sent any more. Milliseconds. */
-const EARLY = 30_000;
 
-/** `{ token, expires, session }`, or null. */
+/** `{ token, session, expires, renew }`, the times in milliseconds, or null. */
 let access = null;
 /** The refresh that is under way in this tab. */
 let refreshing = null;
@@ -69,7 +67,7 @@ export function signOut() {
 
 /** Calls an API with the access token, refreshing it before or after as needed. Gives what the JSON says. */
 export async function call(method, path, body) {
-  const token = access && access.expires - Date.now() > EARLY ? access.token : await refresh();
+  const token = access && Date.now() < access.renew ? access.token : await refresh();
   try {
     return await send(method, path, { token, body });
   } catch (problem) {
@@ -125,7 +123,8 @@ async function rotate() {
 const locked = (work) => navigator.locks.request(LOCK, work);
 
 function take({ access_token: token, expires_in: seconds, session_id: session }) {
-  access = { token, session, expires: Date.now() + seconds * 1000 };
+  // In the last tenth of its life it is not sent any more: it might expire on its way.
+  access = { token, session, expires: Date.now() + seconds * 1000, renew: Date.now() + seconds * 900 };
   write(session);
 }
 
