@@ -53,9 +53,10 @@ impl Issuer {
     }
 }
 
+/// Names below `localhost` never leave the machine either (RFC 6761, section 6.3).
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -182,6 +183,7 @@ mod tests {
             "https://a.example",
             "https://a.example:8443/tenant",
             "http://localhost:8080",
+            "http://app.one.localhost:8080",
             "http://127.0.0.1",
             "http://[::1]:1",
         ] {
@@ -201,6 +203,7 @@ mod tests {
             "https://u@a.example",
             "https://:p@a.example",
             "http://localhost.evil.example",
+            "http://evillocalhost",
             "https://a.example/../b",
         ] {
             assert!(Issuer::parse(bad).is_err(), "{bad}");
