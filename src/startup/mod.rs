@@ -18,7 +18,7 @@ use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
 use crate::http::cross_site::Origins;
-use crate::http::middleware::{envelope::envelope, limits::limits, unread::unread};
+use crate::http::middleware::{cors::cors, envelope::envelope, limits::limits, unread::unread};
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
@@ -195,6 +195,7 @@ fn serve(
             .app_data(origins.clone())
             .wrap(from_fn(limits))
             .wrap(from_fn(envelope))
+            .wrap(from_fn(cors))
             .wrap(from_fn(unread))
             .configure(routes)
     })

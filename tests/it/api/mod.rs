@@ -31,6 +31,7 @@ mod cookies;
 mod cookies_mixed;
 mod cookies_out;
 mod cookies_too_large;
+mod cors;
 mod cross_site;
 mod forged_tokens;
 mod http;
