@@ -1,6 +1,6 @@
 //! How things look in JSON answers.
 
-use relatch_domain::session::SessionRecord;
+use relatch_domain::session::{Delivery, SessionRecord};
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 use serde::Serialize;
@@ -17,25 +17,28 @@ pub fn rfc3339(at: UnixSeconds) -> String {
     at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime).
+/// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime). A token that travels
+/// in a cookie is not here, where scripts could read it; only the access token of delivery `hybrid` is in both.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenPair)]
 pub struct TokenAnswer<'a> {
-    /// A JWT (RFC 9068), for the header `Authorization`.
+    /// A JWT (RFC 9068), for the header `Authorization`. With delivery `cookie` it is in its cookie only.
     #[schema(examples("eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMWEx….c2lnbmF0dXJl"))]
-    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
     /// Always `Bearer`.
     #[schema(examples("Bearer"))]
     token_type: &'static str,
     /// Seconds until the access token expires.
     #[schema(examples(900))]
     expires_in: u64,
-    /// For one refresh. Opaque to clients.
+    /// For one refresh. Opaque to clients. With deliveries `hybrid` and `cookie` it is in its cookie only.
     #[schema(
         pattern = "^rlt1_[A-Za-z0-9_-]+$",
         examples("rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")
     )]
-    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     /// Seconds until the session ends if it is not refreshed.
     #[schema(examples(1_209_600))]
     refresh_expires_in: u32,
@@ -52,10 +55,10 @@ impl<'a> TokenAnswer<'a> {
     /// The answer to a sign-in or a refresh. Only a sign-in tells who the user is.
     pub fn new(pair: &'a IssuedPair, user: Option<&'a User>) -> Self {
         Self {
-            access_token: &pair.access.token,
+            access_token: (pair.delivery != Delivery::Cookie).then_some(&pair.access.token),
             token_type: "Bearer",
             expires_in: pair.access.expires_in.as_secs(),
-            refresh_token: &pair.refresh,
+            refresh_token: (pair.delivery == Delivery::Body).then_some(&pair.refresh),
             refresh_expires_in: pair.refresh_expires_in,
             session_id: pair.session,
             user: user.map(UserAnswer::of),

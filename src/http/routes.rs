@@ -51,7 +51,8 @@ fn health(config: &mut impl Routes) {
         .service(at("/health/ready").get(ops::health::ready));
 }
 
-/// A path and its methods. Any other method is answered 405 with `Allow` (RFC 9110, sections 15.5.6 and 10.2.1).
+/// A path and its methods. `OPTIONS` is answered 204 with `Allow`, any other method 405 with it (RFC 9110, sections
+/// 9.3.7, 15.5.6 and 10.2.1).
 fn at(path: &'static str) -> At {
     At::new(path)
 }
@@ -60,7 +61,7 @@ mod methods {
     use actix_web::dev::{AppService, HttpServiceFactory};
     use actix_web::http::{Method, header};
     use actix_web::web::ServiceConfig;
-    use actix_web::{FromRequest, Handler, Resource, Responder, web};
+    use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
     use crate::http::error::{ApiError, Code};
 
@@ -140,11 +141,18 @@ mod methods {
     }
 
     impl HttpServiceFactory for At {
-        fn register(self, config: &mut AppService) {
+        fn register(mut self, config: &mut AppService) {
+            self.allowed.push(Method::OPTIONS);
             let allow = self.allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             let refusal = ApiError::new(Code::MethodNotAllowed).header(header::ALLOW, &allow);
             let refuse = move || std::future::ready(refusal.clone());
-            self.resource.default_service(web::to(refuse)).register(config);
+            let options = move || {
+                std::future::ready(
+                    HttpResponse::NoContent().insert_header((header::ALLOW, allow.clone())).finish(),
+                )
+            };
+            let resource = self.resource.route(web::method(Method::OPTIONS).to(options));
+            resource.default_service(web::to(refuse)).register(config);
         }
     }
 }

@@ -23,7 +23,7 @@ pub mod problems;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::error::{Code, Problem};
@@ -83,6 +83,17 @@ pub mod tag {
 )]
 struct Annotated;
 
+/// The cookies that carry tokens: name here, name in requests, what is in it.
+const COOKIES: [(&str, &str, &str); 3] = [
+    ("access_cookie", "__Host-relatch-at", "The access token, with delivery `cookie`"),
+    ("refresh_cookie", "__Host-relatch-rt", "The refresh token, with deliveries `hybrid` and `cookie`"),
+    (
+        "pair_cookie",
+        "__Host-relatch-pair",
+        "A copy of the access token, with delivery `hybrid`, for refreshes only",
+    ),
+];
+
 /// How callers show who they are.
 struct Schemes;
 
@@ -92,6 +103,10 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The access token (RFC 6750)"));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        for (name, cookie, description) in COOKIES {
+            let cookie = ApiKeyValue::with_description(cookie, description);
+            components.add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::app::check::check as check_token;
+use crate::app::check::{CheckRequest, check as check_token};
 use crate::http::answer::{UserAnswer, rfc3339};
+use crate::http::cookie::TokenCookie;
 use crate::http::error::Answer;
-use crate::http::extract::{Bearer, Query, Then};
+use crate::http::extract::{AccessToken, Query, Then};
 use crate::http::openapi::{problems, tag};
 
 /// The query of a check.
@@ -45,25 +46,36 @@ pub struct Session<'a> {
     signed_in_at: String,
 }
 
-problems!(CheckProblems: Bearer, Query<Params>, App; SessionRevoked, SessionExpired, UserDisabled);
+problems!(CheckProblems: AccessToken, Query<Params>, App; SessionRevoked, SessionExpired, UserDisabled);
 
-/// Answers 200 with user, session and the access token's end. Asks the store only if `live=true`.
+/// Answers 200 with user, session and the access token's end. Asks the store only if `live=true`, or to renew an access
+/// token in its cookie.
 ///
 /// # Errors
 /// The documented problems.
 #[utoipa::path(
     get, path = "/auth/check", operation_id = "check", tag = tag::TOKENS,
     summary = "Whether the caller is signed in",
-    description = "Verifies the access token without asking the store; with `live=true` the store is asked too.",
-    security(("bearer" = [])), params(Params),
+    description = "Verifies the access token without asking the store; with `live=true` the store is asked too. With \
+        `access_token.sliding`, an access token in its cookie that is about to expire is renewed.",
+    security(("bearer" = []), ("access_cookie" = [])), params(Params),
     responses((status = 200, description = "The caller is signed in", body = CheckAnswer), CheckProblems),
 )]
-pub async fn check(app: web::Data<App>, request: Then<Bearer, Query<Params>>) -> Answer<HttpResponse> {
-    let Then(Bearer(access_token), Query(params)) = request;
-    let checked = check_token(&app, &access_token, params.live).await??;
+pub async fn check(app: web::Data<App>, request: Then<AccessToken, Query<Params>>) -> Answer<HttpResponse> {
+    let Then(access_token, Query(params)) = request;
+    let request = CheckRequest {
+        access_token: &access_token.token,
+        live: params.live,
+        cookie_room: access_token.in_cookie.then_some(TokenCookie::Access.max_value()),
+    };
+    let checked = check_token(&app, request).await??;
     let claims = &checked.caller.claims;
     let signed_in_at = UnixSeconds(u32::try_from(claims.auth_time).unwrap_or(u32::MAX));
-    Ok(HttpResponse::Ok().json(CheckAnswer {
+    let mut response = HttpResponse::Ok();
+    if let Some(renewed) = &checked.renewed {
+        response.cookie(TokenCookie::Access.with(&renewed.access.token, renewed.session_expires_in));
+    }
+    Ok(response.json(CheckAnswer {
         user: UserAnswer::new(
             checked.caller.session.user,
             &checked.username,

@@ -35,6 +35,13 @@ async fn with_tokens(code: Code, on: On) -> Option<Answer> {
             with_record(&mut app, &ada, "r:sub(1,1)..string.char(r:byte(2)+2)..r:sub(3)");
             ada.send_refresh(None).await
         }
+        Code::TokenTooLarge => {
+            let app = on.set("access_token.audience", &"a".repeat(980)).start().await;
+            let roles: Vec<String> = (0..28).map(|n| format!("{n:064}")).collect();
+            let body = json!({"username": "ada", "password": PASSWORD, "roles": roles});
+            app.admin().await.post("/admin/users", &body).await.expect(201);
+            app.browser().sign_in("ada", "cookie").await
+        }
         Code::AuthenticationRequired => {
             let app = on.start().await;
             app.node.send(app.node.get("/auth/check")).await
@@ -77,6 +84,12 @@ async fn with_tokens(code: Code, on: On) -> Option<Answer> {
 async fn with_requests(code: Code, on: On) -> Option<Answer> {
     Some(match code {
         Code::InvalidRequest => on.start().await.post_json("/login", &json!({"usrname": "ada"})).await,
+        Code::CrossSiteRequest => {
+            let app = on.start().await;
+            let body = json!({"username": "admin", "password": PASSWORD, "delivery": "cookie"});
+            let login = app.node.post("/login").header("Sec-Fetch-Site", "cross-site").json(&body);
+            app.node.send(login).await
+        }
         Code::NotFound => {
             let app = on.start().await;
             app.node.send(app.node.get("/nowhere")).await
