@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
 run: ## Build the server and serve on the embedded store
@@ -20,13 +20,19 @@ check: ## The everyday loop: formatting, lints, unit and model tests
 test: deps check doc deny ## Install what the tests need, then run everything
 	$(CARGO) test --workspace --locked --test '*'
 	$(CARGO) test --workspace --doc --locked
+	$(MAKE) schemathesis
+
+.PHONY: schemathesis
+schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
+	$(CARGO) build --locked
+	python3 tests/schemathesis/run.py
 
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 .PHONY: deps
-deps: ## Install what the tests need (Debian): redis-server
+deps: ## Install what the tests need (Debian): redis-server, openssl, python3-venv
 	bash tests/deps.sh
 
 .PHONY: deny

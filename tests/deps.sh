@@ -5,7 +5,9 @@ set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 if ((${#missing[@]} > 0)); then
+  echo "tests/deps.sh: installing ${missing[*]}" >&2
   sudo=()
   if ((EUID != 0)); then sudo=(sudo); fi
   export DEBIAN_FRONTEND=noninteractive

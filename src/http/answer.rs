@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::app::issue::IssuedPair;
+use crate::http::openapi::types;
 use crate::store::StoredSession;
 
 /// A point in time as clients read it: RFC 3339, UTC, whole seconds.
@@ -43,8 +44,7 @@ pub struct TokenAnswer<'a> {
     #[schema(examples(1_209_600))]
     refresh_expires_in: u32,
     /// The session, for lists and revocations.
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
-             examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    #[schema(value_type = types::SessionId)]
     session_id: SessionRef,
     /// Who signed in; after a refresh it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub struct UserAnswer<'a> {
     #[schema(examples("ada"))]
     username: &'a str,
     /// In alphabetical order.
-    #[schema(examples("user"))]
+    #[schema(value_type = Vec<types::Role>)]
     roles: Vec<&'a str>,
 }
 
@@ -122,8 +122,7 @@ impl<'a> AdminUserAnswer<'a> {
 #[schema(as = Session)]
 pub struct SessionAnswer {
     /// The session, for revocations.
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
-             examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    #[schema(value_type = types::SessionId)]
     session_id: SessionRef,
     /// What the client called its device.
     #[schema(required, examples("phone"))]

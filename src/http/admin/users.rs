@@ -17,7 +17,7 @@ use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 use crate::store::{UserCreation, UserQuery};
 
 /// A user to be created.
@@ -33,7 +33,7 @@ pub struct Body {
              examples("a long walk on the pier"))]
     password: SecretString,
     /// `["user"]` if nothing is said.
-    #[schema(value_type = Option<Vec<String>>, max_items = 32, examples("user"))]
+    #[schema(value_type = Option<Vec<types::Role>>, max_items = 32)]
     roles: Option<BTreeSet<String>>,
 }
 

@@ -31,6 +31,7 @@ fn objects_below<'a>(document: &'a mut Value, pointer: &str) -> impl Iterator<It
 fn complete(operation: &mut Object, schemas: &Value) {
     if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut) {
         give_example(body, schemas);
+        optional_is_not_null(body);
     }
     let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
     for (status, response) in responses.into_iter().flatten() {
@@ -53,6 +54,20 @@ fn give_example(body: &mut Object, schemas: &Value) {
         }
         if let Some(example) = content.get("schema").and_then(|schema| example_of(schema, schemas)) {
             content.insert("example".to_owned(), example);
+        }
+    }
+}
+
+/// A body that may be left out is nothing then, not the value null.
+fn optional_is_not_null(body: &mut Object) {
+    let content = body.get_mut("content").and_then(Value::as_object_mut);
+    for content in content.into_iter().flat_map(Map::values_mut) {
+        let schema = content.get_mut("schema").and_then(Value::as_object_mut);
+        let Some(schema) = schema else { continue };
+        let choices = schema.get("oneOf").and_then(Value::as_array);
+        let chosen = choices.and_then(|choices| choices.iter().find(|choice| choice.get("$ref").is_some()));
+        if let Some(Value::Object(chosen)) = chosen.cloned() {
+            *schema = chosen;
         }
     }
 }

@@ -11,7 +11,7 @@
 //!    responses((status = 201, description = "…", body = AdminUserAnswer), CreateProblems))]`.
 //! 3. Requests and answers are types with `ToSchema` (queries: `IntoParams`). Each field has a comment, the limits that
 //!    its parser has, and an example: `#[schema(max_length = 100, examples("phone"))]`. Domain types are described by
-//!    `value_type`. The example of a whole body is composed of its fields'; where that makes no sense (fields that
+//!    `value_type`, see [`types`]. The example of a whole body is composed of its fields'; where that makes no sense (fields that
 //!    exclude each other) the type has `#[schema(examples(json!({…})))]`. Of the fields marked with
 //!    `extensions(("x-alternative" = json!(true)))` a request has exactly one.
 //! 4. Add the handler to `paths(…)` below. `tests/it/openapi.rs` holds the document to the routes, the catalogue and
@@ -19,6 +19,7 @@
 
 mod finish;
 pub mod problems;
+pub mod types;
 
 use std::sync::LazyLock;
 

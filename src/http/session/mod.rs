@@ -13,7 +13,7 @@ use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{ClientOrigin, LiveSession, Then};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 use crate::store::StoredSession;
 
 /// The query of an end.
@@ -66,8 +66,7 @@ pub async fn list(
     summary = "Sign one device out",
     description = "Ends one of the caller's own sessions. One that has ended already is as good.",
     security(("bearer" = [])),
-    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
-            example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")),
+    params(("id" = types::SessionId, Path, description = "The session")),
     responses((status = 204, description = "The session has ended"), EndOneProblems),
 )]
 pub async fn end_one(

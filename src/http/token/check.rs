@@ -11,7 +11,7 @@ use crate::http::answer::{UserAnswer, rfc3339};
 use crate::http::cookie::TokenCookie;
 use crate::http::error::Answer;
 use crate::http::extract::{AccessToken, Query, Then};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 
 /// The query of a check.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -39,7 +39,7 @@ pub struct CheckAnswer<'a> {
 #[schema(as = CheckedSession)]
 pub struct Session<'a> {
     /// The session, for revocations.
-    #[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    #[schema(value_type = types::SessionId)]
     session_id: &'a str,
     /// When it began.
     #[schema(format = DateTime, examples("2026-11-21T10:33:52Z"))]

@@ -164,7 +164,7 @@ fn every_field_is_described_and_requests_are_strict() {
     }
     for (name, operation) in operations(&document) {
         let Some(body) = operation["requestBody"]["content"].get("application/json") else { continue };
-        let schema = schema::first_object(&document, &body["schema"]);
+        let schema = resolve(&document, &body["schema"]);
         assert_eq!(schema["additionalProperties"], false, "{name} takes fields that it does not know");
     }
 }

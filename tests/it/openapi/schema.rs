@@ -10,14 +10,6 @@ pub(super) fn violations(document: &Value, schema: &Value, value: &Value) -> Vec
     wrong
 }
 
-/// The schema itself, or the first choice of it that is an object.
-pub(super) fn first_object<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    let schema = super::resolve(document, schema);
-    let choices = schema["oneOf"].as_array().filter(|_| schema.get("properties").is_none());
-    let choices = choices.into_iter().flatten().map(|choice| super::resolve(document, choice));
-    choices.into_iter().find(|choice| choice.get("properties").is_some()).unwrap_or(schema)
-}
-
 fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
     let keep = |schema: &Value| violations(document, schema, value).is_empty();
     for (keyword, wanted) in schema.as_object().unwrap_or_else(|| panic!("{schema} at {at}")) {
