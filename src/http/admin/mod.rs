@@ -1,5 +1,6 @@
 //! What administrators may do. Every call asks the store whether the caller is still one.
 
+pub mod edit;
 pub mod revoke;
 pub mod sessions;
 pub mod users;

@@ -9,15 +9,30 @@ use super::user_id;
 use crate::app::App;
 use crate::app::sessions::end_sessions;
 use crate::app::users::find_user;
+use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::ListParams;
 use crate::http::extract::{Admin, ClientOrigin, NoParams, Query, Then};
+use crate::http::openapi::{problems, tag};
 use crate::http::session::page;
+
+problems!(ListProblems: Admin, Query<ListParams>; NotFound);
+problems!(EndAllProblems: Admin, Query<NoParams>; NotFound);
+problems!(EndOneProblems: Admin, Query<NoParams>; NotFound);
 
 /// `GET /admin/users/{id}/sessions`: answers 200 with the user's live sessions, the latest sign-in first.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/admin/users/{id}/sessions", operation_id = "listUserSessions", tag = tag::ADMIN,
+    summary = "A user's devices",
+    description = "Live sessions, the latest sign-in first. `current` is the caller's own.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"), ListParams),
+    responses((status = 200, description = "A page of sessions", body = Page<SessionAnswer>), ListProblems),
+)]
 pub async fn list(
     app: web::Data<App>,
     request: HttpRequest,
@@ -32,6 +47,15 @@ pub async fn list(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    delete, path = "/admin/users/{id}/sessions", operation_id = "endUserSessions", tag = tag::ADMIN,
+    summary = "Sign a user out everywhere",
+    description = "Ends all of the user's sessions, the caller's own too if it is one of them.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
+    responses((status = 204, description = "The sessions have ended"), EndAllProblems),
+)]
 pub async fn end_all(
     app: web::Data<App>,
     request: HttpRequest,
@@ -50,6 +74,17 @@ pub async fn end_all(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    delete, path = "/admin/users/{id}/sessions/{sid}", operation_id = "endUserSession", tag = tag::ADMIN,
+    summary = "Sign one of a user's devices out",
+    description = "One that has ended already is as good.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"),
+           ("sid" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+            example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")),
+    responses((status = 204, description = "The session has ended"), EndOneProblems),
+)]
 pub async fn end_one(
     app: web::Data<App>,
     request: HttpRequest,

@@ -1,86 +1,93 @@
-//! `/admin/users`: users, created, found, changed and deleted.
+//! `/admin/users`: users, created, found and deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use relatch_domain::attributes::{AttributeValue, Attributes, AttributesPatch, Named};
+use relatch_domain::attributes::{AttributeValue, Attributes, Named};
 use relatch_domain::base64url;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::user_id;
 use crate::app::App;
-use crate::app::change_user::{AttributesChange, Changed, Changes, change_user};
 use crate::app::delete_user::{Deleted, delete_user};
 use crate::app::users::{NewAccount, create_user, find_user, new_password, search_users};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::Limit;
 use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
+use crate::http::openapi::{problems, tag};
 use crate::store::UserCreation;
 
-/// What comes with a request that takes no query but a body.
-type Body<T> = Then<Query<NoParams>, Json<T>>;
-
-/// The body of a creation.
-#[derive(Deserialize)]
+/// A user to be created.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewUser)]
 #[serde(deny_unknown_fields)]
-pub struct New {
+pub struct Body {
+    /// 1 to 128 bytes in the form in which names are compared; `Ada` and `ada` are one (RFC 8265).
+    #[schema(min_length = 1, max_length = 128, examples("ada"))]
     username: String,
+    /// At least `password.min_length` characters, and not one that everybody uses.
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024,
+             examples("a long walk on the pier"))]
     password: SecretString,
+    /// `["user"]` if nothing is said.
+    #[schema(value_type = Option<Vec<String>>, max_items = 32, examples("user"))]
     roles: Option<BTreeSet<String>>,
+    /// What the application keeps with the user: at most 1,024 bytes of JSON.
+    #[schema(required = false, schema_with = crate::http::openapi::attributes::all)]
     attributes: Option<Named<AttributeValue>>,
+    /// Whether sign-in is refused until somebody changes that.
     #[serde(default)]
+    #[schema(examples(false))]
     disabled: bool,
 }
 
-/// The body of a change: a JSON merge patch (RFC 7396) of what can be changed.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Patch {
-    #[serde(default, deserialize_with = "given")]
-    roles: Option<BTreeSet<String>>,
-    #[serde(default, deserialize_with = "given")]
-    disabled: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
-    password: Option<SecretString>,
-    /// `null` removes all of them.
-    #[serde(default, deserialize_with = "attributes_change")]
-    attributes: Option<AttributesChange>,
-}
-
 /// The query of the list.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-pub struct Params {
+#[into_params(parameter_in = Query)]
+pub struct SearchParams {
+    /// The beginning of a user name, whatever its case, or a whole user id.
     #[serde(default)]
+    #[param(value_type = Option<String>, nullable = false, example = "ad")]
     query: String,
+    /// How many items.
     #[serde(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
+    /// `next_cursor` of the page before.
+    #[param(nullable = false)]
     cursor: Option<String>,
 }
 
-/// A field that, if it is there, has a value of its type: `null` is not "absent".
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
-}
-
-fn attributes_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AttributesChange>, D::Error> {
-    let patch = Option::<AttributesPatch>::deserialize(from)?;
-    Ok(Some(patch.map_or(AttributesChange::Clear, AttributesChange::Patch)))
-}
+problems!(CreateProblems: Admin, Query<NoParams>, Json<Body>; UsernameTaken);
+problems!(GetProblems: Admin, Query<NoParams>; NotFound);
+problems!(ListProblems: Admin, Query<SearchParams>);
+problems!(DeleteProblems: Admin, Query<NoParams>; NotFound);
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    post, path = "/admin/users", operation_id = "createUser", tag = tag::ADMIN,
+    summary = "Create a user",
+    description = "The name must be free; it is compared without case.",
+    security(("bearer" = [])), request_body = Body,
+    responses(
+        (status = 201, description = "The user", body = AdminUserAnswer,
+         headers(("Location" = String, description = "Where the user is found"))),
+        CreateProblems,
+    ),
+)]
 pub async fn create(
     app: web::Data<App>,
     origin: ClientOrigin,
-    request: Then<Admin, Body<New>>,
+    request: Then<Admin, Then<Query<NoParams>, Json<Body>>>,
 ) -> Answer<HttpResponse> {
     let Then(Admin(admin), Then(_, Json(body))) = request;
     let origin = origin.0.by(admin.actor());
@@ -104,6 +111,15 @@ pub async fn create(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/admin/users/{id}", operation_id = "getUser", tag = tag::ADMIN,
+    summary = "Show a user",
+    description = "All about a user but the password.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
+    responses((status = 200, description = "The user", body = AdminUserAnswer), GetProblems),
+)]
 pub async fn get(
     app: web::Data<App>,
     request: HttpRequest,
@@ -120,42 +136,36 @@ pub async fn get(
 ///
 /// # Errors
 /// The documented problems.
-pub async fn list(app: web::Data<App>, request: Then<Admin, Query<Params>>) -> Answer<HttpResponse> {
+#[utoipa::path(
+    get, path = "/admin/users", operation_id = "listUsers", tag = tag::ADMIN,
+    summary = "List users",
+    description = "In the byte order of their names: all, or those whose name begins with `query`, or the one whose id \
+        it is.",
+    security(("bearer" = [])), params(SearchParams),
+    responses((status = 200, description = "A page of users", body = Page<AdminUserAnswer>), ListProblems),
+)]
+pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = request;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = params.limit.get();
     let users = search_users(&app, &params.query, after, limit + 1).await?;
     let page = Page::new(users, limit, cursor);
-    let items: Vec<_> = page.items().iter().map(AdminUserAnswer::of).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next_cursor": page.next_cursor() })))
-}
-
-/// `PATCH /admin/users/{id}`: answers 200 with the user as it is now. What the body does not name stays.
-///
-/// # Errors
-/// The documented problems.
-pub async fn change(
-    app: web::Data<App>,
-    request: HttpRequest,
-    origin: ClientOrigin,
-    body: Then<Admin, Body<Patch>>,
-) -> Answer<HttpResponse> {
-    let Then(Admin(admin), Then(_, Json(patch))) = body;
-    let origin = origin.0.by(admin.actor());
-    let changes = changes(patch)?;
-    match change_user(&app, &origin, user_id(&request)?, changes).await? {
-        Changed::Yes(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
-        Changed::NotDurable => Err(ApiError::not_durable()),
-        Changed::Unknown => Err(ApiError::new(Code::NotFound)),
-        Changed::InvalidAttributes(error) => Err(ApiError::invalid_field("attributes", error.to_string())),
-        Changed::PasswordRefused(error) => Err(ApiError::invalid_field("password", error.to_string())),
-    }
+    Ok(HttpResponse::Ok().json(page.view(AdminUserAnswer::of)))
 }
 
 /// `DELETE /admin/users/{id}`: answers 204; 404 for a user who does not exist, or no longer.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = tag::ADMIN,
+    summary = "Delete a user",
+    description = "With all sessions. The name is free again; the id is never given to anybody else.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
+    responses((status = 204, description = "The user is gone"), DeleteProblems),
+)]
 pub async fn delete(
     app: web::Data<App>,
     request: HttpRequest,
@@ -170,18 +180,8 @@ pub async fn delete(
     }
 }
 
-fn changes(patch: Patch) -> Answer<Changes> {
-    let Patch { roles: names, disabled, password, attributes } = patch;
-    if names.is_none() && disabled.is_none() && password.is_none() && attributes.is_none() {
-        return Err(ApiError::invalid_request(
-            "name at least one of roles, disabled, password and attributes",
-        ));
-    }
-    let roles = names.as_ref().map(roles).transpose()?;
-    Ok(Changes { roles, disabled, attributes, password })
-}
-
-fn roles(names: &BTreeSet<String>) -> Answer<Roles> {
+/// Reads the names of roles.
+pub(super) fn roles(names: &BTreeSet<String>) -> Answer<Roles> {
     let roles = names.iter().map(|name| name.parse::<Role>()).collect::<Result<BTreeSet<_>, _>>();
     let roles = roles.map_err(|error| ApiError::invalid_field("roles", error.to_string()))?;
     Roles::try_from(roles).map_err(|error| ApiError::invalid_field("roles", error.to_string()))
