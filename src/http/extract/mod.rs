@@ -12,5 +12,5 @@ pub use bearer::{AccessToken, Admin, LiveSession, OptionalBearer};
 pub use cookies::Cookies;
 pub use json::{Json, OptionalJson};
 pub use origin::ClientOrigin;
-pub use query::Query;
+pub use query::{NoParams, Query};
 pub use then::Then;

@@ -72,7 +72,7 @@ impl Handle {
             roles: new.roles.clone(),
             attributes: new.attributes.clone(),
         };
-        Ok(UserCreation::Created(User { id: new.id, profile, disabled: false, created_at }))
+        Ok(UserCreation::Created(User { id: new.id, profile, disabled: new.disabled, created_at }))
     }
 
     /// Our claim on the name, or nothing if somebody else has it.
@@ -109,6 +109,7 @@ impl Handle {
             .arg(u8::from(new.password_hash.is_some()))
             .arg(new.password_hash.as_deref().unwrap_or_default())
             .arg(attributes)
+            .arg(u8::from(new.disabled))
             .arg(self.time.argument());
         let read = |answer| {
             let mut row = Row::new(answer)?;

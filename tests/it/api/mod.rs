@@ -25,6 +25,9 @@ macro_rules! on_both_stores {
 
 mod access_tokens;
 mod admin;
+mod admin_user_sessions;
+mod admin_users;
+mod attributes;
 mod bad_input;
 mod check;
 mod cookies;
@@ -33,6 +36,7 @@ mod cookies_out;
 mod cookies_too_large;
 mod cors;
 mod cross_site;
+mod custom_claims;
 mod docs_page;
 mod every_problem;
 mod forged_tokens;

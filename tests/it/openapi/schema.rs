@@ -54,10 +54,27 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut 
             "required" => {
                 wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some())
             }
+            "minProperties" => {
+                value.as_object().is_none_or(|fields| fields.len() as u64 >= wanted.as_u64().unwrap())
+            }
+            "maxProperties" => {
+                value.as_object().is_none_or(|fields| fields.len() as u64 <= wanted.as_u64().unwrap())
+            }
+            "propertyNames" => value.as_object().is_none_or(|fields| {
+                fields.keys().all(|name| violations(document, wanted, &Value::from(name.as_str())).is_empty())
+            }),
             "additionalProperties" => {
-                let known = |name: &String| schema["properties"].get(name).is_some();
-                *wanted != Value::Bool(false)
-                    || value.as_object().is_none_or(|fields| fields.keys().all(known))
+                let fields = value.as_object().into_iter().flatten();
+                let mut further = fields.filter(|(name, _)| schema["properties"].get(name).is_none());
+                match wanted {
+                    Value::Bool(allowed) => *allowed || further.next().is_none(),
+                    wanted => {
+                        further.for_each(|(name, field)| {
+                            check(document, wanted, field, &format!("{at}/{name}"), wrong);
+                        });
+                        true
+                    }
+                }
             }
             other => panic!("the keyword {other} at {at} is not known to this check"),
         };
