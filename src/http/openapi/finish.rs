@@ -1,5 +1,7 @@
 //! What the document gets beyond the annotations, once for all operations.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::problems;
@@ -18,8 +20,26 @@ pub(super) fn finish(document: &mut Value) {
             complete(operation, &schemas);
         }
     }
+    leave_out_unused_schemes(document);
     if let Some(components) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
         components.insert("examples".to_owned(), problems::examples());
+    }
+}
+
+fn leave_out_unused_schemes(document: &mut Value) {
+    let operations: Vec<&Value> = document
+        .get("paths")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::values)
+        .filter_map(Value::as_object)
+        .flat_map(Map::values)
+        .collect();
+    let choices = operations.iter().filter_map(|operation| operation.get("security")?.as_array()).flatten();
+    let used: BTreeSet<String> = choices.filter_map(Value::as_object).flat_map(Map::keys).cloned().collect();
+    let schemes = document.pointer_mut("/components/securitySchemes").and_then(Value::as_object_mut);
+    if let Some(schemes) = schemes {
+        schemes.retain(|name, _| used.contains(name));
     }
 }
 

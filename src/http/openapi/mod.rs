@@ -7,7 +7,7 @@
 //!    `problems!(CreateProblems: Admin, Json<Body>; UsernameTaken);`
 //!    Status, words and examples come from the catalogue. What every request can be refused with is added.
 //! 2. On the handler: `#[utoipa::path(post, path = "/admin/users", operation_id = "createUser", tag = tag::ADMIN,
-//!    summary = "…", description = "…", security(("bearer" = [])), request_body = Body,
+//!    summary = "…", description = "…", security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
 //!    responses((status = 201, description = "…", body = AdminUserAnswer), CreateProblems))]`.
 //! 3. Requests and answers are types with `ToSchema` (queries: `IntoParams`). Each field has a comment, the limits that
 //!    its parser has, and an example: `#[schema(max_length = 100, examples("phone"))]`. Domain types are described by
@@ -90,19 +90,15 @@ pub mod tag {
 )]
 struct Annotated;
 
-/// The cookies that carry tokens: name here, name in requests, what is in it.
-const COOKIES: [(&str, &str, &str); 3] = [
-    ("access_cookie", "__Host-relatch-at", "The access token, with delivery `cookie`"),
-    ("refresh_cookie", "__Host-relatch-rt", "The refresh token, with deliveries `hybrid` and `cookie`"),
-    (
-        "pair_cookie",
-        "__Host-relatch-pair",
-        "A copy of the access token, with delivery `hybrid`, for refreshes only",
-    ),
-];
-
-/// How callers show who they are.
+/// How callers show who they are. Those that no operation names are left out of the document.
 struct Schemes;
+
+/// The schemes of browsers: name, cookie, what is in it.
+const COOKIES: [(&str, &str, &str); 3] = [
+    ("accessCookie", "__Host-relatch-at", "The access token, with delivery `cookie`"),
+    ("refreshCookie", "__Host-relatch-rt", "The refresh token, with deliveries `cookie` and `hybrid`"),
+    ("pairCookie", "__Host-relatch-pair", "The access token, with delivery `hybrid`, for refreshes only"),
+];
 
 impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -110,9 +106,9 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The access token (RFC 6750)"));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
-        for (name, cookie, description) in COOKIES {
-            let cookie = ApiKeyValue::with_description(cookie, description);
-            components.add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        for (scheme, cookie, description) in COOKIES {
+            let cookie = ApiKey::Cookie(ApiKeyValue::with_description(cookie, description));
+            components.add_security_scheme(scheme, SecurityScheme::ApiKey(cookie));
         }
     }
 }

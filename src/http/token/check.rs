@@ -58,7 +58,7 @@ problems!(CheckProblems: AccessToken, Query<Params>, App; SessionRevoked, Sessio
     summary = "Whether the caller is signed in",
     description = "Verifies the access token without asking the store; with `live=true` the store is asked too. With \
         `access_token.sliding`, an access token in its cookie that is about to expire is renewed.",
-    security(("bearer" = []), ("access_cookie" = [])), params(Params),
+    security(("bearer" = []), ("accessCookie" = [])), params(Params),
     responses((status = 200, description = "The caller is signed in", body = CheckAnswer), CheckProblems),
 )]
 pub async fn check(app: web::Data<App>, request: Then<AccessToken, Query<Params>>) -> Answer<HttpResponse> {

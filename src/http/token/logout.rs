@@ -23,7 +23,7 @@ problems!(SignOutProblems: OptionalBearer, OptionalJson<Body>, App;
     summary = "Sign out",
     description = "Ends the session of a valid access token, or of a refresh token with or without an access token. \
         May be repeated. Our cookies that came with the request are cleared.",
-    security(("bearer" = []), ("access_cookie" = []), ("refresh_cookie" = []), ()), params(RefreshTokenHeader), request_body = Option<Body>,
+    security(("bearer" = []), ("accessCookie" = []), ("refreshCookie" = []), ()), params(RefreshTokenHeader), request_body = Option<Body>,
     responses((status = 204, description = "The session has ended"), SignOutProblems),
 )]
 pub async fn logout(

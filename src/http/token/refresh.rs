@@ -47,7 +47,8 @@ pub struct AttemptHeader {
         nullable = false,
         min_length = 22,
         max_length = 255,
-        pattern = "^[!-~]+$"
+        pattern = "^[!-~]+$",
+        example = "3q2-7wABnGkQ9VxkYH0mFA"
     )]
     pub attempt: Option<String>,
 }
@@ -65,9 +66,17 @@ problems!(RefreshProblems: OptionalBearer, OptionalJson<Body>, App;
     summary = "Refresh the pair",
     description = "Takes the access token, expired or not, with the refresh token of the same session, and answers with \
         a new pair. A failed refresh consumes nothing. A refresh token that was rotated out before ends the session.",
-    security(("bearer" = []), ("bearer" = [], "refresh_cookie" = []), ("pair_cookie" = [], "refresh_cookie" = []),
-        ("access_cookie" = [], "refresh_cookie" = [])), params(RefreshTokenHeader, AttemptHeader), request_body = Option<Body>,
-    responses((status = 200, description = "The new pair", body = TokenAnswer), RefreshProblems),
+    security(("bearer" = []), ("bearer" = [], "refreshCookie" = []), ("pairCookie" = [], "refreshCookie" = []),
+        ("accessCookie" = [], "refreshCookie" = [])), params(RefreshTokenHeader, AttemptHeader), request_body = Option<Body>,
+    responses(
+        (status = 200, description = "The new pair", body = TokenAnswer, example = json!({
+            "access_token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMWEx….c2lnbmF0dXJl",
+            "token_type": "Bearer", "expires_in": 900,
+            "refresh_token": "rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ", "refresh_expires_in": 1_209_600,
+            "session_id": "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ",
+        })),
+        RefreshProblems,
+    ),
 )]
 pub async fn refresh(
     app: web::Data<App>,

@@ -50,7 +50,6 @@ impl Case {
             roles: edit.roles.map(roles),
             disabled: edit.disabled,
             attributes: edit.attributes.map(attributes),
-            disabled: false,
             password_hash: edit.password.map(|number| format!("hash {number}")),
             end: end.clone(),
         };
