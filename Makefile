@@ -20,13 +20,20 @@ check: ## The everyday loop: formatting, lints, unit and model tests
 test: deps check doc deny ## Install what the tests need, then run everything
 	$(CARGO) test --workspace --locked --test '*'
 	$(CARGO) test --workspace --doc --locked
+	$(MAKE) browser
+
+.PHONY: browser
+browser: deps ## Look at cookies and the example page in a real Chromium
+	$(CARGO) build --locked --bin relatch
+	npm --prefix tests/browser ci --no-audit --no-fund
+	npm --prefix tests/browser test
 
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 .PHONY: deps
-deps: ## Install what the tests need (Debian): redis-server
+deps: ## Install what the tests need (Debian): redis-server, chromium, Node
 	bash tests/deps.sh
 
 .PHONY: deny
