@@ -1,7 +1,7 @@
 //! Who is calling: the access token that came with a request, verified here, and asked of the store where it matters.
 
 use relatch_domain::policy::RotationPolicy;
-use relatch_domain::session::{EndReason, Standing};
+use relatch_domain::session::{EndReason, SessionRecord, Standing};
 use relatch_domain::user::Profile;
 use relatch_domain::{SessionRef, UnixMillis};
 use relatch_verify::{AccessClaims, Refusal};
@@ -11,7 +11,7 @@ use crate::keys::ring::KeyRing;
 use crate::store::Observation;
 
 /// A caller whose access token is good. Not asked of the store: the session may have been revoked since.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// The caller's session.
     pub session: SessionRef,
@@ -24,6 +24,8 @@ pub struct Caller {
 pub struct LiveCaller {
     /// The caller.
     pub caller: Caller,
+    /// The session as the store has it now.
+    pub record: SessionRecord,
     /// Name and roles as the store has them now.
     pub profile: Profile,
     /// The store's time.
@@ -78,7 +80,8 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        Ok(alive(observed, &self.policy.rotation).map(|profile| LiveCaller { caller, profile, now }))
+        let alive = alive(observed, &self.policy.rotation);
+        Ok(alive.map(|(record, profile)| LiveCaller { caller, record, profile, now }))
     }
 
     /// Runs a verification; if it fails for an unknown key, loads the keys anew, once, and runs it again.
@@ -104,7 +107,7 @@ fn caller_of(claims: AccessClaims) -> Result<Caller, NotLetIn> {
     }
 }
 
-fn alive(observed: Observation, policy: &RotationPolicy) -> Result<Profile, NotLetIn> {
+fn alive(observed: Observation, policy: &RotationPolicy) -> Result<(SessionRecord, Profile), NotLetIn> {
     let Some(record) = observed.seen.session else { return Err(NotLetIn::SessionRevoked(None)) };
     if observed.seen.user != Standing::Enabled {
         return Err(NotLetIn::UserDisabled);
@@ -118,5 +121,5 @@ fn alive(observed: Observation, policy: &RotationPolicy) -> Result<Profile, NotL
     if !record.is_live(observed.now) {
         return Err(NotLetIn::SessionExpired);
     }
-    observed.profile.ok_or(NotLetIn::UserDisabled)
+    observed.profile.map(|profile| (record, profile)).ok_or(NotLetIn::UserDisabled)
 }

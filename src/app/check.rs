@@ -1,10 +1,25 @@
-//! Check: whether a caller is signed in, by the access token alone or with a look into the store.
+//! Check: whether a caller is signed in, by the access token alone or with a look into the store. A token in a cookie
+//! may be renewed by it.
 
-use relatch_domain::UnixSeconds;
+use relatch_domain::session::Delivery;
 use relatch_domain::user::Profile;
+use relatch_domain::{UnixMillis, UnixSeconds};
 
-use super::caller::{Caller, NotLetIn};
+use super::caller::{Caller, LiveCaller, NotLetIn};
+use super::issue::left_of;
 use super::{App, Failure};
+use crate::keys::mint::MintedToken;
+
+/// A check as a client asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckRequest<'a> {
+    /// The access token.
+    pub access_token: &'a str,
+    /// Whether to ask the store too.
+    pub live: bool,
+    /// If the token came in its cookie: the longest one that fits there, in bytes.
+    pub cookie_room: Option<usize>,
+}
 
 /// A caller who is signed in.
 pub struct Checked {
@@ -14,30 +29,82 @@ pub struct Checked {
     pub username: String,
     /// See `username`.
     pub roles: Vec<String>,
-    /// When the access token expires.
+    /// When the access token expires; the renewed one, if there is one.
     pub expires_at: UnixSeconds,
+    /// A new access token for the cookie.
+    pub renewed: Option<Renewed>,
 }
 
-/// Checks an access token; with `live`, asks the store too whether the session is alive.
+/// An access token that takes the place of one that was about to expire.
+pub struct Renewed {
+    /// The token.
+    pub access: MintedToken,
+    /// Seconds until the session expires if it does not refresh.
+    pub session_expires_in: u32,
+}
+
+/// Checks an access token. The store is asked with `live`, and if the token is in a cookie and near its end: then it is
+/// renewed, and neither is the refresh token rotated nor any deadline moved.
 ///
 /// # Errors
-/// If keys are missing, or the store was asked and failed.
-pub async fn check(app: &App, access_token: &str, live: bool) -> Result<Result<Checked, NotLetIn>, Failure> {
-    let caller = match app.caller(access_token).await? {
+/// If keys are missing, or the store was asked with `live` and failed.
+pub async fn check(app: &App, request: CheckRequest<'_>) -> Result<Result<Checked, NotLetIn>, Failure> {
+    let caller = match app.caller(request.access_token).await? {
         Ok(caller) => caller,
         Err(refused) => return Ok(Err(refused)),
     };
-    if !live {
-        let (username, roles) = (caller.claims.preferred_username.clone(), caller.claims.roles.clone());
-        return Ok(Ok(checked(caller, username, roles)));
+    let cookie_room = request.cookie_room.filter(|_| slides(app, &caller, app.clock.now()));
+    if !request.live && cookie_room.is_none() {
+        return Ok(Ok(by_token(caller)));
     }
-    Ok(app.live(caller).await?.map(|live| {
-        let Profile { username, roles } = live.profile;
-        checked(live.caller, username.into(), roles.iter().map(str::to_owned).collect())
-    }))
+    let live = match app.live(caller.clone()).await {
+        Ok(Ok(live)) => live,
+        Ok(Err(refused)) => return Ok(Err(refused)),
+        // The token is good still, and nobody asked for more.
+        Err(failure) if !request.live => {
+            tracing::warn!(error = %failure, "an access token could not be renewed");
+            return Ok(Ok(by_token(caller)));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let renewed = match cookie_room {
+        Some(room) => renew(app, &live, room)?,
+        None => None,
+    };
+    Ok(Ok(by_store(live, renewed)))
 }
 
-fn checked(caller: Caller, username: String, roles: Vec<String>) -> Checked {
-    let expires_at = UnixSeconds(u32::try_from(caller.claims.exp).unwrap_or(u32::MAX));
-    Checked { caller, username, roles, expires_at }
+/// Whether a caller's access token is in the last part of its life, in which it is renewed.
+fn slides(app: &App, caller: &Caller, now: UnixMillis) -> bool {
+    let left = caller.claims.exp.saturating_sub(now.seconds().0.into());
+    app.policy.sliding.is_some_and(|sliding| left <= sliding.as_secs())
+}
+
+/// A new access token, if the session is one of cookies, and if the token fits there and lives longer.
+fn renew(app: &App, live: &LiveCaller, room: usize) -> Result<Option<Renewed>, Failure> {
+    if live.record.delivery != Delivery::Cookie {
+        return Ok(None);
+    }
+    let access = app.mint(live.caller.session, &live.record, &live.profile, live.now)?;
+    let better = u64::from(access.expires_at.0) > live.caller.claims.exp && access.token.len() <= room;
+    Ok(better.then(|| Renewed { access, session_expires_in: left_of(&live.record, live.now) }))
+}
+
+fn by_token(caller: Caller) -> Checked {
+    let (username, roles) = (caller.claims.preferred_username.clone(), caller.claims.roles.clone());
+    checked(caller, username, roles, None)
+}
+
+fn by_store(live: LiveCaller, renewed: Option<Renewed>) -> Checked {
+    let Profile { username, roles } = live.profile;
+    let roles = roles.iter().map(str::to_owned).collect();
+    checked(live.caller, username.into(), roles, renewed)
+}
+
+fn checked(caller: Caller, username: String, roles: Vec<String>, renewed: Option<Renewed>) -> Checked {
+    let expires_at = match &renewed {
+        Some(renewed) => renewed.access.expires_at,
+        None => UnixSeconds(u32::try_from(caller.claims.exp).unwrap_or(u32::MAX)),
+    };
+    Checked { caller, username, roles, expires_at, renewed }
 }

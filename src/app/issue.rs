@@ -1,7 +1,7 @@
 //! The pair of tokens that a sign-in or a refresh hands out.
 
 use relatch_domain::refresh_token::RefreshToken;
-use relatch_domain::session::SessionRecord;
+use relatch_domain::session::{Delivery, SessionRecord};
 use relatch_domain::user::Profile;
 use relatch_domain::{SessionRef, UnixMillis};
 use zeroize::Zeroizing;
@@ -13,6 +13,8 @@ use crate::keys::mint::{MintedToken, NewAccessToken};
 pub struct IssuedPair {
     /// The session.
     pub session: SessionRef,
+    /// How the tokens shall reach the client.
+    pub delivery: Delivery,
     /// The access token.
     pub access: MintedToken,
     /// The refresh token.
@@ -31,10 +33,7 @@ impl App {
         profile: &Profile,
         now: UnixMillis,
     ) -> Result<IssuedPair, Failure> {
-        let ring = self.ring()?;
-        let jti = self.random.bytes::<16>()?;
-        let new = NewAccessToken { session, profile, auth_time: record.signed_in_at, now, jti };
-        let access = self.issuer.mint(&ring, &new)?;
+        let access = self.mint(session, record, profile, now)?;
         let token = RefreshToken::current(session, record);
         // A record may name a MAC key that was taken out of the configuration since. A token under the minting key
         // says the same and is accepted like it.
@@ -42,7 +41,26 @@ impl App {
             .seal(record.mac_key, &self.macs)
             .or_else(|| token.seal(self.macs.minting_id(), &self.macs))
             .ok_or_else(|| Failure::Internal("the MAC ring has no minting key".to_owned()))?;
-        let refresh_expires_in = record.idle_deadline.0.saturating_sub(now.seconds().0);
-        Ok(IssuedPair { session, access, refresh, refresh_expires_in })
+        let refresh_expires_in = left_of(record, now);
+        Ok(IssuedPair { session, delivery: record.delivery, access, refresh, refresh_expires_in })
     }
+
+    /// A fresh access token of a session, which does not outlive it.
+    pub(super) fn mint(
+        &self,
+        session: SessionRef,
+        record: &SessionRecord,
+        profile: &Profile,
+        now: UnixMillis,
+    ) -> Result<MintedToken, Failure> {
+        let (auth_time, not_after) = (record.signed_in_at, record.idle_deadline);
+        let jti = self.random.bytes::<16>()?;
+        let new = NewAccessToken { session, profile, auth_time, now, not_after, jti };
+        Ok(self.issuer.mint(&*self.ring()?, &new)?)
+    }
+}
+
+/// Seconds until a session expires if it does not refresh. The idle deadline is never after the absolute one.
+pub(super) fn left_of(record: &SessionRecord, now: UnixMillis) -> u32 {
+    record.idle_deadline.0.saturating_sub(now.seconds().0)
 }

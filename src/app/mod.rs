@@ -15,6 +15,7 @@ pub mod sign_out;
 pub mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relatch_domain::mac::MacRing;
 use relatch_domain::policy::{RotationPolicy, SessionLimits};
@@ -54,6 +55,8 @@ pub struct Policy {
     pub rotation: RotationPolicy,
     /// How many sessions a user may have.
     pub limits: SessionLimits,
+    /// How long before its end a check renews an access token in a cookie. None: never.
+    pub sliding: Option<Duration>,
     /// Whether a refresh needs the access token too: the pair check.
     pub require_access_token: bool,
     /// Shortest new password, in characters.

@@ -4,6 +4,7 @@
 //! ask [`judge`] what became of the token, and carries the verdict out: a heal is a second write, on the condition
 //! that the record is as it was seen; a reuse ends the session unconditionally.
 
+use relatch_domain::SessionRef;
 use relatch_domain::attempt::AttemptKey;
 use relatch_domain::event::Event;
 use relatch_domain::refresh_token::RefreshToken;
@@ -21,14 +22,62 @@ use crate::telemetry;
 pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a str,
-    /// The access token of the pair, which may have expired.
-    pub access_token: Option<&'a str>,
+    /// The access token of the pair, which may have expired, and how both came.
+    pub way: Way<'a>,
     /// The attempt key, if the client sends one.
     pub attempt: Option<AttemptKey>,
-    /// How the tokens came.
-    pub delivery: Delivery,
     /// Where from.
     pub origin: Origin,
+}
+
+/// How a client presents a pair of tokens.
+#[derive(Debug, Clone, Copy)]
+pub enum Way<'a> {
+    /// The client sends the refresh token itself.
+    Written {
+        /// The access token.
+        access_token: Option<&'a str>,
+    },
+    /// The browser sends the refresh token in its cookie.
+    Cookies {
+        /// The access token that the client sends itself. It wins.
+        bearer: Option<&'a str>,
+        /// The access token in the cookie of delivery `hybrid`.
+        pair: Option<&'a str>,
+        /// The access token in the cookie of delivery `cookie`.
+        access: Option<&'a str>,
+    },
+}
+
+impl<'a> Way<'a> {
+    const fn has_access_token(self) -> bool {
+        match self {
+            Self::Written { access_token } => access_token.is_some(),
+            Self::Cookies { bearer, pair, access } => bearer.is_some() || pair.is_some() || access.is_some(),
+        }
+    }
+
+    /// The delivery of which the tokens came, and the access token. A browser may carry the access cookies of two
+    /// deliveries, one of them left over: then the one that belongs to the refresh token's session tells.
+    async fn told(self, app: &App, session: SessionRef) -> Result<(Delivery, Option<&'a str>), Failure> {
+        let (bearer, pair, access) = match self {
+            Self::Written { access_token } => return Ok((Delivery::Body, access_token)),
+            Self::Cookies { bearer, pair, access } => (bearer, pair, access),
+        };
+        let (delivery, in_cookie) = match (pair, access) {
+            (Some(pair), Some(access)) => {
+                let left_over = app.origin_of(pair).await? != Some(session);
+                if left_over && app.origin_of(access).await? == Some(session) {
+                    (Delivery::Cookie, Some(access))
+                } else {
+                    (Delivery::Hybrid, Some(pair))
+                }
+            }
+            (None, Some(access)) => (Delivery::Cookie, Some(access)),
+            (pair, None) => (Delivery::Hybrid, pair),
+        };
+        Ok((delivery, bearer.or(in_cookie)))
+    }
 }
 
 /// What came of a refresh.
@@ -50,18 +99,19 @@ pub enum Refreshed {
 /// # Errors
 /// If the store fails, keys are missing, or the record changed three times between reading and writing it.
 pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed, Failure> {
-    if app.policy.require_access_token && request.access_token.is_none() {
+    if app.policy.require_access_token && !request.way.has_access_token() {
         return Ok(Refreshed::AccessTokenMissing);
     }
     let Ok(token) = RefreshToken::open(request.refresh_token, &app.macs) else {
         return Ok(Refreshed::InvalidRefreshToken);
     };
-    if let Some(access_token) = request.access_token
+    let (delivery, access_token) = request.way.told(app, token.session).await?;
+    if let Some(access_token) = access_token
         && app.origin_of(access_token).await? != Some(token.session)
     {
         return Ok(Refreshed::InvalidAccessToken);
     }
-    let step = step(app, &token, &request)?;
+    let step = step(app, &token, delivery, &request)?;
     let settled = settle(app, &step).await?;
     telemetry::record(
         &request.origin,
@@ -71,10 +121,15 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
 }
 
 /// The step in the store, made once for this refresh.
-fn step(app: &App, token: &RefreshToken, request: &RefreshRequest<'_>) -> Result<RotateStep, Failure> {
+fn step(
+    app: &App,
+    token: &RefreshToken,
+    delivery: Delivery,
+    request: &RefreshRequest<'_>,
+) -> Result<RotateStep, Failure> {
     let attempt = request.attempt.as_ref().map(|key| key.hash(token.session));
     Ok(RotateStep {
-        presented: Presented::first_party(*token, attempt, request.delivery),
+        presented: Presented::first_party(*token, attempt, delivery),
         fresh: Fresh {
             nonce: relatch_domain::Nonce(app.random.bytes()?),
             mac_key: app.macs.minting_id(),

@@ -1,6 +1,6 @@
 //! How things look in JSON answers.
 
-use relatch_domain::session::SessionRecord;
+use relatch_domain::session::{Delivery, SessionRecord};
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 use serde::Serialize;
@@ -16,13 +16,16 @@ pub fn rfc3339(at: UnixSeconds) -> String {
     at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime).
+/// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime). A token that travels
+/// in a cookie is not here, where scripts could read it; only the access token of delivery `hybrid` is in both.
 #[derive(Serialize)]
 pub struct TokenAnswer<'a> {
-    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
     token_type: &'static str,
     expires_in: u64,
-    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     refresh_expires_in: u32,
     session_id: SessionRef,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,10 +36,10 @@ impl<'a> TokenAnswer<'a> {
     /// The answer to a sign-in or a refresh. Only a sign-in tells who the user is.
     pub fn new(pair: &'a IssuedPair, user: Option<&'a User>) -> Self {
         Self {
-            access_token: &pair.access.token,
+            access_token: (pair.delivery != Delivery::Cookie).then_some(&pair.access.token),
             token_type: "Bearer",
             expires_in: pair.access.expires_in.as_secs(),
-            refresh_token: &pair.refresh,
+            refresh_token: (pair.delivery == Delivery::Body).then_some(&pair.refresh),
             refresh_expires_in: pair.refresh_expires_in,
             session_id: pair.session,
             user: user.map(UserAnswer::of),

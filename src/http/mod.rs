@@ -2,6 +2,8 @@
 
 pub mod admin;
 pub mod answer;
+pub mod cookie;
+pub mod cross_site;
 pub mod error;
 pub mod extract;
 pub mod middleware;

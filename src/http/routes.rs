@@ -35,7 +35,8 @@ fn health(config: &mut ServiceConfig) {
         .service(at("/health/ready").get(ops::health::ready));
 }
 
-/// A path and its methods. Any other method is answered 405 with `Allow` (RFC 9110, sections 15.5.6 and 10.2.1).
+/// A path and its methods. `OPTIONS` is answered 204 with `Allow`, any other method 405 with it (RFC 9110, sections
+/// 9.3.7, 15.5.6 and 10.2.1).
 fn at(path: &'static str) -> methods::At {
     methods::At::new(path)
 }
@@ -43,7 +44,7 @@ fn at(path: &'static str) -> methods::At {
 mod methods {
     use actix_web::dev::{AppService, HttpServiceFactory};
     use actix_web::http::{Method, header};
-    use actix_web::{FromRequest, Handler, Resource, Responder, web};
+    use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
     use crate::http::error::{ApiError, Code};
 
@@ -100,11 +101,18 @@ mod methods {
     }
 
     impl HttpServiceFactory for At {
-        fn register(self, config: &mut AppService) {
+        fn register(mut self, config: &mut AppService) {
+            self.allowed.push(Method::OPTIONS);
             let allow = self.allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             let refusal = ApiError::new(Code::MethodNotAllowed).header(header::ALLOW, &allow);
             let refuse = move || std::future::ready(refusal.clone());
-            self.resource.default_service(web::to(refuse)).register(config);
+            let options = move || {
+                std::future::ready(
+                    HttpResponse::NoContent().insert_header((header::ALLOW, allow.clone())).finish(),
+                )
+            };
+            let resource = self.resource.route(web::method(Method::OPTIONS).to(options));
+            resource.default_service(web::to(refuse)).register(config);
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct NewAccessToken<'a> {
     pub auth_time: UnixSeconds,
     /// The present moment, by the store's clock.
     pub now: UnixMillis,
+    /// When the session ends if nothing happens: no token of it lives longer.
+    pub not_after: UnixSeconds,
     /// Random: the token's own id.
     pub jti: [u8; 16],
 }
@@ -140,7 +142,7 @@ impl AccessTokenIssuer {
     pub fn mint(&self, ring: &KeyRing, new: &NewAccessToken<'_>) -> Result<MintedToken, KeysError> {
         let key = ring.minting_key();
         let issued_at = new.now.seconds();
-        let expires_at = issued_at.plus(self.ttl);
+        let expires_at = issued_at.plus(self.ttl).min(new.not_after);
         let claims = Claims {
             iss: &self.issuer,
             sub: &new.session.user,
@@ -162,7 +164,8 @@ impl AccessTokenIssuer {
         let signature = key.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        Ok(MintedToken { token, expires_in: self.ttl, expires_at })
+        let expires_in = Duration::from_secs(expires_at.0.saturating_sub(issued_at.0).into());
+        Ok(MintedToken { token, expires_in, expires_at })
     }
 }
 
@@ -203,6 +206,7 @@ mod tests {
             profile,
             auth_time: UnixSeconds(1_699_990_000),
             now: NOW,
+            not_after: UnixSeconds(1_800_000_000),
             jti: [9; 16],
         }
     }
@@ -265,6 +269,16 @@ mod tests {
         assert!(at(1_700_000_899_999).is_ok());
         assert_eq!(at(1_700_000_900_000), Err(Refusal::Expired));
         assert!(verify_origin(&minted.token, ring.origin_keys()).is_ok());
+    }
+
+    #[test]
+    fn a_token_does_not_outlive_its_session() {
+        let (ring, profile, issuer) = (ring(Algorithm::HS256), profile(&[]), issuer(&["a"]));
+        let new = NewAccessToken { not_after: UnixSeconds(1_700_000_060), ..new(&profile) };
+        let minted = issuer.mint(&ring, &new).unwrap();
+        assert_eq!((minted.expires_in, minted.expires_at), (Duration::from_mins(1), new.not_after));
+        let claims = verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).unwrap();
+        assert_eq!(claims.exp, 1_700_000_060);
     }
 
     #[test]

@@ -163,9 +163,7 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
         );
     }
     let without_effect = [
-        ("http.allowed_origins", !settings.http.allowed_origins.is_empty()),
         ("http.trusted_proxies", !settings.http.trusted_proxies.is_empty()),
-        ("access_token.sliding", settings.access_token.sliding.is_some()),
         ("registration.enabled", settings.registration.enabled),
     ];
     for (key, _) in without_effect.into_iter().filter(|(_, is_set)| *is_set) {

@@ -17,10 +17,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
-use crate::http::middleware::{envelope::envelope, limits::limits, unread::unread};
+use crate::http::cross_site::Origins;
+use crate::http::middleware::{cors::cors, envelope::envelope, limits::limits, unread::unread};
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
-use crate::settings::Settings;
+use crate::settings::{Settings, WebOrigin};
 
 pub use error::{NotJoined, NotOurStore, StartError};
 pub use listen::NoListener;
@@ -141,8 +142,11 @@ impl Server {
 
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let signals = surroundings.signals;
-        let main = serve(&parts, main_sockets, workers, signals, routes::main_listener)?;
-        let ops = serve(&parts, ops_sockets, 1, signals, routes::ops_listener)?;
+        let listed = settings.http.allowed_origins.iter().map(WebOrigin::as_str);
+        let origins = Origins::new(settings.issuer.origin(), listed);
+        let main = serve(&parts, origins, main_sockets, workers, signals, routes::main_listener)?;
+        // No page has business with the operators' listener.
+        let ops = serve(&parts, Origins::default(), ops_sockets, 1, signals, routes::ops_listener)?;
         Ok(Self { main, ops, addresses, background, ready_file: surroundings.ready_file })
     }
 
@@ -178,17 +182,20 @@ impl Server {
 
 fn serve(
     parts: &Arc<Parts>,
+    origins: Origins,
     sockets: Vec<std::net::TcpListener>,
     workers: usize,
     signals: bool,
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
-    let parts = parts.clone();
+    let (parts, origins) = (parts.clone(), web::Data::new(origins));
     let mut server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(web::Data::new(parts.app()))
+            .app_data(origins.clone())
             .wrap(from_fn(limits))
             .wrap(from_fn(envelope))
+            .wrap(from_fn(cors))
             .wrap(from_fn(unread))
             .configure(routes)
     })

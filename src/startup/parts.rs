@@ -90,6 +90,7 @@ impl Parts {
             policy: Policy {
                 rotation: settings.rotation_policy(),
                 limits: settings.session_limits(),
+                sliding: settings.access_token.sliding,
                 require_access_token: settings.refresh_token.require_access_token,
                 password_min_length: settings.password.min_length,
             },

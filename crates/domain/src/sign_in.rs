@@ -62,9 +62,11 @@ pub enum Change {
 ///
 /// Dead sessions are forgotten when they were remembered long enough; of more than `max_tombstones` dead ones those
 /// that died first go. Of live sessions the least recently used ones are replaced, so that with the new one there
-/// are at most `max_live`.
+/// are at most `max_live`. The `earlier` session of the same browser is replaced whether there is room or not, and
+/// before any other: nobody else loses a session for one that ends anyway.
 pub fn make_room(
     existing: &[(SessionId, SessionRecord)],
+    earlier: Option<SessionId>,
     now: UnixMillis,
     limits: &SessionLimits,
 ) -> Vec<(SessionId, Change)> {
@@ -72,10 +74,15 @@ pub fn make_room(
         existing.iter().copied().partition(|(_, record)| record.is_live(now));
     let mut changes = Vec::new();
 
-    live.sort_by_key(|(id, record)| (record.rotated_at, *id));
+    let is_earlier = |id: SessionId| earlier == Some(id);
+    live.sort_by_key(|(id, record)| (!is_earlier(*id), record.rotated_at, *id));
     let surplus = (live.len() + 1).saturating_sub(limits.max_live.max(1));
-    let replaced: Vec<_> =
-        live.iter().take(surplus).map(|(id, record)| (*id, record.end(EndReason::Replaced, now))).collect();
+    let at_least = usize::from(live.iter().any(|(id, _)| is_earlier(*id)));
+    let replaced: Vec<_> = live
+        .iter()
+        .take(surplus.max(at_least))
+        .map(|(id, record)| (*id, record.end(EndReason::Replaced, now)))
+        .collect();
 
     dead.retain(|(id, record)| {
         let remembered = !died_at(record).plus(limits.tombstone_ttl).is_over(now);
@@ -92,9 +99,16 @@ pub fn make_room(
 }
 
 /// How many sessions could begin besides the new one before one more would have to be replaced: as many others may
-/// begin between the reading of `existing` and the new session's beginning.
-pub fn spare_room(existing: &[(SessionId, SessionRecord)], now: UnixMillis, limits: &SessionLimits) -> usize {
-    let live = existing.iter().filter(|(_, record)| record.is_live(now)).count();
+/// begin between the reading of `existing` and the new session's beginning. The `earlier` session of the same browser
+/// is replaced anyway and takes no room.
+pub fn spare_room(
+    existing: &[(SessionId, SessionRecord)],
+    earlier: Option<SessionId>,
+    now: UnixMillis,
+    limits: &SessionLimits,
+) -> usize {
+    let stays = |id: &SessionId, record: &SessionRecord| record.is_live(now) && earlier != Some(*id);
+    let live = existing.iter().filter(|(id, record)| stays(id, record)).count();
     limits.max_live.saturating_sub(live + 1)
 }
 
@@ -132,19 +146,23 @@ mod tests {
         fn there_is_room_and_nobody_goes_without_need(
             existing in btree_map(any::<[u8; 16]>(), record(), 0..12),
             now in sessions_at(),
+            earlier in proptest::option::of(any::<prop::sample::Index>()),
             max_live in 1_usize..6,
             max_tombstones in 0_usize..6,
         ) {
             let limits = SessionLimits { max_live, max_tombstones, ..SessionLimits::default() };
             let existing: Vec<_> =
                 existing.into_iter().map(|(id, record)| (SessionId::from_bytes(id), record)).collect();
-            let changes = make_room(&existing, now, &limits);
+            let earlier = earlier.filter(|_| !existing.is_empty()).map(|index| index.get(&existing).0);
+            let changes = make_room(&existing, earlier, now, &limits);
             let left = after(&existing, &changes);
+            let is_earlier = |id: &SessionId| earlier == Some(*id);
 
             let live = |sessions: &[(SessionId, SessionRecord)]| {
                 sessions.iter().filter(|(_, record)| record.is_live(now)).count()
             };
-            prop_assert_eq!(live(&left), live(&existing).min(max_live - 1));
+            let others = existing.iter().filter(|(id, record)| record.is_live(now) && !is_earlier(id)).count();
+            prop_assert_eq!(live(&left), others.min(max_live - 1));
             let replaced = changes.iter().filter(|(_, change)| matches!(change, Change::Replace(_))).count();
             prop_assert_eq!(left.len() - live(&left), {
                 let remembered = existing.iter().filter(|(_, record)| {
@@ -154,13 +172,14 @@ mod tests {
             });
 
             // As many as there is room for besides the new one, and not one more.
-            let spare = spare_room(&existing, now, &limits);
+            let spare = spare_room(&existing, earlier, now, &limits);
             prop_assert_eq!(live(&left) + 1 + spare, max_live);
 
-            // Whoever was replaced was used before everyone who stays.
-            let last_replaced = changes.iter().filter_map(|(_, change)| match change {
-                Change::Replace(tombstone) => Some(tombstone.rotated_at),
-                Change::Forget => None,
+            // Whoever was replaced was used before everyone who stays, the earlier session apart, which never stays.
+            prop_assert!(left.iter().all(|(id, record)| !(is_earlier(id) && record.is_live(now))));
+            let last_replaced = changes.iter().filter_map(|(id, change)| match change {
+                Change::Replace(tombstone) if !is_earlier(id) => Some(tombstone.rotated_at),
+                _ => None,
             }).max();
             if let Some(last) = last_replaced {
                 for (_, record) in left.iter().filter(|(_, record)| record.is_live(now)) {

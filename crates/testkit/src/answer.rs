@@ -34,6 +34,12 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().expect("header is ASCII"))
     }
 
+    /// The cookies that the answer sets, as they stand in it.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        let values = self.headers.get_all("set-cookie").iter();
+        values.map(|value| value.to_str().expect("a cookie is ASCII")).collect()
+    }
+
     /// A success with this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -47,9 +53,17 @@ impl Answer {
         self.expect(200).json()
     }
 
-    /// A problem of this status and code, in the form that all problems have (RFC 9457). Gives its body.
+    /// A problem of this status and code, in the form that all problems have (RFC 9457), which sets no cookie. Gives its
+    /// body.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.set_cookies(), Vec::<&str>::new(), "{}\n{}", self.request, self.text);
+        self.problem_that_may_set_cookies(status, code)
+    }
+
+    /// The same for the one problem that has a reason to set one.
+    #[track_caller]
+    pub fn problem_that_may_set_cookies(self, status: u16, code: &str) -> Value {
         let shown = format!("{}\n{} {}", self.request, self.status, self.text);
         assert_eq!(self.status, status, "{shown}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{shown}");
@@ -65,7 +79,6 @@ impl Answer {
         assert_eq!(challenge.is_some(), status == 401 || code == "insufficient_scope", "{shown}");
         assert!(challenge.is_none_or(|challenge| challenge.starts_with("Bearer")), "{shown}");
         assert_eq!(self.header("retry-after").is_some(), matches!(status, 429 | 503), "{shown}");
-        assert!(self.header("set-cookie").is_none(), "{shown}");
         body
     }
 }

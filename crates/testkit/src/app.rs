@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::actor::{Device, PASSWORD};
 use crate::answer::Answer;
+use crate::browser::Browser;
 use crate::clock::ManualClock;
 use crate::launch::{Launched, in_this_process, own_process};
 use crate::node::Node;
@@ -222,6 +223,18 @@ impl TestApp {
     pub async fn sign_in_as(&self, name: &str, device_name: &str) -> Device {
         let body = json!({"username": name, "password": PASSWORD, "device_name": device_name});
         Device::signed_in(&self.node, &self.post_json("/login", &body).await.ok())
+    }
+
+    /// A new browser, with a page of the server's own origin.
+    pub fn browser(&self) -> Browser {
+        Browser::at(&self.node)
+    }
+
+    /// A new browser on which a user is signed in.
+    pub async fn browse(&self, name: &str, delivery: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.sign_in(name, delivery).await.expect(200);
+        browser
     }
 
     /// A POST with a JSON body and no credentials.

@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod answer;
 pub mod app;
+pub mod browser;
 pub mod clock;
 pub mod conformance;
 pub mod forge;
@@ -18,5 +19,6 @@ pub mod wire;
 pub use actor::{Device, KEY, OTHER_KEY, PASSWORD, Pair};
 pub use answer::Answer;
 pub use app::{On, TestApp};
+pub use browser::Browser;
 pub use forge::Forger;
 pub use node::Node;

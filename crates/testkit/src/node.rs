@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
+pub use reqwest::RequestBuilder;
 
 use crate::answer::Answer;
 use crate::launch::Launched;

@@ -7,6 +7,7 @@ pub enum Code {
     InvalidRequest,
     AttemptKeyReused,
     WrongDelivery,
+    TokenTooLarge,
     AuthenticationRequired,
     InvalidCredentials,
     InvalidToken,
@@ -16,6 +17,7 @@ pub enum Code {
     SessionRevoked,
     SessionExpired,
     UserDisabled,
+    CrossSiteRequest,
     InsufficientScope,
     NotFound,
     MethodNotAllowed,
@@ -54,10 +56,11 @@ const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="ad
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
+        Self::TokenTooLarge,
         Self::AuthenticationRequired,
         Self::InvalidCredentials,
         Self::InvalidToken,
@@ -67,6 +70,7 @@ impl Code {
         Self::SessionRevoked,
         Self::SessionExpired,
         Self::UserDisabled,
+        Self::CrossSiteRequest,
         Self::InsufficientScope,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -89,6 +93,7 @@ impl Code {
     }
 
     #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     const fn words(self) -> (u16, &'static str, &'static str, &'static str, Option<&'static str>) {
         match self {
             Self::InvalidRequest => (400, "invalid_request", "Invalid request",
@@ -98,8 +103,11 @@ impl Code {
                  Nothing was consumed.", None),
             Self::WrongDelivery => (400, "wrong_delivery", "Wrong delivery",
                 "The tokens must come back the way that was chosen at sign-in. Nothing was consumed.", None),
+            Self::TokenTooLarge => (400, "token_too_large", "Token too large",
+                "The access token does not fit a cookie, which has at most 4,096 bytes: the user has too many or too \
+                 long roles, or the audience is too long. The delivery body has no such limit.", None),
             Self::AuthenticationRequired => (401, "authentication_required", "Authentication required",
-                "Send an access token in the Authorization header.", BEARER),
+                "Send an access token in the Authorization header or its cookie.", BEARER),
             Self::InvalidCredentials => (401, "invalid_credentials", "Invalid credentials",
                 "User name or password is wrong.", BEARER),
             Self::InvalidToken => (401, "invalid_token", "Invalid access token",
@@ -117,6 +125,9 @@ impl Code {
                 "The session was not used for too long or has reached its end; sign in again.", INVALID),
             Self::UserDisabled => (401, "user_disabled", "User disabled",
                 "The account is disabled.", INVALID),
+            Self::CrossSiteRequest => (403, "cross_site_request", "Cross-site request",
+                "Another site may have made the browser send this: with cookies, Sec-Fetch-Site must be same-origin, or \
+                 Origin must be one that the server lists. Nothing was done.", None),
             Self::InsufficientScope => (403, "insufficient_scope", "Insufficient scope",
                 "This needs the role admin.", SCOPE),
             Self::NotFound => (404, "not_found", "Not found",

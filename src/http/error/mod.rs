@@ -82,7 +82,9 @@ impl ApiError {
     /// The same, with one more header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // It may be a cookie, and this type can be printed.
+            value.set_sensitive(true);
             self.headers.push((name, value));
         }
         self

@@ -1,4 +1,4 @@
-//! The access token in `Authorization: Bearer` (RFC 6750, section 2.1), and the caller that it names.
+//! The access token in `Authorization: Bearer` (RFC 6750, section 2.1) or in its cookie, and the caller that it names.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,16 +7,23 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use relatch_domain::user::Role;
 
+use super::cookies::Cookies;
 use super::header::single;
 use crate::app::App;
 use crate::app::caller::LiveCaller;
+use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 
-/// The access token, if one came.
+/// The access token in the header, if one came there.
 pub struct OptionalBearer(pub Option<String>);
 
-/// The access token.
-pub struct Bearer(pub String);
+/// The access token, wherever it came. A Bearer token wins, and a bad one never falls back to the cookie.
+pub struct AccessToken {
+    /// The token.
+    pub token: String,
+    /// Whether it came in its cookie.
+    pub in_cookie: bool,
+}
 
 /// A caller whose session the store knows to be alive.
 pub struct LiveSession(pub LiveCaller);
@@ -41,10 +48,20 @@ fn bearer(request: &HttpRequest) -> Answer<Option<String>> {
     Ok(Some(token.to_owned()))
 }
 
+fn access_token(request: &HttpRequest) -> Answer<AccessToken> {
+    if let Some(token) = bearer(request)? {
+        return Ok(AccessToken { token, in_cookie: false });
+    }
+    match Cookies::of(request).credential(TokenCookie::Access)? {
+        Some(token) => Ok(AccessToken { token: token.to_owned(), in_cookie: true }),
+        None => Err(ApiError::new(Code::AuthenticationRequired)),
+    }
+}
+
 async fn live_session(request: HttpRequest) -> Answer<LiveCaller> {
-    let Some(token) = bearer(&request)? else { return Err(ApiError::new(Code::AuthenticationRequired)) };
+    let access_token = access_token(&request)?;
     let app = app(&request)?;
-    let caller = app.caller(&token).await??;
+    let caller = app.caller(&access_token.token).await??;
     Ok(app.live(caller).await??)
 }
 
@@ -62,14 +79,12 @@ impl FromRequest for OptionalBearer {
     }
 }
 
-impl FromRequest for Bearer {
+impl FromRequest for AccessToken {
     type Error = ApiError;
     type Future = std::future::Ready<Answer<Self>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = bearer(request)
-            .and_then(|token| token.ok_or_else(|| ApiError::new(Code::AuthenticationRequired)));
-        std::future::ready(token.map(Self))
+        std::future::ready(access_token(request))
     }
 }
 

@@ -1,13 +1,15 @@
 //! What handlers take from a request: parsed, limited, refused with a documented problem.
 
 pub mod bearer;
+pub mod cookies;
 pub mod header;
 pub mod json;
 pub mod origin;
 pub mod query;
 pub mod then;
 
-pub use bearer::{Admin, Bearer, LiveSession, OptionalBearer};
+pub use bearer::{AccessToken, Admin, LiveSession, OptionalBearer};
+pub use cookies::Cookies;
 pub use json::{Json, OptionalJson};
 pub use origin::ClientOrigin;
 pub use query::Query;

@@ -1,5 +1,6 @@
 //! What happens around every handler.
 
+pub mod cors;
 pub mod envelope;
 pub mod limits;
 pub mod unread;

@@ -5,10 +5,11 @@ use relatch_domain::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::app::check::check as check_token;
+use crate::app::check::{CheckRequest, check as check_token};
 use crate::http::answer::{UserAnswer, rfc3339};
+use crate::http::cookie::TokenCookie;
 use crate::http::error::Answer;
-use crate::http::extract::{Bearer, Query, Then};
+use crate::http::extract::{AccessToken, Query, Then};
 
 /// The query of a check.
 #[derive(Deserialize)]
@@ -31,16 +32,26 @@ struct Session<'a> {
     signed_in_at: String,
 }
 
-/// Answers 200 with user, session and the access token's end. Asks the store only if `live=true`.
+/// Answers 200 with user, session and the access token's end. Asks the store only if `live=true`, or to renew an access
+/// token in its cookie.
 ///
 /// # Errors
 /// The documented problems.
-pub async fn check(app: web::Data<App>, request: Then<Bearer, Query<Params>>) -> Answer<HttpResponse> {
-    let Then(Bearer(access_token), Query(params)) = request;
-    let checked = check_token(&app, &access_token, params.live).await??;
+pub async fn check(app: web::Data<App>, request: Then<AccessToken, Query<Params>>) -> Answer<HttpResponse> {
+    let Then(access_token, Query(params)) = request;
+    let request = CheckRequest {
+        access_token: &access_token.token,
+        live: params.live,
+        cookie_room: access_token.in_cookie.then_some(TokenCookie::Access.max_value()),
+    };
+    let checked = check_token(&app, request).await??;
     let claims = &checked.caller.claims;
     let signed_in_at = UnixSeconds(u32::try_from(claims.auth_time).unwrap_or(u32::MAX));
-    Ok(HttpResponse::Ok().json(CheckAnswer {
+    let mut response = HttpResponse::Ok();
+    if let Some(renewed) = &checked.renewed {
+        response.cookie(TokenCookie::Access.with(&renewed.access.token, renewed.session_expires_in));
+    }
+    Ok(response.json(CheckAnswer {
         user: UserAnswer::new(
             checked.caller.session.user,
             &checked.username,

@@ -5,11 +5,12 @@ use relatch_domain::session::Delivery;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use super::deliver::{access_cookie, deliver};
 use crate::app::App;
 use crate::app::sign_in::{SignIn, SignedIn, sign_in};
-use crate::http::answer::TokenAnswer;
+use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::{ClientOrigin, Json};
+use crate::http::extract::{ClientOrigin, Cookies, Json};
 
 /// Longest device name, in characters.
 const MAX_DEVICE_NAME: usize = 100;
@@ -28,29 +29,54 @@ pub struct Body {
     _device_token: Option<String>,
 }
 
-/// Answers 200 with the pair and the user, 401 `invalid_credentials`.
+/// Answers 200 with the pair, by the delivery that was asked for, and the user; 401 `invalid_credentials`.
 ///
 /// # Errors
 /// The documented problems.
-pub async fn login(app: web::Data<App>, origin: ClientOrigin, body: Json<Body>) -> Answer<HttpResponse> {
+pub async fn login(
+    app: web::Data<App>,
+    origin: ClientOrigin,
+    cookies: Cookies,
+    body: Json<Body>,
+) -> Answer<HttpResponse> {
     let Json(body) = body;
-    if body.delivery != Delivery::Body {
-        return Err(ApiError::invalid_field("delivery", "this version delivers tokens in the body only"));
-    }
+    let Earlier { refresh_token, left_over } = earlier(&cookies, body.delivery)?;
     let request = SignIn {
         username: &body.username,
         password: body.password.expose_secret(),
         device_name: device_name(body.device_name)?,
         delivery: body.delivery,
+        cookie_room: access_cookie(body.delivery).map(TokenCookie::max_value),
+        earlier: refresh_token,
         origin: origin.0,
     };
     match sign_in(&app, request).await? {
         SignedIn::Yes(signed_in) => {
             let (user, pair) = *signed_in;
-            Ok(HttpResponse::Ok().json(TokenAnswer::new(&pair, Some(&user))))
+            deliver(&pair, Some(&user), &left_over)
         }
+        SignedIn::TooLarge => Err(ApiError::new(Code::TokenTooLarge)),
         SignedIn::No => Err(ApiError::new(Code::InvalidCredentials)),
     }
+}
+
+/// What an earlier sign-in has left in the browser.
+struct Earlier<'a> {
+    refresh_token: Option<&'a str>,
+    /// The access cookie of the other delivery.
+    left_over: Vec<TokenCookie>,
+}
+
+/// What a sign-in by cookies replaces. Asked before anything else: another site must not sign anybody in, or out.
+fn earlier(cookies: &Cookies, delivery: Delivery) -> Answer<Earlier<'_>> {
+    let other = match delivery {
+        Delivery::Body => return Ok(Earlier { refresh_token: None, left_over: Vec::new() }),
+        Delivery::Hybrid => TokenCookie::Access,
+        Delivery::Cookie => TokenCookie::Pair,
+    };
+    cookies.may_be_set()?;
+    let refresh_token = cookies.credential(TokenCookie::Refresh)?;
+    Ok(Earlier { refresh_token, left_over: cookies.to_clear(&[other])? })
 }
 
 fn device_name(name: Option<String>) -> Answer<Option<String>> {

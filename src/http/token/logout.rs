@@ -1,36 +1,48 @@
 //! `POST /logout`: the end of the caller's session.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use secrecy::{ExposeSecret as _, SecretString};
 
-use super::refresh::{Body, refresh_token};
+use super::refresh::{Body, Sent, refresh_token};
 use crate::app::App;
 use crate::app::sign_out::{SignOut, SignedOut, sign_out};
+use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::{ClientOrigin, OptionalBearer, OptionalJson};
+use crate::http::extract::{ClientOrigin, Cookies, OptionalBearer, OptionalJson};
 
-/// Answers 204, however often it is repeated.
+/// Answers 204, however often it is repeated, and clears the cookies that came.
 ///
 /// # Errors
-/// The documented problems.
+/// The documented problems; no cookie is cleared by one, so that the sign-out can be repeated.
 pub async fn logout(
     app: web::Data<App>,
     request: HttpRequest,
     origin: ClientOrigin,
-    access_token: OptionalBearer,
+    bearer: OptionalBearer,
+    cookies: Cookies,
     body: OptionalJson<Body>,
 ) -> Answer<HttpResponse> {
-    let refresh_token = refresh_token(&request, body.0)?;
-    let tokens = SignOut {
-        refresh_token: refresh_token.as_ref().map(SecretString::expose_secret),
-        access_token: access_token.0.as_deref(),
-        origin: origin.0,
+    let to_clear = cookies.to_clear(&TokenCookie::ALL)?;
+    let refresh_token = refresh_token(&request, &cookies, body.0)?;
+    let access_token = match (&bearer.0, &refresh_token) {
+        (Some(bearer), _) => Some(bearer.as_str()),
+        // The refresh token says which session; an access cookie beside it may be left over from another one.
+        (None, Some(_)) => None,
+        (None, None) => cookies.credential(TokenCookie::Access)?,
     };
-    match sign_out(&app, tokens).await? {
-        SignedOut::Yes => Ok(HttpResponse::NoContent().finish()),
+    let refresh_token = refresh_token.as_ref().map(Sent::text);
+    match sign_out(&app, SignOut { refresh_token, access_token, origin: origin.0 }).await? {
+        SignedOut::Yes => Ok(signed_out(&to_clear)),
         SignedOut::NotDurable => Err(ApiError::not_durable()),
         SignedOut::NoToken => Err(ApiError::new(Code::AuthenticationRequired)),
         SignedOut::InvalidRefreshToken => Err(ApiError::new(Code::InvalidRefreshToken)),
         SignedOut::NotLetIn(refused) => Err(refused.into()),
     }
+}
+
+fn signed_out(to_clear: &[TokenCookie]) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    for cookie in to_clear {
+        response.cookie(cookie.cleared());
+    }
+    response.finish()
 }

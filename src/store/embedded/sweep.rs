@@ -88,5 +88,5 @@ fn is_long_dead(packed: &[u8], now: UnixMillis, how: &Housekeeping) -> bool {
         tombstone_ttl: how.forget_after.max(SessionLimits::MIN_TOMBSTONE_TTL),
     };
     let this = [(relatch_domain::SessionId::from_bytes([0; 16]), record)];
-    !sign_in::make_room(&this, now, &limits).is_empty()
+    !sign_in::make_room(&this, None, now, &limits).is_empty()
 }

@@ -94,10 +94,10 @@ on_both_stores! {
         }
     }
 
-    async fn a_delivery_that_is_not_there_yet_is_refused(on: On) {
+    async fn a_delivery_that_does_not_exist_is_refused(on: On) {
         let app = on.start().await;
         app.user("ada").await;
-        for delivery in ["cookie", "hybrid", "pigeon"] {
+        for delivery in ["Cookie", "pigeon", ""] {
             let body = json!({"username": "ada", "password": PASSWORD, "delivery": delivery});
             app.post_json("/login", &body).await.problem(400, "invalid_request");
         }

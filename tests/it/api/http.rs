@@ -6,13 +6,13 @@ on_both_stores! {
     async fn a_wrong_method_is_told_the_right_ones(on: On) {
         let app = on.start().await;
         for (method, path, allow) in [
-            ("GET", "/login", "POST"),
-            ("PUT", "/token/refresh", "POST"),
-            ("DELETE", "/logout", "POST"),
-            ("POST", "/auth/check", "HEAD, GET"),
-            ("POST", "/sessions", "HEAD, GET, DELETE"),
-            ("PATCH", "/admin/revoke", "POST"),
-            ("POST", "/.well-known/jwks.json", "HEAD, GET"),
+            ("GET", "/login", "POST, OPTIONS"),
+            ("PUT", "/token/refresh", "POST, OPTIONS"),
+            ("DELETE", "/logout", "POST, OPTIONS"),
+            ("POST", "/auth/check", "HEAD, GET, OPTIONS"),
+            ("POST", "/sessions", "HEAD, GET, DELETE, OPTIONS"),
+            ("PATCH", "/admin/revoke", "POST, OPTIONS"),
+            ("POST", "/.well-known/jwks.json", "HEAD, GET, OPTIONS"),
         ] {
             let answer = app.node.send(app.node.request(method, path)).await;
             assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");

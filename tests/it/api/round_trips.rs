@@ -1,6 +1,7 @@
 //! What a refresh costs Redis: one round trip, counted on the wire between the whole server and Redis.
 
 use relatch_testkit::On;
+use relatch_testkit::browser::ACCESS;
 use relatch_testkit::wire::Wire;
 
 #[tokio::test]
@@ -27,6 +28,31 @@ async fn an_ordinary_refresh_is_one_evalsha_and_nothing_else() {
     assert!(others <= 2, "{sent:?}");
     assert_eq!(sent.reads, 50 + others, "one write each: {sent:?}");
     assert_eq!(sent.connections, 0, "{sent:?}");
+}
+
+#[tokio::test]
+async fn cookies_cost_no_more() {
+    let mut app = On::redis().start().await;
+    let wire = Wire::to(app.redis().address()).await;
+    let node = app.second_node_with(&[("store.url", &wire.url())]).await;
+    app.user("ada").await;
+    let mut cookie = app.browse("ada", "cookie").await;
+    let mut hybrid = app.browse("ada", "hybrid").await;
+    // The cookies of both deliveries, one of them left over.
+    hybrid.jar.insert(ACCESS.to_owned(), cookie.cookie(ACCESS));
+    hybrid.reload();
+    cookie.node = node.clone();
+    hybrid.node = node;
+    for counted in [false, true] {
+        wire.reset();
+        for _ in 0..10 {
+            cookie.refresh().await.expect(200);
+            hybrid.refresh().await.expect(200);
+            hybrid.reload();
+        }
+        let sent = wire.sent();
+        assert!(!counted || sent.commands.get("EVALSHA") == Some(&20), "{sent:?}");
+    }
 }
 
 #[tokio::test]

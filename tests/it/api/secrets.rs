@@ -1,5 +1,6 @@
 //! What must never leave: tokens and passwords in logs, and anything in Redis from which a token could be made.
 
+use relatch_testkit::browser::REFRESH;
 use relatch_testkit::{KEY, On, PASSWORD};
 use serde_json::json;
 
@@ -23,6 +24,15 @@ async fn live_a_life(app: &relatch_testkit::TestApp) -> Vec<String> {
         .await
         .problem(400, "invalid_request");
     secrets.push("mistyped secret".to_owned());
+    for delivery in ["cookie", "hybrid"] {
+        let mut browser = app.browse("ada", delivery).await;
+        secrets.extend(browser.jar.values().cloned());
+        browser.refresh().await.expect(200);
+        secrets.extend(browser.jar.values().cloned());
+        browser.jar.insert(REFRESH.to_owned(), "a-forged-cookie".to_owned());
+        browser.refresh().await.problem(401, "invalid_refresh_token");
+        secrets.extend(browser.jar.values().cloned());
+    }
     let mut thief = device.clone();
     device.refresh().await.ok();
     device.refresh().await.ok();

@@ -199,7 +199,7 @@ impl Case {
             tombstone_ttl: Duration::from_mins(2),
         };
         let mut changes = Vec::new();
-        for (id, change) in make_room(&existing, found.now, &limits) {
+        for (id, change) in make_room(&existing, None, found.now, &limits) {
             for (_, record) in existing.iter().filter(|(other, _)| *other == id) {
                 // As if the session had changed since it was seen.
                 let generation = if stale { record.generation.next() } else { record.generation };
@@ -218,7 +218,8 @@ impl Case {
         let record = first_record(&new, found.now, &policy(policy_number));
         // As if one more had begun since they were counted, where no changed record tells of it.
         let unseen = usize::from(stale && changes.is_empty());
-        let max_found = (existing.len() + spare_room(&existing, found.now, &limits)).saturating_sub(unseen);
+        let max_found =
+            (existing.len() + spare_room(&existing, None, found.now, &limits)).saturating_sub(unseen);
         self.begin_session(at, record, bound, (changes, max_found)).await
     }
 

@@ -124,8 +124,10 @@ on_both_stores! {
             let form = node.post(path).header("Content-Type", "application/x-www-form-urlencoded").body(query.clone());
             node.send(form).await.problem(415, "unsupported_media_type");
         }
-        let cookie = format!("access_token={}; __Host-relatch-at={}; __Host-relatch-rt={}", stage.ada.pair.access, stage.ada.pair.access, stage.ada.pair.refresh);
+        let (access, refresh) = (&stage.ada.pair.access, &stage.ada.pair.refresh);
+        let cookie = format!("access_token={access}; relatch-at={access}; __Host-relatch-pair={access}; relatch-rt={refresh}");
         node.send(node.get("/sessions").header("Cookie", &cookie)).await.problem(401, "authentication_required");
+        let cookie = format!("__Host-relatch-at={access}; __Host-relatch-rt={refresh}");
         node.send(node.post("/logout").header("Cookie", &cookie)).await.problem(401, "authentication_required");
         stage.and_ada_goes_on().await;
     }

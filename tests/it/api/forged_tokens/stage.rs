@@ -42,6 +42,11 @@ impl Stage {
         self.app.node.send(self.app.node.request(method, path).bearer_auth(token)).await
     }
 
+    async fn in_cookie(&self, method: &str, path: &str, token: &str) -> Answer {
+        let request = self.app.node.request(method, path).header("Sec-Fetch-Site", "same-origin");
+        self.app.node.send(request.header("Cookie", format!("__Host-relatch-at={token}"))).await
+    }
+
     /// The answer to a sign-out and to a refresh with this access token and the honest refresh token.
     pub(super) async fn beside_the_refresh_token(&self, path: &str, token: &str) -> Answer {
         let body = json!({"refresh_token": self.ada.pair.refresh});
@@ -75,6 +80,7 @@ impl Stage {
         ];
         for (method, path) in places {
             self.bearer(method, path, token).await.problem(401, code);
+            self.in_cookie(method, path, token).await.problem(401, code);
         }
     }
 
