@@ -21,18 +21,25 @@ test: deps check doc deny ## Install what the tests need, then run everything
 	$(CARGO) test --workspace --locked --test '*'
 	$(CARGO) test --workspace --doc --locked
 	$(MAKE) schemathesis
+	$(MAKE) browser
 
 .PHONY: schemathesis
 schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
 	$(CARGO) build --locked
 	python3 tests/schemathesis/run.py
 
+.PHONY: browser
+browser: deps ## Look at cookies and the example page in a real Chromium
+	$(CARGO) build --locked --bin relatch
+	npm --prefix tests/browser ci --no-audit --no-fund
+	npm --prefix tests/browser test
+
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 .PHONY: deps
-deps: ## Install what the tests need (Debian): redis-server, openssl, python3-venv
+deps: ## Install what the tests need (Debian): redis-server, openssl, python3-venv, chromium, Node
 	bash tests/deps.sh
 
 .PHONY: deny

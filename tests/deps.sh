@@ -6,6 +6,9 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 if ((${#missing[@]} > 0)); then
   echo "tests/deps.sh: installing ${missing[*]}" >&2
   sudo=()
@@ -16,3 +19,9 @@ if ((${#missing[@]} > 0)); then
   "${sudo[@]}" env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 redis-server --version
+chromium --version
+node --version
+if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'; then
+  echo "the browser tests need Node 20 or later" >&2
+  exit 1
+fi

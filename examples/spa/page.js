@@ -1,6 +1,6 @@
 // What the page shows. All that has to do with tokens is in session.js.
 
-import { call, events, expires, refresh, remembers, signIn, signOut } from "./session.js";
+import { Away, call, events, expires, refresh, remembers, signIn, signOut } from "./session.js";
 
 const at = (id) => document.getElementById(id);
 const main = document.querySelector("main");
@@ -29,7 +29,9 @@ async function doing(work) {
     await work();
   } catch (problem) {
     // The end of the session has its own event.
-    if (!problem.told) say(problem.message, true);
+    if (problem.told) return;
+    const still = problem instanceof Away && remembers() ? " You are still signed in; try again later." : "";
+    say(problem.message + still, true);
   } finally {
     buttons.forEach((button) => { button.disabled = false; });
     main.ariaBusy = "false";
@@ -60,10 +62,12 @@ function showExpiry() {
 
 function device({ session_id: id, device_name: name, signed_in_at: since, last_seen_at: seen, current }) {
   const row = document.createElement("tr");
-  for (const text of [name ?? "Unnamed", moment(since), moment(seen)]) row.insertCell().textContent = text;
-  const last = row.insertCell();
+  // It is seen in steps of five minutes, so that the first step may lie before the sign-in.
+  const last = current ? "now" : moment(seen < since ? since : seen);
+  for (const text of [name ?? "Unnamed", moment(since), last]) row.insertCell().textContent = text;
+  const cell = row.insertCell();
   if (current) {
-    last.textContent = "this one";
+    cell.textContent = "this one";
     return row;
   }
   const end = document.createElement("button");
@@ -76,12 +80,12 @@ function device({ session_id: id, device_name: name, signed_in_at: since, last_s
     await showSession();
     say("That device is signed out.");
   });
-  last.append(end);
+  cell.append(end);
   return row;
 }
 
 const moment = (time) =>
-  new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  new Date(time).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
 
 form.onsubmit = (event) => {
   event.preventDefault();

@@ -110,7 +110,8 @@ async function rotate() {
     } catch (problem) {
       // Somebody with our cookies was quicker (a browser without locks between its windows). The cookies are new.
       if (problem.error === "refresh_superseded") continue;
-      // The last answer brought its cookies, but the page was closed before it could write the next key down.
+      // The cookies are newer than the key: the page was closed between the two, or another tab's key is still on its way
+      // (localStorage reaches other processes a moment late). Nothing was consumed.
       if (problem.error === "attempt_key_reused") { write(stored.session); continue; }
       // 400: the cookies are gone, with the browser's data or at their end.
       throw problem.status === 401 || problem.status === 400 ? forget(problem) : problem;
@@ -173,6 +174,7 @@ async function send(method, path, { token, attempt, body } = {}) {
 
 function deviceName() {
   const { brands = [], platform = "" } = navigator.userAgentData ?? {};
-  const brand = brands.map(({ brand }) => brand).find((name) => !/not.?a.?brand|chromium/i.test(name));
-  return [brand ?? "Browser", platform].filter(Boolean).join(" on ");
+  const names = brands.map(({ brand }) => brand).filter((name) => !/not.?a.?brand/i.test(name));
+  const name = names.find((name) => name !== "Chromium") ?? names[0] ?? "Browser";
+  return [name, platform].filter(Boolean).join(" on ");
 }

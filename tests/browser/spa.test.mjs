@@ -24,7 +24,7 @@ const stored = () => page.evaluate(() => localStorage.getItem("relatch.session")
 /** Has the page refresh, and gives what the server said. */
 async function refresh(page) {
   const [answer] = await Promise.all([
-    page.waitForResponse("**/token/refresh"),
+    page.waitForResponse((answer) => answer.url().endsWith("/token/refresh") && answer.ok()),
     page.getByRole("button", { name: "Refresh now" }).click(),
   ]);
   await page.getByText("The pair is a new one.").waitFor();

@@ -238,6 +238,16 @@ async fn the_image_knows_whether_the_server_answers() {
 }
 
 #[test]
+fn the_browser_tests_take_their_packages_from_whatever_registry_is_configured() {
+    let lock: serde_json::Value = serde_json::from_str(&text("tests/browser/package-lock.json")).unwrap();
+    let packages = lock["packages"].as_object().unwrap();
+    assert!(packages.len() > 1);
+    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+        assert!(package["integrity"].is_string() && package.get("resolved").is_none(), "{name}");
+    }
+}
+
+#[test]
 fn the_documents_name_the_files_that_there_are() {
     let page = text("docs/operations.md");
     for file in [
