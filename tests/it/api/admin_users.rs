@@ -8,7 +8,7 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The names that a search finds, page by page.
 async fn found(admin: &Device, query: &str, limit: usize) -> Vec<String> {
-    let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let query = query.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     let mut names = Vec::new();
     let mut cursor = String::new();
     loop {

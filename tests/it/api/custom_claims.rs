@@ -32,8 +32,8 @@ on_both_stores! {
         assert_eq!(extra(first), json!({"tenant": "acme", "urn:acme:plan": ["gold", "\"ü\u{1}"]}));
 
         let path = format!("/admin/users/{}", created["id"].as_str().unwrap());
-        let patch = json!({"attributes": {"tenant": null, "level": 3, "plan": false}});
-        admin.patch(&path, &patch).await.ok();
+        let changes = json!({"attributes": {"tenant": null, "level": 3, "plan": false}});
+        admin.patch(&path, &changes).await.ok();
         assert_eq!(extra(claims(&app, &device).await)["tenant"], "acme", "until the next refresh");
         device.refresh().await.ok();
         assert_eq!(extra(claims(&app, &device).await), json!({"level": 3, "urn:acme:plan": false}));
