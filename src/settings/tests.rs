@@ -303,6 +303,7 @@ fn unwise_settings_are_warned_of_and_accepted() {
     let loaded = from_environment(&[
         ("RELATCH__PASSWORD__BCRYPT_COST", "9"),
         ("RELATCH__PASSWORD__MIN_LENGTH", "7"),
+        ("RELATCH__BOOTSTRAP__ADMIN_PASSWORD", "Admin-2024"),
         ("RELATCH__HTTP__TRUSTED_PROXIES", "::/0"),
         ("RELATCH__HTTP__ALLOWED_ORIGINS", "http://localhost:3000,http://app.example"),
         ("RELATCH_ISSUER", "https://a.example"),
@@ -320,6 +321,7 @@ fn unwise_settings_are_warned_of_and_accepted() {
         [
             "password.bcrypt_cost",
             "password.min_length",
+            "bootstrap.admin_password",
             "http.trusted_proxies",
             "http.allowed_origins",
             "http.allowed_origins",
@@ -337,7 +339,6 @@ fn what_has_no_effect_yet_says_so() {
         ("RELATCH__HTTP__ALLOWED_ORIGINS", "http://localhost:3000"),
         ("RELATCH__HTTP__TRUSTED_PROXIES", "10.0.0.0/8"),
         ("RELATCH__ACCESS_TOKEN__SLIDING", "5m"),
-        ("RELATCH__REGISTRATION__ENABLED", "true"),
     ];
     for variable in set {
         let warnings = from_environment(&[variable]).unwrap().warnings;

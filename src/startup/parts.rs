@@ -91,7 +91,9 @@ impl Parts {
                 rotation: settings.rotation_policy(),
                 limits: settings.session_limits(),
                 require_access_token: settings.refresh_token.require_access_token,
-                password_min_length: settings.password.min_length,
+                password_rules: settings.password_rules(),
+                reauthentication_age: settings.password.reauthentication_age,
+                registration: settings.registration.enabled,
                 audit_keep: settings.audit.max_records,
             },
         })

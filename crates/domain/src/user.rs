@@ -197,6 +197,10 @@ pub struct User {
 }
 
 #[cfg(test)]
+#[path = "username_tests.rs"]
+mod username_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::app::users::{create_user, find_user, list_users, new_password};
+use crate::app::users::{create_user, find_user, list_users, new_password_for};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
@@ -66,7 +66,7 @@ pub async fn create(
     let username = body.username.parse::<Username>();
     let username = username.map_err(|error| ApiError::invalid_field("username", error.to_string()))?;
     let roles = roles(body.roles)?;
-    let password = new_password(&app, body.password.expose_secret());
+    let password = new_password_for(&app, &username, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
     match create_user(&app, &origin, username, roles, Attributes::default(), password).await? {
         UserCreation::Created(user) => Ok(HttpResponse::Created()
