@@ -2,9 +2,9 @@
 
 use relatch_domain::event::Actor;
 use relatch_domain::policy::RotationPolicy;
-use relatch_domain::session::{EndReason, Standing};
+use relatch_domain::session::{EndReason, SessionRecord, Standing};
 use relatch_domain::user::Profile;
-use relatch_domain::{SessionRef, UnixMillis};
+use relatch_domain::{SessionRef, UnixMillis, UnixSeconds};
 use relatch_verify::{AccessClaims, Refusal};
 
 use super::{App, Failure};
@@ -27,6 +27,8 @@ pub struct LiveCaller {
     pub caller: Caller,
     /// Name and roles as the store has them now.
     pub profile: Profile,
+    /// When the session began, by the store's time.
+    pub signed_in_at: UnixSeconds,
     /// The store's time.
     pub now: UnixMillis,
 }
@@ -86,7 +88,12 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        Ok(alive(observed, &self.policy.rotation).map(|profile| LiveCaller { caller, profile, now }))
+        Ok(alive(observed, &self.policy.rotation).map(|(profile, record)| LiveCaller {
+            caller,
+            profile,
+            signed_in_at: record.signed_in_at,
+            now,
+        }))
     }
 
     /// Runs a verification; if it fails for an unknown key, loads the keys anew, once, and runs it again.
@@ -112,7 +119,7 @@ fn caller_of(claims: AccessClaims) -> Result<Caller, NotLetIn> {
     }
 }
 
-fn alive(observed: Observation, policy: &RotationPolicy) -> Result<Profile, NotLetIn> {
+fn alive(observed: Observation, policy: &RotationPolicy) -> Result<(Profile, SessionRecord), NotLetIn> {
     let Some(record) = observed.seen.session else { return Err(NotLetIn::SessionRevoked(None)) };
     if observed.seen.user != Standing::Enabled {
         return Err(NotLetIn::UserDisabled);
@@ -126,5 +133,5 @@ fn alive(observed: Observation, policy: &RotationPolicy) -> Result<Profile, NotL
     if !record.is_live(observed.now) {
         return Err(NotLetIn::SessionExpired);
     }
-    observed.profile.ok_or(NotLetIn::UserDisabled)
+    observed.profile.map(|profile| (profile, record)).ok_or(NotLetIn::UserDisabled)
 }

@@ -5,14 +5,17 @@
 
 pub mod audit;
 pub mod caller;
+pub mod change_password;
 pub mod check;
 pub mod issue;
 pub mod origin;
 pub mod refresh;
+pub mod register;
 pub mod revoke;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
+pub mod timeline;
 pub mod users;
 
 use std::sync::Arc;

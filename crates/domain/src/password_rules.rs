@@ -76,7 +76,7 @@ pub struct PasswordRules {
 }
 
 impl PasswordRules {
-    /// So many characters beyond a known word do not make a password of it.
+    /// So many letters and digits beyond a known word, and as many signs again, do not make a password of it.
     const FEW: usize = 4;
     /// Shortest name, in characters, that is looked for in passwords: shorter ones are in many by chance.
     const MIN_NAME: usize = 3;
@@ -119,7 +119,9 @@ fn is_little_more_than(text: &str, mut names: Vec<&str>) -> bool {
     for name in &names {
         rest = Zeroizing::new(rest.replace(name, ""));
     }
-    !names.is_empty() && rest.chars().count() <= PasswordRules::FEW
+    let characters = rest.chars().filter(|c| c.is_alphanumeric()).count();
+    let few = characters <= PasswordRules::FEW && rest.chars().count() <= 2 * PasswordRules::FEW;
+    !names.is_empty() && few
 }
 
 /// Whether the text is a common password, with or without spaces and signs in it: as it is, repeated, or with a few

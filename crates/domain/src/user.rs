@@ -147,6 +147,11 @@ impl Roles {
     /// How many roles a user may have: they all travel in every access token.
     pub const MAX: usize = 32;
 
+    /// The roles of a user about whom nothing else is said.
+    pub fn of_a_user() -> Self {
+        Self(BTreeSet::from([Role(Role::USER.to_owned())]))
+    }
+
     /// Whether the user has this role.
     pub fn has(&self, role: &str) -> bool {
         self.0.iter().any(|own| own.as_str() == role)

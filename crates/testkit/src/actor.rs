@@ -110,6 +110,11 @@ impl Device {
         self.node.send(self.node.post(path).bearer_auth(&self.pair.access).json(body)).await
     }
 
+    /// A PUT with the access token.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.node.send(self.node.request("PUT", path).bearer_auth(&self.pair.access).json(body)).await
+    }
+
     /// A DELETE with the access token.
     pub async fn delete(&self, path: &str) -> Answer {
         self.node.send(self.node.delete(path).bearer_auth(&self.pair.access)).await

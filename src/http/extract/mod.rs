@@ -5,10 +5,12 @@ pub mod header;
 pub mod json;
 pub mod origin;
 pub mod query;
+pub mod registration;
 pub mod then;
 
 pub use bearer::{Admin, Bearer, LiveSession, OptionalBearer};
 pub use json::{Json, OptionalJson};
 pub use origin::ClientOrigin;
-pub use query::Query;
+pub use query::{NoParams, Query};
+pub use registration::OpenRegistration;
 pub use then::Then;

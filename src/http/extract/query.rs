@@ -22,6 +22,11 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+/// The query of a request that takes none.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
 impl<T> Refuses for Query<T> {
     fn codes() -> Vec<Code> {
         vec![Code::InvalidRequest]

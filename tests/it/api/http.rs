@@ -11,6 +11,10 @@ on_both_stores! {
             ("DELETE", "/logout", "POST"),
             ("POST", "/auth/check", "HEAD, GET"),
             ("POST", "/sessions", "HEAD, GET, DELETE"),
+            ("GET", "/register", "POST"),
+            ("POST", "/password", "PUT"),
+            ("POST", "/me", "HEAD, GET"),
+            ("DELETE", "/sessions/x/timeline", "HEAD, GET"),
             ("PATCH", "/admin/revoke", "POST"),
             ("POST", "/.well-known/jwks.json", "HEAD, GET"),
         ] {
