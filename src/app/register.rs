@@ -1,11 +1,10 @@
 //! Register: a stranger makes an account.
 
-use relatch_domain::attributes::Attributes;
 use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Roles, Username};
 
 use super::origin::Origin;
-use super::users::create_user;
+use super::users::{NewAccount, create_user};
 use super::{App, Failure};
 use crate::store::UserCreation;
 
@@ -22,5 +21,5 @@ pub async fn register(
     username: Username,
     password: Password,
 ) -> Result<UserCreation, Failure> {
-    create_user(app, origin, username, Roles::of_a_user(), Attributes::default(), password).await
+    create_user(app, origin, NewAccount::of(username, Roles::of_a_user(), password)).await
 }

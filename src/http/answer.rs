@@ -1,5 +1,6 @@
 //! How things look in JSON answers.
 
+use relatch_domain::attributes::Attributes;
 use relatch_domain::session::SessionRecord;
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
@@ -99,6 +100,9 @@ pub struct AdminUserAnswer<'a> {
     /// Whether sign-in and refresh are refused.
     #[schema(examples(false))]
     disabled: bool,
+    /// What the application keeps with the user. Never null.
+    #[schema(schema_with = crate::http::openapi::attributes::all)]
+    attributes: &'a Attributes,
     /// When the user was created.
     #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
     created_at: String,
@@ -110,6 +114,7 @@ impl<'a> AdminUserAnswer<'a> {
         Self {
             user: UserAnswer::of(user),
             disabled: user.disabled,
+            attributes: &user.profile.attributes,
             created_at: rfc3339(user.created_at.seconds()),
         }
     }

@@ -33,7 +33,14 @@ fn main_routes(config: &mut impl Routes) {
         .service(at("/sessions/{id}").delete(session::end_one))
         .service(at("/sessions/{id}/timeline").get(timeline::of_session))
         .service(at("/admin/users").post(admin::users::create).get(admin::users::list))
-        .service(at("/admin/users/{id}").get(admin::users::get))
+        .service(
+            at("/admin/users/{id}")
+                .get(admin::users::get)
+                .patch(admin::edit::edit)
+                .delete(admin::users::delete),
+        )
+        .service(at("/admin/users/{id}/sessions").get(admin::sessions::list).delete(admin::sessions::end_all))
+        .service(at("/admin/users/{id}/sessions/{sid}").delete(admin::sessions::end_one))
         .service(at("/admin/users/{id}/timeline").get(timeline::of_user))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
@@ -130,6 +137,15 @@ mod methods {
             F::Output: Responder + 'static,
         {
             self.on(Method::PUT, handler)
+        }
+
+        pub(super) fn patch<F, A>(self, handler: F) -> Self
+        where
+            F: Handler<A>,
+            A: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            self.on(Method::PATCH, handler)
         }
 
         pub(super) fn delete<F, A>(self, handler: F) -> Self

@@ -1,24 +1,26 @@
-//! `/admin/users`: users, created, shown and listed.
+//! `/admin/users`: users, created, found and deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use relatch_domain::attributes::Attributes;
+use relatch_domain::attributes::{AttributeValue, Attributes, Named};
 use relatch_domain::base64url;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::user_id;
 use crate::app::App;
-use crate::app::users::{create_user, find_user, list_users, new_password_for};
+use crate::app::delete_user::{Deleted, delete_user};
+use crate::app::users::{NewAccount, create_user, find_user, new_password_for, search_users};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::{ListParams, Query};
-use crate::http::extract::{Admin, ClientOrigin, Json, Then};
+use crate::http::extract::query::Limit;
+use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
 use crate::http::openapi::{problems, tag};
-use crate::store::{UserCreation, UserQuery};
+use crate::store::UserCreation;
 
 /// A user to be created.
 #[derive(Deserialize, ToSchema)]
@@ -35,11 +37,37 @@ pub struct Body {
     /// `["user"]` if nothing is said.
     #[schema(value_type = Option<Vec<String>>, max_items = 32, examples("user"))]
     roles: Option<BTreeSet<String>>,
+    /// What the application keeps with the user: at most 1,024 bytes of JSON.
+    #[schema(required = false, schema_with = crate::http::openapi::attributes::all)]
+    attributes: Option<Named<AttributeValue>>,
+    /// Whether sign-in is refused until somebody changes that.
+    #[serde(default)]
+    #[schema(examples(false))]
+    disabled: bool,
 }
 
-problems!(CreateProblems: Admin, Json<Body>; UsernameTaken);
-problems!(GetProblems: Admin; NotFound);
-problems!(ListProblems: Admin, Query<ListParams>);
+/// The query of the list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SearchParams {
+    /// The beginning of a user name, whatever its case, or a whole user id.
+    #[serde(default)]
+    #[param(value_type = Option<String>, nullable = false, example = "ad")]
+    query: String,
+    /// How many items.
+    #[serde(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    #[param(nullable = false)]
+    cursor: Option<String>,
+}
+
+problems!(CreateProblems: Admin, Query<NoParams>, Json<Body>; UsernameTaken);
+problems!(GetProblems: Admin, Query<NoParams>; NotFound);
+problems!(ListProblems: Admin, Query<SearchParams>);
+problems!(DeleteProblems: Admin, Query<NoParams>; NotFound);
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
 ///
@@ -59,16 +87,19 @@ problems!(ListProblems: Admin, Query<ListParams>);
 pub async fn create(
     app: web::Data<App>,
     origin: ClientOrigin,
-    request: Then<Admin, Json<Body>>,
+    request: Then<Admin, Then<Query<NoParams>, Json<Body>>>,
 ) -> Answer<HttpResponse> {
-    let Then(Admin(admin), Json(body)) = request;
+    let Then(Admin(admin), Then(_, Json(body))) = request;
     let origin = origin.0.by(admin.actor());
     let username = body.username.parse::<Username>();
     let username = username.map_err(|error| ApiError::invalid_field("username", error.to_string()))?;
-    let roles = roles(body.roles)?;
+    let roles = roles(&body.roles.unwrap_or_else(|| BTreeSet::from([Role::USER.to_owned()])))?;
+    let attributes = Attributes::try_from(body.attributes.unwrap_or(Named(BTreeMap::new())));
+    let attributes = attributes.map_err(|error| ApiError::invalid_field("attributes", error.to_string()))?;
     let password = new_password_for(&app, &username, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
-    match create_user(&app, &origin, username, roles, Attributes::default(), password).await? {
+    let account = NewAccount { username, roles, attributes, disabled: body.disabled, password };
+    match create_user(&app, &origin, account).await? {
         UserCreation::Created(user) => Ok(HttpResponse::Created()
             .insert_header((LOCATION, format!("/admin/users/{}", user.id)))
             .json(AdminUserAnswer::of(&user))),
@@ -89,37 +120,68 @@ pub async fn create(
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     responses((status = 200, description = "The user", body = AdminUserAnswer), GetProblems),
 )]
-pub async fn get(app: web::Data<App>, request: HttpRequest, _: Admin) -> Answer<HttpResponse> {
-    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
-    let Some(id) = id else { return Err(ApiError::new(Code::NotFound)) };
-    match find_user(&app, id).await? {
+pub async fn get(
+    app: web::Data<App>,
+    request: HttpRequest,
+    _: Then<Admin, Query<NoParams>>,
+) -> Answer<HttpResponse> {
+    match find_user(&app, user_id(&request)?).await? {
         Some(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         None => Err(ApiError::new(Code::NotFound)),
     }
 }
 
-/// `GET /admin/users`: answers 200 with users in the byte order of their names.
+/// `GET /admin/users`: answers 200 with users in the byte order of their names; with `query`, those whose name begins
+/// with it, or the one whose id it is.
 ///
 /// # Errors
 /// The documented problems.
 #[utoipa::path(
     get, path = "/admin/users", operation_id = "listUsers", tag = tag::ADMIN,
     summary = "List users",
-    description = "In the byte order of their names.",
-    security(("bearer" = [])), params(ListParams),
+    description = "In the byte order of their names: all, or those whose name begins with `query`, or the one whose id \
+        it is.",
+    security(("bearer" = [])), params(SearchParams),
     responses((status = 200, description = "A page of users", body = Page<AdminUserAnswer>), ListProblems),
 )]
-pub async fn list(app: web::Data<App>, request: Then<Admin, Query<ListParams>>) -> Answer<HttpResponse> {
+pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = request;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = params.limit.get();
-    let users = list_users(&app, &UserQuery { after, limit: limit + 1, ..UserQuery::default() }).await?;
+    let users = search_users(&app, &params.query, after, limit + 1).await?;
     let page = Page::new(users, limit, cursor);
     Ok(HttpResponse::Ok().json(page.view(AdminUserAnswer::of)))
 }
 
-fn roles(names: Option<BTreeSet<String>>) -> Answer<Roles> {
-    let names = names.unwrap_or_else(|| BTreeSet::from([Role::USER.to_owned()]));
+/// `DELETE /admin/users/{id}`: answers 204; 404 for a user who does not exist, or no longer.
+///
+/// # Errors
+/// The documented problems.
+#[utoipa::path(
+    delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = tag::ADMIN,
+    summary = "Delete a user",
+    description = "With all sessions. The name is free again; the id is never given to anybody else.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
+    responses((status = 204, description = "The user is gone"), DeleteProblems),
+)]
+pub async fn delete(
+    app: web::Data<App>,
+    request: HttpRequest,
+    origin: ClientOrigin,
+    caller: Then<Admin, Query<NoParams>>,
+) -> Answer<HttpResponse> {
+    let Then(Admin(admin), _) = caller;
+    match delete_user(&app, &origin.0.by(admin.actor()), user_id(&request)?).await? {
+        Deleted::Yes => Ok(HttpResponse::NoContent().finish()),
+        Deleted::NotDurable => Err(ApiError::not_durable()),
+        Deleted::Unknown => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
+/// Reads the names of roles.
+pub(super) fn roles(names: &BTreeSet<String>) -> Answer<Roles> {
     let roles = names.iter().map(|name| name.parse::<Role>()).collect::<Result<BTreeSet<_>, _>>();
     let roles = roles.map_err(|error| ApiError::invalid_field("roles", error.to_string()))?;
     Roles::try_from(roles).map_err(|error| ApiError::invalid_field("roles", error.to_string()))

@@ -17,6 +17,7 @@
 //! 4. Add the handler to `paths(…)` below. `tests/it/openapi.rs` holds the document to the routes, the catalogue and
 //!    its own schemas.
 
+pub mod attributes;
 mod finish;
 pub mod problems;
 
@@ -71,6 +72,11 @@ pub mod tag {
         admin::users::create,
         admin::users::list,
         admin::users::get,
+        admin::users::delete,
+        admin::edit::edit,
+        admin::sessions::list,
+        admin::sessions::end_all,
+        admin::sessions::end_one,
         admin::revoke::revoke,
         ops::root::root,
         ops::jwks::jwks,

@@ -29,7 +29,7 @@ pub struct RootAnswer {
     places: BTreeMap<&'static str, &'static str>,
 }
 
-const PLACES: [(&str, &str); 10] = [
+const PLACES: [(&str, &str); 11] = [
     ("sign_in", "POST /login"),
     ("refresh", "POST /token/refresh"),
     ("sign_out", "POST /logout"),
@@ -40,6 +40,7 @@ const PLACES: [(&str, &str); 10] = [
     ("public_keys", "GET /.well-known/jwks.json"),
     ("health", "GET /health/ready"),
     ("api", "GET /openapi.json"),
+    ("api_to_look_at", "GET /docs"),
 ];
 
 problems!(RootProblems:);
