@@ -115,6 +115,11 @@ impl Device {
         self.node.send(self.node.request("PUT", path).bearer_auth(&self.pair.access).json(body)).await
     }
 
+    /// A PATCH with the access token.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.node.send(self.node.request("PATCH", path).bearer_auth(&self.pair.access).json(body)).await
+    }
+
     /// A DELETE with the access token.
     pub async fn delete(&self, path: &str) -> Answer {
         self.node.send(self.node.delete(path).bearer_auth(&self.pair.access)).await

@@ -1,6 +1,6 @@
 //! `GET /sessions/{id}/timeline` and `GET /admin/users/{id}/timeline`.
 
-use relatch_testkit::{Device, TestApp};
+use relatch_testkit::{Device, PASSWORD, TestApp};
 use serde_json::{Value, json};
 
 fn timeline_of(device: &Device) -> String {
@@ -147,6 +147,29 @@ on_both_stores! {
         for id in ["nonsense", "%00", "00000000-0000-4000-8000-000000000000"] {
             admin.get(&format!("/admin/users/{id}/timeline")).await.problem(404, "not_found");
         }
+    }
+
+    async fn a_deleted_user_has_no_timeline(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let ada = app.sign_in("ada").await;
+        let admin = app.admin().await;
+        admin.delete(&format!("/admin/users/{}", ada.user_id)).await.expect(204);
+        admin.get(&timeline_of(&ada)).await.problem(404, "not_found");
+        admin.get(&format!("/admin/users/{}/timeline", ada.user_id)).await.problem(404, "not_found");
+    }
+
+    async fn the_end_by_a_change_of_password_or_account_says_so(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let (reader, other) = (app.sign_in("ada").await, app.sign_in("ada").await);
+        let change = json!({"current_password": PASSWORD, "new_password": "a long walk on the pier"});
+        reader.put("/password", &change).await.expect(204);
+        assert_eq!(events(&read(&reader, &timeline_of(&other)).await), ["ended password_changed", "signed_in"]);
+        let admin = app.admin().await;
+        let path = format!("/admin/users/{}", reader.user_id);
+        admin.patch(&path, &json!({"disabled": true})).await.ok();
+        assert_eq!(events(&read(&admin, &timeline_of(&reader)).await), ["ended user_disabled", "signed_in"]);
     }
 
     async fn the_sessions_of_a_user_are_told_as_one_story(on: On) {
