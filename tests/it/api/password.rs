@@ -1,6 +1,6 @@
 //! `PUT /password`.
 
-use relatch_testkit::{Device, PASSWORD};
+use relatch_testkit::{Device, On, PASSWORD};
 use serde_json::{Value, json};
 
 const NEW: &str = "a long walk on the pier";
@@ -143,4 +143,22 @@ on_both_stores! {
         app.login("bob", PASSWORD).await.ok();
         bob.refresh().await.ok();
     }
+}
+
+#[tokio::test]
+async fn a_change_that_no_replica_has_heard_of_is_to_be_repeated() {
+    let app = On::redis().start().await;
+    app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    device.node = app.second_node_with(&[("store.sync_replicas", "1")]).await;
+    let problem =
+        device.put("/password", &change(PASSWORD, NEW)).await.problem(503, "temporarily_unavailable");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("with the new password as the current one"),
+        "{problem}"
+    );
+    // It holds all the same, and the repetition does no harm.
+    app.login("ada", NEW).await.ok();
+    device.node = app.node.clone();
+    device.put("/password", &change(NEW, NEW)).await.expect(204);
 }
