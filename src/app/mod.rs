@@ -5,22 +5,26 @@
 
 pub mod audit;
 pub mod caller;
+pub mod change_password;
 pub mod change_user;
 pub mod check;
 pub mod delete_user;
 pub mod issue;
 pub mod origin;
 pub mod refresh;
+pub mod register;
 pub mod revoke;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
+pub mod timeline;
 pub mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use relatch_domain::mac::MacRing;
+use relatch_domain::password_rules::PasswordRules;
 use relatch_domain::policy::{RotationPolicy, SessionLimits};
 
 use crate::ambient::{Clock, NoEntropy, Random};
@@ -62,8 +66,12 @@ pub struct Policy {
     pub sliding: Option<Duration>,
     /// Whether a refresh needs the access token too: the pair check.
     pub require_access_token: bool,
-    /// Shortest new password, in characters.
-    pub password_min_length: usize,
+    /// What new passwords must be.
+    pub password_rules: PasswordRules,
+    /// A password change needs a sign-in newer than this.
+    pub reauthentication_age: Duration,
+    /// Whether strangers may make accounts for themselves.
+    pub registration: bool,
     /// How many audit records each trail keeps at the least.
     pub audit_keep: usize,
 }

@@ -24,13 +24,25 @@ pub enum PasswordRefused {
     Weak(#[from] WeakPassword),
 }
 
-/// Reads a new password and holds it to the rules.
+/// Reads a new password and holds it to the rules, as far as they do not ask whose it is.
 ///
 /// # Errors
 /// Why it is refused.
 pub fn new_password(app: &App, text: &str) -> Result<Password, PasswordRefused> {
+    checked_password(app, None, text)
+}
+
+/// Reads a new password of this user and holds it to the rules.
+///
+/// # Errors
+/// Why it is refused.
+pub fn new_password_for(app: &App, username: &Username, text: &str) -> Result<Password, PasswordRefused> {
+    checked_password(app, Some(username), text)
+}
+
+fn checked_password(app: &App, username: Option<&Username>, text: &str) -> Result<Password, PasswordRefused> {
     let password = Password::parse(text)?;
-    password.check_new(app.policy.password_min_length)?;
+    app.policy.password_rules.check(&password, username)?;
     Ok(password)
 }
 

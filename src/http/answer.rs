@@ -88,7 +88,8 @@ impl<'a> UserAnswer<'a> {
         Self { id, username, roles }
     }
 
-    fn of(user: &'a User) -> Self {
+    /// This user.
+    pub fn of(user: &'a User) -> Self {
         Self::new(user.id, user.profile.username.as_str(), user.profile.roles.iter().collect())
     }
 }

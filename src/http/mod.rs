@@ -1,5 +1,6 @@
 //! The only room that knows HTTP: reads requests, calls one use case, writes the answer.
 
+pub mod account;
 pub mod admin;
 pub mod answer;
 pub mod cookie;
@@ -11,6 +12,7 @@ pub mod openapi;
 pub mod ops;
 pub mod routes;
 pub mod session;
+pub mod timeline;
 pub mod token;
 
 /// The module of the HTTP library that must not log: it calls every malformed request of a stranger an error.

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
 use self::methods::{At, Routes, Table};
-use super::{admin, error, ops, session, token};
+use super::{account, admin, error, ops, session, timeline, token};
 
 /// Everything that the main listener serves.
 pub fn main_listener(config: &mut ServiceConfig) {
@@ -26,8 +26,12 @@ fn main_routes(config: &mut impl Routes) {
         .service(at("/token/refresh").post(token::refresh::refresh))
         .service(at("/logout").post(token::logout::logout))
         .service(at("/auth/check").get(token::check::check))
+        .service(at("/me").get(account::me::me))
+        .service(at("/register").post(account::register::register))
+        .service(at("/password").put(account::password::change))
         .service(at("/sessions").get(session::list).delete(session::end_others))
         .service(at("/sessions/{id}").delete(session::end_one))
+        .service(at("/sessions/{id}/timeline").get(timeline::of_session))
         .service(at("/admin/users").post(admin::users::create).get(admin::users::list))
         .service(
             at("/admin/users/{id}")
@@ -37,6 +41,7 @@ fn main_routes(config: &mut impl Routes) {
         )
         .service(at("/admin/users/{id}/sessions").get(admin::sessions::list).delete(admin::sessions::end_all))
         .service(at("/admin/users/{id}/sessions/{sid}").delete(admin::sessions::end_one))
+        .service(at("/admin/users/{id}/timeline").get(timeline::of_user))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
         .service(at("/errors/{code}").get(ops::errors::describe))
@@ -124,6 +129,15 @@ mod methods {
             F::Output: Responder + 'static,
         {
             self.on(Method::POST, handler)
+        }
+
+        pub(super) fn put<F, A>(self, handler: F) -> Self
+        where
+            F: Handler<A>,
+            A: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            self.on(Method::PUT, handler)
         }
 
         pub(super) fn patch<F, A>(self, handler: F) -> Self

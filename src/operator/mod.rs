@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::app::origin::Origin;
-use crate::app::users::{NewAccount, create_user, list_users, new_password, set_password};
+use crate::app::users::{NewAccount, create_user, list_users, new_password_for, set_password};
 use crate::app::{App, Failure};
 use crate::store::{UserCreation, UserQuery};
 
@@ -140,7 +140,7 @@ async fn add(app: &App, username: &str, roles: Vec<String>, password: &Password)
         Ok(roles) => roles,
         Err(message) => return Ok(Reply::refused(message)),
     };
-    let password = match new_password(app, password.0.expose_secret()) {
+    let password = match new_password_for(app, &username, password.0.expose_secret()) {
         Ok(password) => password,
         Err(error) => return Ok(Reply::refused(error)),
     };
@@ -163,7 +163,7 @@ async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Fai
 async fn passwd(app: &App, username: &str, password: &Password) -> Result<Reply, Failure> {
     let unknown = || Reply::refused("there is no such user");
     let Ok(username) = username.parse::<Username>() else { return Ok(unknown()) };
-    let password = match new_password(app, password.0.expose_secret()) {
+    let password = match new_password_for(app, &username, password.0.expose_secret()) {
         Ok(password) => password,
         Err(error) => return Ok(Reply::refused(error)),
     };

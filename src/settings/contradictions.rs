@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::SettingsError;
 use super::layers::Merged;
-use super::model::Settings;
+use super::model::{BootstrapSettings, Settings};
 use super::parse::written;
 use super::store_url::StoreUrl;
 use crate::keys::master::MasterKey;
@@ -130,14 +130,21 @@ fn master_keys(settings: &Settings, layers: &Merged) -> Result<(), SettingsError
 }
 
 fn administrator(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
-    let Some(password) = &settings.bootstrap.admin_password else { return Ok(()) };
-    password.check_new(settings.password.min_length).map_err(|WeakPassword::TooShort(min_length)| {
-        layers.complaint(
+    match administrators_password(settings) {
+        Some(WeakPassword::TooShort(min_length)) => Err(layers.complaint(
             "bootstrap.admin_password",
             format!("is too short (password.min_length, {})", layers.origin("password.min_length")),
             format!("write at least {min_length} characters"),
-        )
-    })
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is weak about the administrator's first password.
+fn administrators_password(settings: &Settings) -> Option<WeakPassword> {
+    let BootstrapSettings { admin_username, admin_password } = &settings.bootstrap;
+    let password = admin_password.as_ref()?;
+    settings.password_rules().check(password, Some(admin_username)).err()
 }
 
 /// What the operator should know, although it stops nothing.
@@ -153,6 +160,11 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
     if settings.password.min_length < 8 {
         warn("password.min_length", "passwords of fewer than 8 characters are guessed too quickly");
     }
+    // Refused wherever else a password is set. Here it may be a password of years ago, which long has another successor:
+    // a server that has its users goes on.
+    if let Some(weak @ (WeakPassword::Common | WeakPassword::Context)) = administrators_password(settings) {
+        warn("bootstrap.admin_password", &weak.to_string());
+    }
     if settings.http.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         warn("http.trusted_proxies", "everyone is trusted, so everyone can claim any address");
     }
@@ -162,10 +174,7 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
             "pages that come by http can be changed on their way and act for their users",
         );
     }
-    let without_effect = [
-        ("http.trusted_proxies", !settings.http.trusted_proxies.is_empty()),
-        ("registration.enabled", settings.registration.enabled),
-    ];
+    let without_effect = [("http.trusted_proxies", !settings.http.trusted_proxies.is_empty())];
     for (key, _) in without_effect.into_iter().filter(|(_, is_set)| *is_set) {
         warn(key, "has no effect in this version yet");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use relatch_domain::UnixSeconds;
 use relatch_domain::budget::{Budget, InvalidBudget};
-use relatch_domain::password_rules::Password;
+use relatch_domain::password_rules::{Password, PasswordRules};
 use relatch_domain::policy::{HealPolicy, RotationPolicy, SessionLimits};
 use relatch_domain::user::Username;
 use secrecy::SecretString;
@@ -61,6 +61,11 @@ impl Settings {
         let RateLimitSettings { enabled, session_refresh } = self.rate_limit;
         let budget = if enabled { session_refresh.budget } else { Budget::UNLIMITED };
         RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: UnixSeconds(0) }
+    }
+
+    /// What new passwords must be.
+    pub fn password_rules(&self) -> PasswordRules {
+        PasswordRules::new(self.password.min_length, self.issuer.host())
     }
 
     /// How many sessions a user may have, and how long ended ones are remembered: until none of their access tokens

@@ -14,6 +14,7 @@ use super::parse::Wrong;
 pub struct Issuer {
     text: String,
     origin: String,
+    host: String,
     is_https: bool,
 }
 
@@ -26,6 +27,11 @@ impl Issuer {
     /// Its origin (RFC 6454, section 6.2), as browsers send it.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Its host, in lower case.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Whether clients reach the server by https.
@@ -49,7 +55,8 @@ impl Issuer {
         if canonical != text {
             return Err(Wrong::new("in the form that clients compare with", format!("write {canonical:?}")));
         }
-        Ok(Self { text: text.to_owned(), origin: url.origin().ascii_serialization(), is_https })
+        let host = url.host_str().unwrap_or_default().to_owned();
+        Ok(Self { text: text.to_owned(), origin: url.origin().ascii_serialization(), host, is_https })
     }
 }
 

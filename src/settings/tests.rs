@@ -305,6 +305,7 @@ fn unwise_settings_are_warned_of_and_accepted() {
     let loaded = from_environment(&[
         ("RELATCH__PASSWORD__BCRYPT_COST", "9"),
         ("RELATCH__PASSWORD__MIN_LENGTH", "7"),
+        ("RELATCH__BOOTSTRAP__ADMIN_PASSWORD", "Admin-2024"),
         ("RELATCH__HTTP__TRUSTED_PROXIES", "::/0"),
         ("RELATCH__HTTP__ALLOWED_ORIGINS", "http://localhost:3000,http://app.example"),
         ("RELATCH_ISSUER", "https://a.example"),
@@ -322,6 +323,7 @@ fn unwise_settings_are_warned_of_and_accepted() {
         [
             "password.bcrypt_cost",
             "password.min_length",
+            "bootstrap.admin_password",
             "http.trusted_proxies",
             "http.allowed_origins",
             "http.trusted_proxies",
@@ -334,7 +336,7 @@ fn unwise_settings_are_warned_of_and_accepted() {
 
 #[test]
 fn what_has_no_effect_yet_says_so() {
-    let set = [("RELATCH__HTTP__TRUSTED_PROXIES", "10.0.0.0/8"), ("RELATCH__REGISTRATION__ENABLED", "true")];
+    let set = [("RELATCH__HTTP__TRUSTED_PROXIES", "10.0.0.0/8")];
     for variable in set {
         let warnings = from_environment(&[variable]).unwrap().warnings;
         assert!(

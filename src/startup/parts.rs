@@ -93,7 +93,9 @@ impl Parts {
                 limits: settings.session_limits(),
                 sliding: settings.access_token.sliding,
                 require_access_token: settings.refresh_token.require_access_token,
-                password_min_length: settings.password.min_length,
+                password_rules: settings.password_rules(),
+                reauthentication_age: settings.password.reauthentication_age,
+                registration: settings.registration.enabled,
                 audit_keep: settings.audit.max_records,
             },
         })

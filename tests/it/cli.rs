@@ -148,6 +148,15 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
     assert!(changed.contains("signed out everywhere"), "{changed}");
     node.send(node.post("/login").json(&login)).await.problem(401, "invalid_credentials");
 
+    for (command, password, why) in [
+        (["user", "add", "bob"], "Password1\n", "among the first that attackers try"),
+        (["user", "add", "lovelace"], "Lovelace-2024", "little more than the name"),
+        (["user", "passwd", "ada"], "passwordpassword", "among the first that attackers try"),
+    ] {
+        let message = failed(relatch(dir.path(), &command, password), 1);
+        assert!(message.contains(why) && !message.contains(password.trim()), "{message}");
+    }
+
     let output = server.stop();
     assert!(output.status.success(), "{output:?}");
     let (said, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());

@@ -1,8 +1,16 @@
-//! Passwords as people type them, and what a new one must be (NIST SP 800-63B, section 3.1.1.2).
+//! Passwords as people type them, and what a new one must be (NIST SP 800-63B-4, section 3.1.1.2): long enough, and
+//! neither one that everybody uses nor one that is made of the user's or the service's name. Nothing is asked about
+//! kinds of characters, and nothing is cut off.
+
+mod common;
+#[cfg(test)]
+mod tests;
 
 use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use zeroize::Zeroizing;
+
+use crate::user::Username;
 
 /// A password in the one form in which passwords are compared: PRECIS `OpaqueString` (RFC 8265, section 4.2), so
 /// that the same characters typed on another keyboard are the same password. Nothing is cut off or trimmed.
@@ -20,6 +28,12 @@ pub enum WeakPassword {
     /// Fewer code points than configured.
     #[error("a password has at least {0} characters")]
     TooShort(usize),
+    /// A common password, or one with little done to it.
+    #[error("this password, or one close to it, is among the first that attackers try")]
+    Common,
+    /// The name of the user or of the service, with little done to it.
+    #[error("this password is little more than the name of the user or of the service")]
+    Context,
 }
 
 impl Password {
@@ -45,14 +59,6 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
-
-    /// Whether this may become somebody's password.
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn check_new(&self, min_length: usize) -> Result<(), WeakPassword> {
-        if self.0.chars().count() < min_length { Err(WeakPassword::TooShort(min_length)) } else { Ok(()) }
-    }
 }
 
 impl std::fmt::Debug for Password {
@@ -61,36 +67,88 @@ impl std::fmt::Debug for Password {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a new password must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordRules {
+    min_length: usize,
+    /// What the service is called, in lower case.
+    service: Vec<String>,
+}
 
-    #[test]
-    fn the_same_characters_are_the_same_password() {
-        let composed = Password::parse("caf\u{e9}").unwrap();
-        let decomposed = Password::parse("cafe\u{301}").unwrap();
-        assert_eq!(composed, decomposed);
-        assert_ne!(composed, Password::parse("Caf\u{e9}").unwrap());
+impl PasswordRules {
+    /// So many letters and digits beyond a known word, and as many signs again, do not make a password of it.
+    const FEW: usize = 4;
+    /// Shortest name, in characters, that is looked for in passwords: shorter ones are in many by chance.
+    const MIN_NAME: usize = 3;
+
+    /// Passwords of at least `min_length` code points, for the service at `host`.
+    pub fn new(min_length: usize, host: &str) -> Self {
+        // The host, the domains that it is in, and their names; the last one alone is everybody's.
+        let domains = host.match_indices('.').filter_map(|(dot, _)| host.get(dot + 1..));
+        let within = [host].into_iter().chain(domains).filter(|domain| domain.contains('.'));
+        let names = within.clone().filter_map(|domain| domain.split('.').next());
+        let service = ["relatch", host].into_iter().chain(within).chain(names).map(str::to_lowercase);
+        Self { min_length, service: service.collect() }
     }
 
-    #[test]
-    fn length_counts_characters_not_bytes() {
-        let password = Password::parse("🔑🔑🔑🔑🔑🔑🔑").unwrap();
-        assert_eq!(password.check_new(8), Err(WeakPassword::TooShort(8)));
-        assert_eq!(password.check_new(7), Ok(()));
+    /// Whether this may become somebody's password: that of `username`, if it is known whose.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check(&self, password: &Password, username: Option<&Username>) -> Result<(), WeakPassword> {
+        if password.0.chars().count() < self.min_length {
+            return Err(WeakPassword::TooShort(self.min_length));
+        }
+        let lower = Zeroizing::new(password.0.to_lowercase());
+        let name = username.map(Username::as_str);
+        let local_part = name.and_then(|name| name.split('@').next());
+        let names = self.service.iter().map(String::as_str).chain(name).chain(local_part);
+        if is_little_more_than(&lower, names.collect()) {
+            return Err(WeakPassword::Context);
+        }
+        if is_close_to_common(&lower) { Err(WeakPassword::Common) } else { Ok(()) }
     }
+}
 
-    #[test]
-    fn long_ones_are_whole_or_refused() {
-        let long = "correct horse battery staple ".repeat(10);
-        assert_eq!(Password::parse(&long).unwrap().as_bytes(), long.as_bytes());
-        assert_eq!(Password::parse(&"x".repeat(1025)), Err(InvalidPassword));
-        assert_eq!(Password::parse(""), Err(InvalidPassword));
-        assert_eq!(Password::parse("tab\tbed"), Err(InvalidPassword));
+/// Whether there are names in the text and hardly anything else: the name itself, doubled, with a year behind it.
+fn is_little_more_than(text: &str, mut names: Vec<&str>) -> bool {
+    names.retain(|name| name.chars().count() >= PasswordRules::MIN_NAME && text.contains(name));
+    // The longest first: taking out `example` must leave nothing of `example.com`.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut rest = Zeroizing::new(text.to_owned());
+    for name in &names {
+        rest = Zeroizing::new(rest.replace(name, ""));
     }
+    let characters = rest.chars().filter(|c| c.is_alphanumeric()).count();
+    let few = characters <= PasswordRules::FEW && rest.chars().count() <= 2 * PasswordRules::FEW;
+    !names.is_empty() && few
+}
 
-    #[test]
-    fn a_password_never_shows_in_debug_output() {
-        assert_eq!(format!("{:?}", Password::parse("hunter2hunter2").unwrap()), "Password(…)");
+/// Whether the text is a common password, with or without spaces and signs in it: as it is, repeated, or with a few
+/// digits or signs around it.
+fn is_close_to_common(text: &str) -> bool {
+    let plain: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| c.is_alphanumeric()).collect());
+    [text, &plain].into_iter().any(|text| {
+        [text, unit(text), unit(stem(text))]
+            .into_iter()
+            .any(|word| common::is_listed(word) || common::is_listed(stem(word)))
+    })
+}
+
+/// The word within a few digits and signs; nothing if there is no letter in it.
+fn stem(text: &str) -> &str {
+    let is_around = |c: char| !c.is_alphabetic();
+    let mut stem = text;
+    for _ in 0..PasswordRules::FEW {
+        stem = stem.strip_suffix(is_around).unwrap_or(stem);
+        stem = stem.strip_prefix(is_around).unwrap_or(stem);
     }
+    if stem.contains(char::is_alphabetic) { stem } else { "" }
+}
+
+/// What the text repeats, if it is a repetition; otherwise the text.
+fn unit(text: &str) -> &str {
+    let repeats = |unit: &&str| text.as_bytes().chunks(unit.len()).all(|chunk| chunk == unit.as_bytes());
+    let units = (1..=text.len() / 2).filter(|length| text.len().is_multiple_of(*length));
+    units.filter_map(|length| text.get(..length)).find(repeats).unwrap_or(text)
 }

@@ -167,6 +167,11 @@ impl Roles {
     /// How many roles a user may have: they all travel in every access token.
     pub const MAX: usize = 32;
 
+    /// The roles of a user about whom nothing else is said.
+    pub fn of_a_user() -> Self {
+        Self(BTreeSet::from([Role(Role::USER.to_owned())]))
+    }
+
     /// Whether the user has this role.
     pub fn has(&self, role: &str) -> bool {
         self.0.iter().any(|own| own.as_str() == role)
@@ -215,6 +220,10 @@ pub struct User {
     /// When the user was created.
     pub created_at: UnixMillis,
 }
+
+#[cfg(test)]
+#[path = "username_tests.rs"]
+mod username_tests;
 
 #[cfg(test)]
 mod tests {

@@ -110,10 +110,14 @@ impl Device {
         self.node.send(self.node.post(path).bearer_auth(&self.pair.access).json(body)).await
     }
 
+    /// A PUT with the access token.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.node.send(self.node.request("PUT", path).bearer_auth(&self.pair.access).json(body)).await
+    }
+
     /// A PATCH with the access token.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        let request = self.node.request("PATCH", path).bearer_auth(&self.pair.access);
-        self.node.send(request.json(body)).await
+        self.node.send(self.node.request("PATCH", path).bearer_auth(&self.pair.access).json(body)).await
     }
 
     /// A DELETE with the access token.

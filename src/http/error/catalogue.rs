@@ -10,6 +10,7 @@ pub enum Code {
     TokenTooLarge,
     AuthenticationRequired,
     InvalidCredentials,
+    InsufficientUserAuthentication,
     InvalidToken,
     TokenExpired,
     InvalidRefreshToken,
@@ -19,6 +20,7 @@ pub enum Code {
     UserDisabled,
     CrossSiteRequest,
     InsufficientScope,
+    RegistrationDisabled,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -52,17 +54,20 @@ const BEARER: Option<&str> = Some("Bearer");
 const INVALID: Option<&str> = Some(r#"Bearer error="invalid_token""#);
 const EXPIRED: Option<&str> =
     Some(r#"Bearer error="invalid_token", error_description="The access token expired""#);
+// RFC 9470, section 3; `max_age` is added where it is known.
+const TOO_OLD: Option<&str> = Some(r#"Bearer error="insufficient_user_authentication""#);
 const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="admin""#);
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
         Self::TokenTooLarge,
         Self::AuthenticationRequired,
         Self::InvalidCredentials,
+        Self::InsufficientUserAuthentication,
         Self::InvalidToken,
         Self::TokenExpired,
         Self::InvalidRefreshToken,
@@ -72,6 +77,7 @@ impl Code {
         Self::UserDisabled,
         Self::CrossSiteRequest,
         Self::InsufficientScope,
+        Self::RegistrationDisabled,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -110,6 +116,8 @@ impl Code {
                 "Send an access token in the Authorization header or its cookie.", BEARER),
             Self::InvalidCredentials => (401, "invalid_credentials", "Invalid credentials",
                 "User name or password is wrong.", BEARER),
+            Self::InsufficientUserAuthentication => (401, "insufficient_user_authentication",
+                "More recent sign-in required", "This needs a sign-in that is not so long ago: sign in again.", TOO_OLD),
             Self::InvalidToken => (401, "invalid_token", "Invalid access token",
                 "The access token was not issued by this server for this use.", INVALID),
             Self::TokenExpired => (401, "token_expired", "Access token expired",
@@ -130,6 +138,8 @@ impl Code {
                  Origin must be one that the server lists. Nothing was done.", None),
             Self::InsufficientScope => (403, "insufficient_scope", "Insufficient scope",
                 "This needs the role admin.", SCOPE),
+            Self::RegistrationDisabled => (403, "registration_disabled", "Registration disabled",
+                "Accounts are made by administrators here.", None),
             Self::NotFound => (404, "not_found", "Not found",
                 "There is nothing here.", None),
             Self::MethodNotAllowed => (405, "method_not_allowed", "Method not allowed",

@@ -2,6 +2,8 @@
 
 mod catalogue;
 
+use std::time::Duration;
+
 use actix_web::body::BoxBody;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
@@ -86,6 +88,21 @@ impl ApiError {
         let detail = "The request is carried out, but it is not known to survive a failover yet. Repeat it.";
         let refusal = Self { detail: Some(detail.to_owned()), ..Self::new(Code::TemporarilyUnavailable) };
         refusal.retry_after(1)
+    }
+
+    /// A sign-in that is older than `max_age` (RFC 9470, section 3).
+    pub fn sign_in_too_old(max_age: Duration) -> Self {
+        let challenge = format!(
+            r#"Bearer error="insufficient_user_authentication", error_description="A more recent sign-in is required", max_age="{}""#,
+            max_age.as_secs()
+        );
+        Self::new(Code::InsufficientUserAuthentication).header(header::WWW_AUTHENTICATE, &challenge)
+    }
+
+    /// The same, in other words than the catalogue's. They must not repeat what the client sent.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The same, with the reason code of a session's end.

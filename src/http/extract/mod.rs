@@ -6,6 +6,7 @@ pub mod header;
 pub mod json;
 pub mod origin;
 pub mod query;
+pub mod registration;
 pub mod then;
 
 pub use bearer::{AccessToken, Admin, LiveSession, OptionalBearer};
@@ -13,4 +14,5 @@ pub use cookies::Cookies;
 pub use json::{Json, OptionalJson};
 pub use origin::ClientOrigin;
 pub use query::{NoParams, Query};
+pub use registration::OpenRegistration;
 pub use then::Then;

@@ -29,7 +29,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::error::{Code, Problem};
-use super::{admin, ops, session, token};
+use super::{account, admin, ops, session, timeline, token};
 use crate::app::App;
 
 pub(crate) use problems::{Refuses, problems};
@@ -38,6 +38,8 @@ pub(crate) use problems::{Refuses, problems};
 pub mod tag {
     /// Sign-in, refresh, check, sign-out.
     pub const TOKENS: &str = "Tokens";
+    /// The caller's own account.
+    pub const ACCOUNT: &str = "Account";
     /// The caller's devices.
     pub const SESSIONS: &str = "Sessions";
     /// For administrators.
@@ -60,9 +62,14 @@ pub mod tag {
         token::refresh::refresh,
         token::logout::logout,
         token::check::check,
+        account::me::me,
+        account::register::register,
+        account::password::change,
         session::list,
         session::end_others,
         session::end_one,
+        timeline::of_session,
+        timeline::of_user,
         admin::users::create,
         admin::users::list,
         admin::users::get,
@@ -82,6 +89,7 @@ pub mod tag {
     components(schemas(Problem)),
     tags(
         (name = "Tokens", description = "The life of a client: sign in, refresh, check, sign out."),
+        (name = "Account", description = "What people do about their own account."),
         (name = "Sessions", description = "The devices on which the caller is signed in."),
         (name = "Administration", description = "For users with the role `admin`."),
         (name = "Operations", description = "For API servers, operators and the curious."),

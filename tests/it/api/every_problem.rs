@@ -47,6 +47,12 @@ async fn with_tokens(code: Code, on: On) -> Option<Answer> {
             app.node.send(app.node.get("/auth/check")).await
         }
         Code::InvalidCredentials => on.start().await.login("admin", "not the password").await,
+        Code::InsufficientUserAuthentication => {
+            let (app, ada) = signed_in(on.with_clock().set("password.reauthentication_age", "1m")).await;
+            app.clock().advance_secs(60);
+            let body = json!({"current_password": PASSWORD, "new_password": "a long walk on the pier"});
+            ada.put("/password", &body).await
+        }
         Code::InvalidToken => {
             let app = on.start().await;
             app.node.send(app.node.get("/auth/check").bearer_auth("made.up.token")).await
@@ -141,6 +147,9 @@ async fn with_a_store_or_user(code: Code, on: On) -> Option<Answer> {
         Code::InsufficientScope => {
             let (_app, ada) = signed_in(on).await;
             ada.get("/admin/users").await
+        }
+        Code::RegistrationDisabled => {
+            on.start().await.post_json("/register", &json!({"username": "ada", "password": PASSWORD})).await
         }
         Code::UsernameTaken => {
             let app = on.start().await;

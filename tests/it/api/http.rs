@@ -11,6 +11,10 @@ on_both_stores! {
             ("DELETE", "/logout", "POST, OPTIONS"),
             ("POST", "/auth/check", "HEAD, GET, OPTIONS"),
             ("POST", "/sessions", "HEAD, GET, DELETE, OPTIONS"),
+            ("GET", "/register", "POST, OPTIONS"),
+            ("POST", "/password", "PUT, OPTIONS"),
+            ("POST", "/me", "HEAD, GET, OPTIONS"),
+            ("DELETE", "/sessions/x/timeline", "HEAD, GET, OPTIONS"),
             ("PATCH", "/admin/revoke", "POST, OPTIONS"),
             ("POST", "/.well-known/jwks.json", "HEAD, GET, OPTIONS"),
         ] {

@@ -1,0 +1,160 @@
+//! What is a user name and which are the same (RFC 8265, section 3; RFC 8264 for the classes of characters).
+
+use proptest::prelude::*;
+
+use super::{InvalidUsername, Username};
+
+#[track_caller]
+fn name(text: &str) -> Username {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is refused"))
+}
+
+#[track_caller]
+fn refused(text: &str) {
+    assert_eq!(text.parse::<Username>(), Err(InvalidUsername), "{text:?}");
+}
+
+/// Section 3.5, table 1, and the notes below it.
+#[test]
+fn the_legal_examples_of_the_standard_are_names() {
+    for (typed, compared) in [
+        ("juliet@example.com", "juliet@example.com"),
+        ("fussball", "fussball"),
+        ("fu\u{df}ball", "fu\u{df}ball"),
+        ("\u{3c0}", "\u{3c0}"),
+        ("\u{3a3}", "\u{3c3}"),
+        ("\u{3c3}", "\u{3c3}"),
+        ("\u{3c2}", "\u{3c2}"),
+    ] {
+        assert_eq!(name(typed).as_str(), compared);
+    }
+    assert_ne!(name("fussball"), name("fu\u{df}ball"));
+    assert_ne!(name("\u{3c3}"), name("\u{3c2}"), "final sigma is a letter of its own");
+}
+
+/// Section 3.5, table 2: a space, nothing at all, a compatibility character, a symbol.
+#[test]
+fn the_illegal_examples_of_the_standard_are_not() {
+    for illegal in ["foo bar", "", "henry\u{2163}", "\u{221e}", "\u{265a}"] {
+        refused(illegal);
+    }
+}
+
+#[test]
+fn width_does_not_matter() {
+    assert_eq!(name("\u{ff21}\u{ff44}\u{ff41}\u{ff11}"), name("ada1"));
+    assert_eq!(name("\u{ff21}da\u{ff20}example.org"), name("ada@example.org"));
+    // Half-width katakana, its mark apart, and the letter that both are.
+    assert_eq!(name("\u{ff76}\u{ff9e}"), name("\u{30ac}"));
+}
+
+#[test]
+fn case_does_not_matter_in_any_script() {
+    for (upper, lower) in [("ADA", "ada"), ("ЖЕНЯ", "женя"), ("ΆΔΑ", "άδα"), ("ÅSE", "åse")] {
+        assert_eq!(upper.parse::<Username>(), lower.parse(), "{upper}");
+    }
+    assert_eq!(name("ЖЕНЯ").as_str(), "женя");
+}
+
+#[test]
+fn composed_and_decomposed_are_one() {
+    assert_eq!(name("Zoe\u{308}"), name("zo\u{eb}"));
+    // The sign for ångström is there for old encodings only: no letter of a name, though it looks like one.
+    refused("\u{212b}se");
+}
+
+/// RFC 5893, section 2.
+#[test]
+fn the_bidi_rule_holds() {
+    for fine in ["\u{5d0}\u{5d3}\u{5d4}", "\u{5d0}\u{5d3}1", "\u{639}\u{644}\u{64a}", "\u{5d0}-\u{5d3}"] {
+        name(fine);
+    }
+    for mixed in ["ada\u{5d0}", "\u{5d0}ada", "1\u{5d0}", "\u{5d0}-", "\u{5d0}\u{661}1"] {
+        refused(mixed);
+    }
+}
+
+#[test]
+fn what_looks_alike_is_not_the_same() {
+    let look_alikes =
+        ["ada", "\u{430}da", "ad\u{430}", "\u{430}d\u{430}", "adα", "a\u{501}a", "ada.", "ad\u{e0}"];
+    let names: std::collections::BTreeSet<_> = look_alikes.into_iter().map(name).collect();
+    assert_eq!(names.len(), look_alikes.len());
+}
+
+#[test]
+fn nothing_that_cannot_be_seen_is_in_a_name() {
+    for unseen in [
+        '\0',
+        '\t',
+        '\n',
+        '\r',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{85}',
+        '\u{a0}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{115f}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{202a}',
+        '\u{202d}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{3000}',
+        '\u{3164}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{fffc}',
+        '\u{fffd}',
+        '\u{e0001}',
+        '\u{e000}',
+        '\u{fdd0}',
+    ] {
+        for text in [format!("a{unseen}b"), format!("{unseen}ab"), format!("ab{unseen}"), unseen.to_string()]
+        {
+            refused(&text);
+        }
+    }
+}
+
+#[test]
+fn the_length_is_that_of_the_compared_form() {
+    name(&"a".repeat(128));
+    refused(&"a".repeat(129));
+    name(&"é".repeat(64));
+    refused(&"é".repeat(65));
+    // 128 letters of three bytes that become letters of one, and of three that are put together to two.
+    assert_eq!(name(&"\u{ff21}".repeat(128)).as_str(), "a".repeat(128));
+    assert_eq!(name(&"e\u{301}".repeat(64)).as_str(), "é".repeat(64));
+}
+
+#[test]
+fn names_beyond_all_measure_are_refused_unread() {
+    for letter in ["a", "é", "\u{ff21}", "e\u{301}", "\u{5d0}", "🔑"] {
+        refused(&letter.repeat(10_000));
+        refused(&letter.repeat(1_000_000));
+    }
+}
+
+proptest! {
+    #[test]
+    fn case_and_width_never_make_another_name(text in "[a-z0-9@._-]{1,40}") {
+        let wide: String = text.chars().map(|c| char::from_u32(c as u32 + 0xfee0).unwrap()).collect();
+        prop_assert_eq!(name(&text.to_uppercase()), name(&text));
+        prop_assert_eq!(name(&wide), name(&text));
+    }
+
+    #[test]
+    fn no_name_holds_space_or_control(text in "\\PC{0,20}[\\x00-\\x20\u{7f}-\u{a0}\u{200b}-\u{200f}]\\PC{0,20}") {
+        refused(&text);
+    }
+}

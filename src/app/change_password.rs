@@ -1,0 +1,81 @@
+//! Change of password: by the user, who knows the old one and has signed in not long ago.
+
+use std::time::Duration;
+
+use relatch_domain::event::{Event, SignInFailure};
+use relatch_domain::password_rules::Password;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
+
+use super::caller::LiveCaller;
+use super::origin::Origin;
+use super::sessions::tell_ended;
+use super::users::{PasswordRefused, new_password_for};
+use super::{App, Failure};
+use crate::store::UserChange;
+
+/// What came of a change of password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordChange {
+    /// The new password holds, and all other sessions of the user have ended.
+    Done,
+    /// The same, but too few replicas have heard of it: the client should repeat, with the new password as the old one.
+    NotDurable,
+    /// The caller signed in longer ago than this. Nothing has changed, nor by any of the following.
+    SignInTooOld(Duration),
+    /// The new password breaks the rules.
+    Refused(PasswordRefused),
+    /// The current password is another one.
+    WrongPassword,
+    /// The user was deleted meanwhile.
+    UserGone,
+}
+
+/// Changes the caller's password and ends the caller's other sessions, in one step.
+///
+/// # Errors
+/// If the store fails or the hashing queue is full.
+pub async fn change_password(
+    app: &App,
+    origin: &Origin,
+    live: &LiveCaller,
+    current: &str,
+    new: &str,
+) -> Result<PasswordChange, Failure> {
+    let max_age = app.policy.reauthentication_age;
+    if live.record.signed_in_at.plus(max_age).is_over(live.now) {
+        return Ok(PasswordChange::SignInTooOld(max_age));
+    }
+    let new = match new_password_for(app, &live.profile.username, new) {
+        Ok(new) => new,
+        Err(refused) => return Ok(PasswordChange::Refused(refused)),
+    };
+    let session = live.caller.session;
+    let user = session.user;
+    if !knows_password(app, live, current).await? {
+        let failure = SignInFailure::WrongPassword;
+        app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
+        return Ok(PasswordChange::WrongPassword);
+    }
+    let reason = EndReason::PasswordChanged;
+    let change = UserChange {
+        password_hash: Some(app.hasher.hash(new).await?),
+        end: Some((Scope::AllBut(session.session), reason, origin.end_note(None))),
+        ..UserChange::of(user)
+    };
+    let Some(changed) = app.store.change_user(&change).await? else { return Ok(PasswordChange::UserGone) };
+    app.tell(origin, &Event::PasswordChanged { user }).await;
+    tell_ended(app, origin, user, &changed.ended, reason).await;
+    Ok(if changed.ended.durable { PasswordChange::Done } else { PasswordChange::NotDurable })
+}
+
+/// Whether this is the caller's password. One password is hashed whatever comes, as at a sign-in.
+async fn knows_password(app: &App, live: &LiveCaller, typed: &str) -> Result<bool, Failure> {
+    let found = app.store.credentials(&live.profile.username).await?;
+    // A name can have gone to somebody else meanwhile.
+    let own = found.filter(|found| found.user.id == live.caller.session.user);
+    Ok(match Password::parse(typed) {
+        Ok(password) => app.hasher.verify(password, own.and_then(|own| own.password_hash)).await?,
+        Err(_) => app.hasher.refuse().await?,
+    })
+}

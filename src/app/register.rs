@@ -1,0 +1,25 @@
+//! Register: a stranger makes an account.
+
+use relatch_domain::password_rules::Password;
+use relatch_domain::user::{Roles, Username};
+
+use super::origin::Origin;
+use super::users::{NewAccount, create_user};
+use super::{App, Failure};
+use crate::store::UserCreation;
+
+/// Makes an account with the role `user`, or says that the name is taken.
+///
+/// The password is hashed before the name is claimed, whether it is free or not: a taken name is told by the answer and
+/// not by the time that it takes.
+///
+/// # Errors
+/// If the store fails or the hashing queue is full.
+pub async fn register(
+    app: &App,
+    origin: &Origin,
+    username: Username,
+    password: Password,
+) -> Result<UserCreation, Failure> {
+    create_user(app, origin, NewAccount::of(username, Roles::of_a_user(), password)).await
+}

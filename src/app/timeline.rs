@@ -1,0 +1,229 @@
+//! Timeline: what happened to a session, told from what the store still has of it.
+//!
+//! A session leaves its sign-in, its last rotation and its end: [`entries`] reads them from record, details and note. An
+//! ended session is remembered for a day or longer (`SessionLimits::tombstone_ttl`); with it goes its timeline.
+
+use std::cmp::Reverse;
+
+use relatch_domain::event::Event;
+use relatch_domain::session::{EndReason, SessionRecord};
+use relatch_domain::user::Role;
+use relatch_domain::{Generation, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
+
+use super::caller::LiveCaller;
+use super::origin::Origin;
+use super::{App, Failure};
+use crate::store::{EndNote, SessionDetails, StoredSession, UserSessions};
+
+/// Something that happened to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: UnixSeconds,
+    /// To which session.
+    pub session: SessionId,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It began.
+    SignedIn(SessionDetails),
+    /// It rotated: so many times that it has come to this generation. The entry's time is that of the last rotation.
+    Refreshed(Generation),
+    /// It was not used for too long, or reached its end.
+    Expired(Deadline),
+    /// It was ended.
+    Ended(EndReason, EndNote),
+}
+
+/// A deadline that a session can miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Moved by each rotation.
+    Idle,
+    /// Never moved.
+    Absolute,
+}
+
+impl Deadline {
+    /// The machine code that clients see.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Absolute => "absolute",
+        }
+    }
+}
+
+/// Where an entry stands in a timeline, which goes from the highest place to the lowest.
+pub type Place = (UnixSeconds, SessionId, u8);
+
+impl Entry {
+    /// Where it stands. What happened to one session within a second stands in the order in which it can happen.
+    pub const fn place(&self) -> Place {
+        let rank = match self.what {
+            What::SignedIn(_) => 0,
+            What::Refreshed(_) => 1,
+            What::Expired(_) => 2,
+            What::Ended(..) => 3,
+        };
+        (self.at, self.session, rank)
+    }
+}
+
+/// The timeline of a session, newest first, for whoever reads it: its user or an administrator. Nothing if there is no
+/// such session for this reader.
+///
+/// # Errors
+/// If the store fails.
+pub async fn session_timeline(
+    app: &App,
+    origin: &Origin,
+    reader: &LiveCaller,
+    session: SessionRef,
+) -> Result<Option<Vec<Entry>>, Failure> {
+    let is_own = session.user == reader.caller.session.user;
+    if !is_own && !reader.profile.roles.has(Role::ADMIN) {
+        return Ok(None);
+    }
+    let mut all = app.store.sessions_of(session.user).await?;
+    all.sessions.retain(|stored| stored.id == session.session);
+    let found = (!all.sessions.is_empty()).then(|| newest_first(&all));
+    if !is_own {
+        let status = if found.is_some() { 200 } else { 404 };
+        let route = "/sessions/{id}/timeline".to_owned();
+        let call = Event::AdminCall { method: "GET", route, user: Some(session.user), status };
+        app.tell(origin, &call).await;
+    }
+    Ok(found)
+}
+
+/// The timelines of all sessions of a user as one, newest first. Nothing if there is no such user.
+///
+/// # Errors
+/// If the store fails.
+pub async fn user_timeline(app: &App, user: UserId) -> Result<Option<Vec<Entry>>, Failure> {
+    let all = app.store.sessions_of(user).await?;
+    if all.corrupt > 0 {
+        tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
+    }
+    Ok(all.user.is_some().then(|| newest_first(&all)))
+}
+
+fn newest_first(all: &UserSessions) -> Vec<Entry> {
+    let mut entries: Vec<_> = all.sessions.iter().flat_map(|session| entries(session, all.now)).collect();
+    entries.sort_by_key(|entry| Reverse(entry.place()));
+    entries
+}
+
+/// What a stored session tells about itself at `now`, oldest first.
+pub fn entries(stored: &StoredSession, now: UnixMillis) -> Vec<Entry> {
+    let record = &stored.record;
+    let entry = |at, what| Entry { at, session: stored.id, what };
+    let mut entries = vec![entry(record.signed_in_at, What::SignedIn(stored.details.clone()))];
+    if record.generation > Generation(0) {
+        entries.push(entry(record.rotated_at.seconds(), What::Refreshed(record.generation)));
+    }
+    if let Some((at, deadline)) = missed_deadline(record, now) {
+        entries.push(entry(at, What::Expired(deadline)));
+    }
+    if let Some(ended) = record.ended {
+        entries.push(entry(ended.at, What::Ended(ended.reason, stored.note.clone())));
+    }
+    entries
+}
+
+/// The deadline that a session missed while it had not been ended. One that expired can still be ended, which then
+/// is not why its user was signed out.
+fn missed_deadline(record: &SessionRecord, now: UnixMillis) -> Option<(UnixSeconds, Deadline)> {
+    let (at, deadline) = if record.absolute_deadline <= record.idle_deadline {
+        (record.absolute_deadline, Deadline::Absolute)
+    } else {
+        (record.idle_deadline, Deadline::Idle)
+    };
+    let missed = match record.ended {
+        Some(ended) => at <= ended.at,
+        None => at.is_over(now),
+    };
+    missed.then_some((at, deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use relatch_domain::session::Ended;
+    use relatch_domain::testing::{live_record, record, sessions_at};
+
+    fn stored(record: SessionRecord) -> StoredSession {
+        let details = SessionDetails { device_name: Some("phone".to_owned()), ..SessionDetails::default() };
+        let id = SessionId::from_bytes([7; 16]);
+        StoredSession { id, record, details, note: EndNote::saying("lost") }
+    }
+
+    fn told(record: SessionRecord, now: u32) -> Vec<(u32, What)> {
+        let entries = entries(&stored(record), UnixSeconds(now).millis());
+        entries.into_iter().map(|entry| (entry.at.0, entry.what)).collect()
+    }
+
+    fn begun() -> SessionRecord {
+        SessionRecord {
+            generation: Generation(0),
+            rotated_at: UnixMillis(1_000_400),
+            idle_deadline: UnixSeconds(2000),
+            absolute_deadline: UnixSeconds(5000),
+            ..live_record(UnixSeconds(1000))
+        }
+    }
+
+    fn signed_in() -> (u32, What) {
+        (1000, What::SignedIn(stored(begun()).details))
+    }
+
+    #[test]
+    fn a_session_that_goes_on_tells_of_sign_in_and_last_rotation() {
+        assert_eq!(told(begun(), 1500), [signed_in()]);
+        let used = SessionRecord { generation: Generation(7), rotated_at: UnixMillis(1_700_900), ..begun() };
+        assert_eq!(told(used, 1800), [signed_in(), (1700, What::Refreshed(Generation(7)))]);
+    }
+
+    #[test]
+    fn an_expired_session_tells_which_deadline_it_missed() {
+        assert_eq!(told(begun(), 1999), [signed_in()]);
+        assert_eq!(told(begun(), 2000), [signed_in(), (2000, What::Expired(Deadline::Idle))]);
+        let worn = SessionRecord { idle_deadline: UnixSeconds(5000), ..begun() };
+        assert_eq!(told(worn, 6000), [signed_in(), (5000, What::Expired(Deadline::Absolute))]);
+    }
+
+    #[test]
+    fn an_ended_session_tells_why_and_what_is_noted() {
+        let ended_at = |at| {
+            let ended = Some(Ended { reason: EndReason::RevokedByAdmin, at: UnixSeconds(at) });
+            SessionRecord { ended, ..begun() }
+        };
+        let ended = |at| (at, What::Ended(EndReason::RevokedByAdmin, EndNote::saying("lost")));
+        // It does not expire any more, however late it is read.
+        assert_eq!(told(ended_at(1999), 9000), [signed_in(), ended(1999)]);
+        // Nor is it forgotten that it had expired before.
+        let expired = (2000, What::Expired(Deadline::Idle));
+        assert_eq!(told(ended_at(2000), 9000), [signed_in(), expired, ended(2000)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_session_begins_and_is_told_in_order(record in record(), now in sessions_at()) {
+            let entries = entries(&stored(record), now);
+            prop_assert!(matches!(entries[0].what, What::SignedIn(_)));
+            prop_assert_eq!(record.is_live(now), entries.iter().all(|entry| {
+                matches!(entry.what, What::SignedIn(_) | What::Refreshed(_))
+            }));
+            let mut ranks: Vec<_> = entries.iter().map(|entry| entry.place().2).collect();
+            prop_assert!(ranks.is_sorted());
+            ranks.dedup();
+            prop_assert_eq!(ranks.len(), entries.len());
+        }
+    }
+}

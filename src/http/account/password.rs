@@ -1,0 +1,64 @@
+//! `PUT /password`: the caller changes the own password.
+
+use actix_web::{HttpResponse, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::app::change_password::{PasswordChange, change_password};
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::extract::{ClientOrigin, Json, LiveSession, Then};
+use crate::http::openapi::{problems, tag};
+
+/// A change of password.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PasswordChange)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    /// The password that holds so far.
+    #[schema(value_type = String, format = Password, max_length = 1024, examples("correct horse battery staple"))]
+    current_password: SecretString,
+    /// At least `password.min_length` characters, and not one that everybody uses.
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024,
+             examples("a long walk on the pier"))]
+    new_password: SecretString,
+}
+
+problems!(ChangeProblems: LiveSession, Json<Body>; InvalidCredentials, InsufficientUserAuthentication);
+
+/// Answers 204: the password is changed, and the caller's other sessions have ended.
+///
+/// # Errors
+/// The documented problems.
+#[utoipa::path(
+    put, path = "/password", operation_id = "changePassword", tag = tag::ACCOUNT,
+    summary = "Change the own password",
+    description = "Ends all other sessions of the caller; this one goes on. A sign-in older than \
+        `password.reauthentication_age` is answered 401 `insufficient_user_authentication`, with `max_age` in the \
+        challenge (RFC 9470): sign in again, and repeat.",
+    security(("bearer" = [])), request_body = Body,
+    responses((status = 204, description = "The password is changed"), ChangeProblems),
+)]
+pub async fn change(
+    app: web::Data<App>,
+    origin: ClientOrigin,
+    request: Then<LiveSession, Json<Body>>,
+) -> Answer<HttpResponse> {
+    let Then(LiveSession(live), Json(body)) = request;
+    let origin = origin.0.by(live.actor());
+    let (current, new) = (body.current_password.expose_secret(), body.new_password.expose_secret());
+    match change_password(&app, &origin, &live, current, new).await? {
+        PasswordChange::Done => Ok(HttpResponse::NoContent().finish()),
+        PasswordChange::NotDurable => Err(ApiError::not_durable().detail(
+            "The password is changed, but the change is not known to survive a failover yet. Repeat the request, with \
+             the new password as the current one.",
+        )),
+        PasswordChange::SignInTooOld(max_age) => Err(ApiError::sign_in_too_old(max_age)),
+        PasswordChange::Refused(refused) => Err(ApiError::invalid_field("new_password", refused.to_string())),
+        PasswordChange::WrongPassword => {
+            Err(ApiError::new(Code::InvalidCredentials).detail("The current password is wrong."))
+        }
+        PasswordChange::UserGone => Err(ApiError::new(Code::UserDisabled)),
+    }
+}

@@ -1,0 +1,174 @@
+//! `GET /sessions/{id}/timeline` and `GET /admin/users/{id}/timeline`: what happened to sessions.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::user::Role;
+use relatch_domain::{SessionId, SessionRef, UnixSeconds, UserId, base64url};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{Page, rfc3339};
+use super::error::{Answer, ApiError, Code};
+use super::extract::query::{ListParams, Query};
+use super::extract::{Admin, ClientOrigin, LiveSession, Then};
+use super::openapi::{problems, tag};
+use crate::app::App;
+use crate::app::timeline::{Entry, Place, What, session_timeline, user_timeline};
+
+/// Something that happened to a session. What does not apply or is not known is left out.
+#[derive(Serialize, ToSchema, Default)]
+#[schema(as = TimelineEntry)]
+pub struct EntryAnswer {
+    /// When. Of `refreshed`, when it was last.
+    #[schema(format = DateTime, examples("2026-11-21T12:03:17Z"))]
+    at: String,
+    /// `signed_in`, `refreshed`, `expired` or `ended`; later versions may tell of more.
+    #[schema(examples("ended"))]
+    event: &'static str,
+    /// To which session.
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    session_id: String,
+    /// The generation of the refresh token then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples(12))]
+    generation: Option<u32>,
+    /// How many events of the kind the entry stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples(12))]
+    count: Option<u32>,
+    /// Why it ended, or which deadline it missed: `idle` or `absolute`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("revoked_by_admin"))]
+    reason: Option<&'static str>,
+    /// What the client called its device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("phone"))]
+    device_name: Option<String>,
+    /// From where it was caused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("192.0.2.7"))]
+    address: Option<String>,
+    /// `User-Agent` of whoever caused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("okhttp/5.1"))]
+    user_agent: Option<String>,
+    /// What an administrator wrote about the end. For administrators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("lost phone"))]
+    note: Option<String>,
+}
+
+impl EntryAnswer {
+    fn of(entry: Entry, user: UserId, for_admin: bool) -> Self {
+        let session_id = SessionRef { user, session: entry.session }.to_string();
+        let base = Self { at: rfc3339(entry.at), session_id, ..Self::default() };
+        match entry.what {
+            What::SignedIn(details) => Self {
+                event: "signed_in",
+                generation: Some(0),
+                device_name: details.device_name,
+                address: details.address,
+                user_agent: details.user_agent,
+                ..base
+            },
+            What::Refreshed(generation) => {
+                Self { event: "refreshed", generation: Some(generation.0), count: Some(generation.0), ..base }
+            }
+            What::Expired(deadline) => Self { event: "expired", reason: Some(deadline.code()), ..base },
+            What::Ended(reason, note) => Self {
+                event: "ended",
+                reason: Some(reason.code()),
+                address: note.address,
+                user_agent: note.user_agent,
+                note: note.text.filter(|_| for_admin),
+                ..base
+            },
+        }
+    }
+}
+
+problems!(SessionProblems: LiveSession, Query<ListParams>; NotFound);
+problems!(UserProblems: Admin, Query<ListParams>; NotFound);
+
+/// `GET /sessions/{id}/timeline`: answers 200 with what happened to a session of the caller, or of anyone if the caller
+/// is an administrator; 404 otherwise.
+///
+/// # Errors
+/// The documented problems.
+#[utoipa::path(
+    get, path = "/sessions/{id}/timeline", operation_id = "getSessionTimeline", tag = tag::SESSIONS,
+    summary = "What happened to a session",
+    description = "Newest first. Ended sessions have a timeline too, for at least a day. Administrators read anyone's.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+            example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"), ListParams),
+    responses((status = 200, description = "A page of entries", body = Page<EntryAnswer>), SessionProblems),
+)]
+pub async fn of_session(
+    app: web::Data<App>,
+    request: HttpRequest,
+    origin: ClientOrigin,
+    read: Then<LiveSession, Query<ListParams>>,
+) -> Answer<HttpResponse> {
+    let Then(LiveSession(reader), Query(params)) = read;
+    let origin = origin.0.by(reader.actor());
+    let session: SessionRef = named(&request)?;
+    let entries = session_timeline(&app, &origin, &reader, session).await?;
+    let for_admin = reader.profile.roles.has(Role::ADMIN);
+    page(entries, &params, |entry| EntryAnswer::of(entry, session.user, for_admin))
+}
+
+/// `GET /admin/users/{id}/timeline`: answers 200 with what happened to all sessions of a user.
+///
+/// # Errors
+/// The documented problems.
+#[utoipa::path(
+    get, path = "/admin/users/{id}/timeline", operation_id = "getUserTimeline", tag = tag::ADMIN,
+    summary = "What happened to a user's sessions",
+    description = "All sessions that are remembered, as one timeline, newest first.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The user", format = Uuid,
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"), ListParams),
+    responses((status = 200, description = "A page of entries", body = Page<EntryAnswer>), UserProblems),
+)]
+pub async fn of_user(
+    app: web::Data<App>,
+    request: HttpRequest,
+    read: Then<Admin, Query<ListParams>>,
+) -> Answer<HttpResponse> {
+    let Then(_, Query(params)) = read;
+    let user: UserId = named(&request)?;
+    let entries = user_timeline(&app, user).await?;
+    page(entries, &params, |entry| EntryAnswer::of(entry, user, true))
+}
+
+/// The id in the path. What is none names nothing.
+fn named<T: std::str::FromStr>(request: &HttpRequest) -> Answer<T> {
+    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
+    id.ok_or_else(|| ApiError::new(Code::NotFound))
+}
+
+fn page(
+    entries: Option<Vec<Entry>>,
+    params: &ListParams,
+    answer: impl FnMut(Entry) -> EntryAnswer,
+) -> Answer<HttpResponse> {
+    let after = match params.cursor.as_deref().map(read_cursor) {
+        Some(None) => return Err(ApiError::invalid_field("cursor", "is not one of ours")),
+        after => after.flatten(),
+    };
+    let Some(mut entries) = entries else { return Err(ApiError::new(Code::NotFound)) };
+    entries.retain(|entry| after.is_none_or(|after| entry.place() < after));
+    Ok(HttpResponse::Ok().json(Page::new(entries, params.limit.get(), cursor).map(answer)))
+}
+
+fn cursor(last: &Entry) -> String {
+    let (at, session, rank) = last.place();
+    base64url::encode(&[&at.0.to_be_bytes(), session.as_bytes().as_slice(), &[rank]].concat())
+}
+
+fn read_cursor(cursor: &str) -> Option<Place> {
+    let bytes: [u8; 21] = base64url::decode_exact(cursor)?;
+    let (at, rest) = bytes.split_first_chunk::<4>()?;
+    let (session, rank) = rest.split_first_chunk::<16>()?;
+    Some((UnixSeconds(u32::from_be_bytes(*at)), SessionId::from_bytes(*session), *rank.first()?))
+}
