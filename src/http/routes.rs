@@ -17,6 +17,10 @@ pub fn main_listener(config: &mut ServiceConfig) {
         .service(at("/admin/users").post(admin::users::create).get(admin::users::list))
         .service(at("/admin/users/{id}").get(admin::users::get))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
+        .service(at("/admin/stats").get(admin::stats::show))
+        .service(at("/admin/audit").get(admin::audit::list))
+        .service(at("/admin/keys").get(admin::keys::list))
+        .service(at("/admin/keys/rotate").post(admin::keys::rotate))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
         .service(at("/errors/{code}").get(ops::errors::describe));
     health(config);

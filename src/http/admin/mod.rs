@@ -1,4 +1,7 @@
 //! What administrators may do. Every call asks the store whether the caller is still one.
 
+pub mod audit;
+pub mod keys;
 pub mod revoke;
+pub mod stats;
 pub mod users;
