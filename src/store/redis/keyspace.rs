@@ -3,11 +3,13 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `prefix:{user id}:s` | hash | session id, 16 raw bytes → packed record of 64 |
-//! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `password`, `created` (ms); no expiry |
+//! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `attributes` (JSON), `password`, `created` (ms); no expiry |
 //! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
 //! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
+//! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
+//! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of refused sign-ins in the second |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //!
 //! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
@@ -16,6 +18,7 @@ use relatch_domain::UserId;
 use relatch_domain::user::Username;
 
 use super::settings::OpenError;
+use crate::store::Trail;
 
 /// Names keys under one prefix.
 #[derive(Debug, Clone)]
@@ -59,6 +62,17 @@ impl Keyspace {
 
     pub(super) fn keys(&self) -> String {
         format!("{}:keys", self.prefix)
+    }
+
+    pub(super) fn cutoff(&self) -> String {
+        format!("{}:cutoff", self.prefix)
+    }
+
+    pub(super) fn audit(&self, trail: Trail) -> String {
+        match trail {
+            Trail::Acts => format!("{}:audit", self.prefix),
+            Trail::RefusedSignIns => format!("{}:audit:refused", self.prefix),
+        }
     }
 
     pub(super) fn marker(&self) -> String {

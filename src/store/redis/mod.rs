@@ -4,9 +4,12 @@
 //! they check the conditions that `relatch_domain` states and write the bytes that it lays out, and are fuzzed against
 //! it. `keyspace` names all keys; `lane` is the connection; `failure` says what an error means.
 
+mod audit;
+mod changes;
 mod failure;
 mod keyspace;
 mod lane;
+mod listing;
 mod reply;
 mod request;
 mod sessions;
@@ -140,11 +143,11 @@ impl Store for Handle {
     }
 
     async fn count_users(&self) -> Result<u64, StoreError> {
-        Err(StoreError::Unavailable("not yet".to_owned()))
+        self.count().await
     }
 
-    async fn change_user(&self, _: &UserChange) -> Result<Option<UserChanged>, StoreError> {
-        Err(StoreError::Unavailable("not yet".to_owned()))
+    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+        self.change(change).await
     }
 
     async fn delete_user(&self, _: UserId) -> Result<Option<UserDeleted>, StoreError> {
@@ -152,19 +155,24 @@ impl Store for Handle {
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        Ok(UnixSeconds(0))
+        self.read_cutoff().await
     }
 
-    async fn raise_cutoff(&self, _: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        Err(StoreError::Unavailable("not yet".to_owned()))
+    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        self.raise(cutoff).await
     }
 
-    async fn append_audit(&self, _: Trail, _: &[u8], _: usize) -> Result<(), StoreError> {
-        Ok(())
+    async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
+        self.append(trail, record, keep).await
     }
 
-    async fn audit(&self, _: Trail, _: Option<AuditId>, _: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        Err(StoreError::Unavailable("not yet".to_owned()))
+    async fn audit(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.page(trail, before, limit).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -88,7 +88,7 @@ pub(super) fn observation(answer: Value) -> Result<(bool, Observation), StoreErr
     Ok((applied, Observation { now, seen: Seen { session, thumbprint, user }, profile }))
 }
 
-/// Reads a user's name, roles, disabled flag and time of creation.
+/// Reads a user's name, roles, disabled flag, attributes and time of creation.
 pub(super) fn user(id: UserId, row: &mut Row) -> Result<Option<User>, StoreError> {
     let (profile, standing) = standing(row)?;
     let created_at = row.text()?;
@@ -103,15 +103,18 @@ pub(super) fn user(id: UserId, row: &mut Row) -> Result<Option<User>, StoreError
 }
 
 fn standing(row: &mut Row) -> Result<(Option<Profile>, Standing), StoreError> {
-    let (name, roles, disabled) = (row.text()?, row.bytes()?, row.bytes()?);
+    let (name, roles, disabled, attributes) = (row.text()?, row.bytes()?, row.bytes()?, row.bytes()?);
     let Some(name) = name else { return Ok((None, Standing::Gone)) };
     let username = Username::try_from(name).map_err(|_| corrupt("a user with an invalid name"))?;
     let roles: Option<Roles> = roles.and_then(|json| serde_json::from_slice(&json).ok());
     let roles = roles.ok_or_else(|| corrupt("a user with invalid roles"))?;
+    let attributes: Option<Attributes> =
+        attributes.map_or_else(|| Some(Attributes::default()), |json| serde_json::from_slice(&json).ok());
+    let attributes = attributes.ok_or_else(|| corrupt("a user with invalid attributes"))?;
     // Whatever is not a plain zero counts as disabled, as it does in the scripts.
     let enabled = disabled.as_deref() == Some(b"0");
     let standing = if enabled { Standing::Enabled } else { Standing::Disabled };
-    Ok((Some(Profile { username, roles, attributes: Attributes::default() }), standing))
+    Ok((Some(Profile { username, roles, attributes }), standing))
 }
 
 pub(super) fn session_record(packed: &[u8]) -> Result<SessionRecord, StoreError> {
@@ -157,10 +160,27 @@ mod tests {
         for (flag, expected) in
             [("0", Standing::Enabled), ("1", Standing::Disabled), ("", Standing::Disabled)]
         {
-            let values =
-                [b"ada".as_slice(), b"[]", flag.as_bytes()].map(|part| Value::BulkString(part.to_vec()));
-            let mut row = Row::new(Value::Array(values.to_vec())).unwrap();
+            let mut row = stored_user(flag, None);
             assert_eq!(standing(&mut row).unwrap().1, expected);
         }
+    }
+
+    #[test]
+    fn a_user_without_attributes_has_none_and_unreadable_ones_are_corrupt() {
+        let attributes = |json: Option<&str>| {
+            let (profile, _) = standing(&mut stored_user("0", json))?;
+            Ok(profile.map(|profile| serde_json::to_string(&profile.attributes).unwrap()))
+        };
+        assert_eq!(attributes(None), Ok(Some("{}".to_owned())));
+        assert_eq!(attributes(Some(r#"{"tenant":"acme"}"#)), Ok(Some(r#"{"tenant":"acme"}"#.to_owned())));
+        for spoiled in ["", "[]", r#"{"tenant":null}"#] {
+            assert_eq!(attributes(Some(spoiled)), Err(corrupt("a user with invalid attributes")));
+        }
+    }
+
+    fn stored_user(flag: &str, attributes: Option<&str>) -> Row {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        Row::new(Value::Array(vec![text("ada"), text("[]"), text(flag), attributes.map_or(Value::Nil, text)]))
+            .unwrap()
     }
 }

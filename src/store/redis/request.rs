@@ -14,9 +14,17 @@ pub(super) struct Script {
     sha: LazyLock<String>,
 }
 
+/// Names a script: either one file, or a line of flags and several files, of which the last is the script itself and the
+/// others are what it shares with others.
 macro_rules! script {
-    ($name:literal, $effect:expr) => {{
-        const CODE: &str = include_str!(concat!("scripts/", $name, ".lua"));
+    ($name:literal, $effect:expr) => {
+        script!(@ include_str!(concat!("scripts/", $name, ".lua")), $effect)
+    };
+    ($flags:literal, [$($name:literal),+], $effect:expr) => {
+        script!(@ concat!($flags, "\n", $(include_str!(concat!("scripts/", $name, ".lua"))),+), $effect)
+    };
+    (@ $code:expr, $effect:expr) => {{
+        const CODE: &str = $code;
         $crate::store::redis::request::Script::new(CODE, $effect, || {
             redis::Script::new(CODE).get_hash().to_owned()
         })

@@ -6,6 +6,7 @@ use redis::Value;
 use relatch_domain::attempt::AttemptHash;
 use relatch_domain::record::{self, delivery_byte, reason_byte};
 use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
 use relatch_domain::sign_in::Change;
 use relatch_domain::{SessionId, SessionRef, UserId};
 
@@ -24,7 +25,7 @@ static SWAP: Script = script!("swap", Effect::Writes);
 static OBSERVE: Script = script!("observe", Effect::Reads);
 static SESSIONS: Script = script!("sessions", Effect::Reads);
 static BEGIN: Script = script!("begin", Effect::Writes);
-static END: Script = script!("end", Effect::Writes);
+static END: Script = script!("#!lua flags=allow-oom", ["ending", "end"], Effect::Writes);
 
 impl Handle {
     pub(super) async fn rotate_session(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
@@ -107,29 +108,36 @@ impl Handle {
     }
 
     pub(super) async fn end(&self, step: &EndStep) -> Result<Ended, StoreError> {
-        let (scope, session): (_, &[u8]) = match &step.scope {
-            Scope::One(session) => ("one", session.as_bytes()),
-            Scope::AllBut(session) => ("all_but", session.as_bytes()),
-            Scope::All => ("all", &[]),
-            Scope::SignedInBefore(_) | Scope::Client(_) => {
-                return Err(StoreError::Unavailable("not yet".to_owned()));
-            }
-        };
-        let UserKeys { sessions, details, .. } = self.keyspace.of_user(step.user);
-        let request = END
-            .on([&sessions, &details])
-            .arg(scope)
-            .arg(session)
-            .arg(reason_byte(step.reason))
-            .arg(u8::from(!step.note.is_empty()))
-            .arg(serde_json::to_vec(&step.note).unwrap_or_default())
-            .arg(u8::from(self.synced.is_some()))
-            .arg(self.time.argument());
-        let written = self.write(&request, ended, |ended| ended.covered > 0).await?;
+        let request = self.on_user(&END, step.user).arg(self.time.argument());
+        let request = self.ending(request, step.scope, step.reason, &step.note);
+        let written =
+            self.write(&request, |answer| ended(&mut Row::new(answer)?), |ended| ended.covered > 0).await?;
         Ok(Ended { durable: written.durable, ..written.answer })
     }
 
-    fn on_user(&self, script: &'static Script, user: UserId) -> Request {
+    /// Adds the arguments that `ending.lua` takes.
+    pub(super) fn ending(
+        &self,
+        request: Request,
+        scope: Scope,
+        reason: EndReason,
+        note: &EndNote,
+    ) -> Request {
+        let request = match scope {
+            Scope::One(session) => request.arg("one").arg(session.as_bytes()),
+            Scope::AllBut(session) => request.arg("all_but").arg(session.as_bytes()),
+            Scope::All => request.arg("all").arg(""),
+            Scope::SignedInBefore(cutoff) => request.arg("signed_in_before").arg(cutoff.0),
+            Scope::Client(client) => request.arg("client").arg(&client.0.to_be_bytes()),
+        };
+        request
+            .arg(reason_byte(reason))
+            .arg(u8::from(!note.is_empty()))
+            .arg(serde_json::to_vec(note).unwrap_or_default())
+            .arg(u8::from(self.synced.is_some()))
+    }
+
+    pub(super) fn on_user(&self, script: &'static Script, user: UserId) -> Request {
         let UserKeys { sessions, user, details } = self.keyspace.of_user(user);
         script.on([&sessions, &user, &details])
     }
@@ -140,8 +148,8 @@ fn rotated(answer: Value) -> Result<Rotated, StoreError> {
     Ok(if applied { Rotated::Applied(observation) } else { Rotated::Blocked(observation) })
 }
 
-fn ended(answer: Value) -> Result<Ended, StoreError> {
-    let mut row = Row::new(answer)?;
+/// Reads what `ending.lua` says, behind the time.
+pub(super) fn ended(row: &mut Row) -> Result<Ended, StoreError> {
     let now = row.time()?;
     let covered = usize::try_from(row.int()?).map_err(|_| corrupt("a negative number of sessions"))?;
     let mut ids = row.row()?;

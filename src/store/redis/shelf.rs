@@ -1,14 +1,16 @@
-//! The steps on signing keys, and the marker that identifies the store.
+//! The steps on signing keys, the marker that identifies the store, and the cutoff.
 
 use redis::{Cmd, Value};
+use relatch_domain::UnixSeconds;
 
 use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use crate::store::{KeyShelf, Marker, StoreError, StoredKey};
+use crate::store::{CutoffRaised, KeyShelf, Marker, StoreError, StoredKey};
 
 static PUT_KEY: Script = script!("put_key", Effect::Writes);
+static RAISE: Script = script!("raise_cutoff", Effect::Writes);
 
 impl Handle {
     pub(super) async fn all_keys(&self) -> Result<KeyShelf, StoreError> {
@@ -47,4 +49,23 @@ impl Handle {
             }
         }
     }
+    pub(super) async fn read_cutoff(&self) -> Result<UnixSeconds, StoreError> {
+        let mut cmd = Cmd::new();
+        cmd.arg("GET").arg(self.keyspace.cutoff());
+        Ok(cutoff(self.lane.ask(&Request::read(cmd)).await?)?.unwrap_or(UnixSeconds(0)))
+    }
+
+    pub(super) async fn raise(&self, wanted: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+        let request = RAISE.on([&self.keyspace.cutoff()]).arg(wanted.0).arg(self.time.argument());
+        let written = self.write(&request, cutoff, Option::is_some).await?;
+        Ok(match written.answer {
+            Some(cutoff) => CutoffRaised::Raised { cutoff, durable: written.durable },
+            None => CutoffRaised::InFuture,
+        })
+    }
+}
+
+fn cutoff(answer: Value) -> Result<Option<UnixSeconds>, StoreError> {
+    let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
+    text.parse().map(|seconds| Some(UnixSeconds(seconds))).map_err(|_| corrupt("a cutoff that is no time"))
 }

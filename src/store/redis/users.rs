@@ -7,15 +7,16 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, Pipeline, Value};
+use redis::{Cmd, Value};
 use relatch_domain::user::{Profile, User, Username};
 use relatch_domain::{UnixMillis, UserId};
 
 use super::Handle;
 use super::failure::Effect;
+use super::listing::listed;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use crate::store::{Credentials, NewUser, StoreError, UserCreation, UserQuery};
+use crate::store::{Credentials, NewUser, StoreError, UserCreation};
 
 static CLAIM: Script = script!("claim_name", Effect::Writes);
 static SETTLE: Script = script!("settle_name", Effect::Writes);
@@ -61,9 +62,9 @@ impl Handle {
                 return Err(error);
             }
         };
-        let settled = self.finish(&new.username, &claim).await.map_err(half_created)?;
+        let settled = self.finish(&new.username, &claim).await.map_err(half_done)?;
         if settled.as_deref() != Some(new.id.to_string().as_str()) {
-            self.undo(new).await.map_err(half_created)?;
+            self.undo(new).await.map_err(half_done)?;
             return Ok(UserCreation::NameTaken);
         }
         let profile = Profile {
@@ -99,14 +100,15 @@ impl Handle {
     }
 
     async fn write_user(&self, new: &NewUser) -> Result<UnixMillis, StoreError> {
-        let roles = serde_json::to_vec(&new.roles)
-            .map_err(|error| StoreError::Unavailable(format!("roles: {error}")))?;
+        let roles = json(&new.roles)?;
+        let attributes = if new.attributes.is_empty() { Vec::new() } else { json(&new.attributes)? };
         let request = CREATE
             .on([&self.keyspace.user(new.id)])
             .arg(new.username.as_str())
             .arg(roles)
             .arg(u8::from(new.password_hash.is_some()))
             .arg(new.password_hash.as_deref().unwrap_or_default())
+            .arg(attributes)
             .arg(self.time.argument());
         let read = |answer| {
             let mut row = Row::new(answer)?;
@@ -170,68 +172,27 @@ impl Handle {
         Ok((user.profile.username == *name).then_some(Credentials { user, password_hash }))
     }
 
-    pub(super) async fn list(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
-        let (after, limit) = (query.after.as_ref(), query.limit);
-        // No name has a control character in it, so this comes after all that stands under the name itself.
-        let mut from = after.map_or_else(|| b"-".to_vec(), |name| format!("[{name}\u{1}").into_bytes());
-        let mut users = Vec::new();
-        while users.len() < limit {
-            let wanted = limit - users.len();
-            let mut range = Cmd::new();
-            range.arg("ZRANGEBYLEX").arg(self.keyspace.users()).arg(&from).arg("+");
-            range.arg("LIMIT").arg(0).arg(wanted);
-            let answer = self.lane.ask(&Request::read(range)).await?;
-            let members = Vec::<Vec<u8>>::from_redis_value(answer)
-                .map_err(|_| corrupt("a list of users that is no list"))?;
-            let Some(last) = members.last() else { break };
-            from = [b"(".as_slice(), last].concat();
-            let complete = members.len() < wanted;
-            users.extend(self.listed_users(&members).await?);
-            if complete {
-                break;
-            }
-        }
-        Ok(users)
-    }
-
-    /// The users whom these entries of the list name. An entry whose user is gone is passed over.
-    async fn listed_users(&self, members: &[Vec<u8>]) -> Result<Vec<User>, StoreError> {
-        let ids: Vec<UserId> = members.iter().filter_map(|member| unlisted(member)).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commands = Pipeline::new();
-        for id in &ids {
-            commands.add_command(self.user_fields(*id, &[]));
-        }
-        let mut answers = Row::new(self.lane.ask(&Request::reads(commands)).await?)?;
-        let mut users = Vec::new();
-        for id in ids {
-            users.extend(reply::user(id, &mut answers.row()?)?);
-        }
-        Ok(users)
-    }
-
-    fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {
+    pub(super) fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {
         let mut cmd = Cmd::new();
-        cmd.arg("HMGET").arg(self.keyspace.user(id)).arg(&["name", "roles", "disabled", "created"]).arg(more);
+        cmd.arg("HMGET")
+            .arg(self.keyspace.user(id))
+            .arg(&["name", "roles", "disabled", "attributes", "created"])
+            .arg(more);
         cmd
     }
 }
 
-fn listed(name: &Username, id: UserId) -> String {
-    format!("{name}\0{id}")
+/// A part of a user in the form in which it is kept.
+pub(super) fn json(part: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(part).map_err(|error| StoreError::Unavailable(format!("not to be written: {error}")))
 }
 
-fn unlisted(member: &[u8]) -> Option<UserId> {
-    let (_, id) = std::str::from_utf8(member).ok()?.split_once('\0')?;
-    id.parse().ok()
-}
-
-/// The user is there already: whoever tries again finds the name taken.
-fn half_created(error: StoreError) -> StoreError {
+/// Part of it is done already: what was not applied is no longer nothing.
+pub(super) fn half_done(error: StoreError) -> StoreError {
     match error {
-        StoreError::Unavailable(text) => StoreError::Indeterminate(format!("the user was written: {text}")),
+        StoreError::Unavailable(text) => {
+            StoreError::Indeterminate(format!("the first part was applied: {text}"))
+        }
         other => other,
     }
 }

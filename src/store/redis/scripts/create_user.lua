@@ -3,10 +3,11 @@
 --
 -- KEYS    1 the user
 -- ARGV    1 name  2 roles, JSON  3 1 if there is a password hash  4 the password hash
---         5 time, ms; empty for the server's own
+--         5 the attributes, JSON, empty for none
+--         6 time, ms; empty for the server's own
 -- Reply   name and time of creation, in ms, of the user of this id, the new one or the old
 -- Takes   O(1).
-local now = tonumber(ARGV[5])
+local now = tonumber(ARGV[6])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -18,4 +19,5 @@ if found[1] then return found end
 local created = string.format('%.0f', now)
 redis.call('HSET', KEYS[1], 'name', ARGV[1], 'roles', ARGV[2], 'disabled', '0', 'created', created)
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'password', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'attributes', ARGV[5]) end
 return { ARGV[1], created }

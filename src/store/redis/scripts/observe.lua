@@ -3,7 +3,7 @@
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 session id, 16 bytes  2 time, ms; empty for the server's own
--- Reply   0, time in ms, record or nil, user's name, roles and disabled flag or nil, thumbprint or nil
+-- Reply   0, time in ms, record or nil, user's name, roles, disabled flag and attributes, each or nil, thumbprint or nil
 -- Takes   O(1).
 local now = tonumber(ARGV[2])
 if not now then
@@ -12,6 +12,6 @@ if not now then
 end
 
 local record = redis.call('HGET', KEYS[1], ARGV[1])
-local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled')
+local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled', 'attributes')
 local thumbprint = redis.call('HGET', KEYS[3], 't' .. ARGV[1])
-return { 0, now, record, user[1], user[2], user[3], thumbprint }
+return { 0, now, record, user[1], user[2], user[3], user[4], thumbprint }

@@ -12,8 +12,8 @@
 --        11 bytes 2 to 31 of the next record: no reason, MAC key, generation, nonce, previous nonce, attempt hash
 --        12 bytes 58 to 63 of the next record: origin tag, spare
 --        13 time, ms; empty for the server's own
--- Reply   applied (0 or 1), time used in ms, record as seen or nil, user's name, roles and disabled flag or nil,
---         thumbprint or nil
+-- Reply   applied (0 or 1), time used in ms, record as seen or nil, user's name, roles, disabled flag and
+--         attributes, each or nil, thumbprint or nil
 -- Takes   O(1). Replaces 64 bytes by 64 bytes, so a full store need not stop it. The expiry of the key stays as
 --         `begin.lua` set it: it covers the absolute deadline, which no rotation moves.
 local byte, sub, floor, min = string.byte, string.sub, math.floor, math.min
@@ -26,11 +26,11 @@ end
 
 local sid = ARGV[1]
 local record = redis.call('HGET', KEYS[1], sid)
-local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled')
+local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled', 'attributes')
 local thumbprint = false
 
 local function reply(applied)
-  return { applied, now, record, user[1], user[2], user[3], thumbprint }
+  return { applied, now, record, user[1], user[2], user[3], user[4], thumbprint }
 end
 
 -- Another length or another version: not ours to write.

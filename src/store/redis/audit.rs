@@ -1,0 +1,61 @@
+//! Audit records: a stream for each trail. Redis numbers the records, and goes on counting when its clock goes back.
+
+use redis::{Cmd, Value};
+
+use super::Handle;
+use super::reply::{Row, corrupt};
+use super::request::Request;
+use crate::store::{AuditEntry, AuditId, StoreError, Trail};
+
+impl Handle {
+    pub(super) async fn append(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
+        let mut add = Cmd::new();
+        // Whole nodes of the stream are removed, of a hundred records at the most: cheap, and never too many.
+        add.arg("XADD").arg(self.keyspace.audit(trail)).arg("MAXLEN").arg("~").arg(number(keep));
+        add.arg("*").arg("r").arg(record);
+        self.lane.ask(&Request::write(add)).await.map(drop)
+    }
+
+    pub(super) async fn page(
+        &self,
+        trail: Trail,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        // Redis takes neither a count of zero nor the place before the first.
+        if limit == 0 || before == Some(AuditId { millis: 0, seq: 0 }) {
+            return Ok(Vec::new());
+        }
+        let end = before.map_or_else(|| "+".to_owned(), |AuditId { millis, seq }| format!("({millis}-{seq}"));
+        let mut range = Cmd::new();
+        range.arg("XREVRANGE").arg(self.keyspace.audit(trail)).arg(end).arg("-");
+        range.arg("COUNT").arg(number(limit));
+        let mut found = Row::new(self.lane.ask(&Request::read(range)).await?)?;
+        let mut entries = Vec::new();
+        while let Some(one) = found.value() {
+            entries.push(entry(one)?);
+        }
+        Ok(entries)
+    }
+}
+
+/// A number that Redis takes.
+fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn entry(value: Value) -> Result<AuditEntry, StoreError> {
+    let mut row = Row::new(value)?;
+    let id =
+        row.text()?.and_then(|text| id(&text)).ok_or_else(|| corrupt("an audit record without an id"))?;
+    let mut fields = row.row()?;
+    match (fields.bytes()?.as_deref(), fields.bytes()?) {
+        (Some(b"r"), Some(record)) => Ok(AuditEntry { id, record }),
+        _ => Err(corrupt("an audit record without its content")),
+    }
+}
+
+fn id(text: &str) -> Option<AuditId> {
+    let (millis, seq) = text.split_once('-')?;
+    Some(AuditId { millis: millis.parse().ok()?, seq: seq.parse().ok()? })
+}

@@ -1,0 +1,24 @@
+-- Changes a user and ends sessions, all or nothing. Runs behind `ending.lua`.
+--
+-- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
+-- ARGV    1 time, ms; empty for the server's own
+--         2 to 7 which sessions end and how, see `ending.lua`; an empty scope if none end
+--         then field and value in turn: what is to stand in the user
+-- Reply   nil if there is no such user; else time used in ms, number of records covered, ids of the live sessions that
+--         ended, and of the user as changed name, roles, disabled flag, attributes or nil, and time of creation
+-- Takes   O(n) of the user's sessions. May run when the server is out of memory: a full store must stop neither the
+--         disabling of a user nor the change of a password that somebody else knows.
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+if not redis.call('HGET', KEYS[2], 'name') then return false end
+if #ARGV > 7 then redis.call('HSET', KEYS[2], unpack(ARGV, 8)) end
+local covered, ended = 0, {}
+if ARGV[2] ~= '' then
+  covered, ended = end_sessions(now, KEYS[1], KEYS[3], { unpack(ARGV, 2, 7) })
+end
+local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled', 'attributes', 'created')
+return { now, covered, ended, unpack(user, 1, 5) }
