@@ -4,6 +4,7 @@ use relatch_domain::session::SessionRecord;
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::issue::IssuedPair;
 use crate::store::StoredSession;
@@ -14,14 +15,32 @@ pub fn rfc3339(at: UnixSeconds) -> String {
 }
 
 /// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenPair)]
 pub struct TokenAnswer<'a> {
+    /// A JWT (RFC 9068), for the header `Authorization`.
+    #[schema(examples("eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMWEx….c2lnbmF0dXJl"))]
     access_token: &'a str,
+    /// Always `Bearer`.
+    #[schema(examples("Bearer"))]
     token_type: &'static str,
+    /// Seconds until the access token expires.
+    #[schema(examples(900))]
     expires_in: u64,
+    /// For one refresh. Opaque to clients.
+    #[schema(
+        pattern = "^rlt1_[A-Za-z0-9_-]+$",
+        examples("rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")
+    )]
     refresh_token: &'a str,
+    /// Seconds until the session ends if it is not refreshed.
+    #[schema(examples(1_209_600))]
     refresh_expires_in: u32,
+    /// The session, for lists and revocations.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
+             examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     session_id: SessionRef,
+    /// Who signed in; after a refresh it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserAnswer<'a>>,
 }
@@ -42,10 +61,17 @@ impl<'a> TokenAnswer<'a> {
 }
 
 /// Who somebody is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserAnswer<'a> {
+    /// Never given to anybody else.
+    #[schema(value_type = String, format = Uuid, examples("01a1fdab-6a07-786f-997e-d0ae0e2646b6"))]
     id: UserId,
+    /// The name in the form in which names are compared (RFC 8265).
+    #[schema(examples("ada"))]
     username: &'a str,
+    /// In alphabetical order.
+    #[schema(examples("user"))]
     roles: Vec<&'a str>,
 }
 
@@ -61,11 +87,16 @@ impl<'a> UserAnswer<'a> {
 }
 
 /// A user as administrators see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AdminUser)]
 pub struct AdminUserAnswer<'a> {
     #[serde(flatten)]
     user: UserAnswer<'a>,
+    /// Whether sign-in and refresh are refused.
+    #[schema(examples(false))]
     disabled: bool,
+    /// When the user was created.
+    #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
     created_at: String,
 }
 
@@ -81,14 +112,30 @@ impl<'a> AdminUserAnswer<'a> {
 }
 
 /// A device on which a user is signed in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionAnswer {
+    /// The session, for revocations.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
+             examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     session_id: SessionRef,
+    /// What the client called its device.
+    #[schema(required, examples("phone"))]
     device_name: Option<String>,
+    /// `User-Agent` of the sign-in.
+    #[schema(required, examples("okhttp/5.1"))]
     user_agent: Option<String>,
+    /// Where the sign-in came from.
+    #[schema(required, examples("192.0.2.7"))]
     address: Option<String>,
+    /// When the session began.
+    #[schema(format = DateTime, examples("2026-11-21T10:33:52Z"))]
     signed_in_at: String,
+    /// When it was last refreshed, to five minutes.
+    #[schema(format = DateTime, examples("2026-11-21T12:05:00Z"))]
     last_seen_at: String,
+    /// Whether it is the caller's own.
+    #[schema(examples(true))]
     current: bool,
 }
 
@@ -115,9 +162,12 @@ fn last_seen(record: &SessionRecord) -> UnixSeconds {
 }
 
 /// One page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Page<T> {
+    /// The items.
     items: Vec<T>,
+    /// For the next page; null on the last.
+    #[schema(required, examples(json!(null)))]
     next_cursor: Option<String>,
 }
 
@@ -134,16 +184,9 @@ impl<T> Page<T> {
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(f).collect(), next_cursor: self.next_cursor }
     }
-}
 
-impl<T> Page<T> {
-    /// The page's items.
-    pub fn items(&self) -> &[T] {
-        &self.items
-    }
-
-    /// The cursor of the next page.
-    pub fn next_cursor(&self) -> Option<&str> {
-        self.next_cursor.as_deref()
+    /// The same page with items made of references to these.
+    pub fn view<'a, U>(&'a self, f: impl FnMut(&'a T) -> U) -> Page<U> {
+        Page { items: self.items.iter().map(f).collect(), next_cursor: self.next_cursor.clone() }
     }
 }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod error;
 pub mod extract;
 pub mod middleware;
+pub mod openapi;
 pub mod ops;
 pub mod routes;
 pub mod session;

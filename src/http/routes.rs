@@ -1,11 +1,25 @@
 //! The whole surface on one screen.
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
+use self::methods::{At, Routes, Table};
 use super::{admin, error, ops, session, token};
 
 /// Everything that the main listener serves.
 pub fn main_listener(config: &mut ServiceConfig) {
+    main_routes(config);
+    config.default_service(web::to(error::not_found));
+}
+
+/// Every path of the main listener, with its methods (without HEAD, which goes with GET).
+pub fn table() -> Vec<(&'static str, Vec<Method>)> {
+    let mut table = Table::default();
+    main_routes(&mut table);
+    table.0
+}
+
+fn main_routes(config: &mut impl Routes) {
     config
         .service(at("/").get(ops::root::root))
         .service(at("/login").post(token::login::login))
@@ -22,9 +36,11 @@ pub fn main_listener(config: &mut ServiceConfig) {
         .service(at("/admin/keys").get(admin::keys::list))
         .service(at("/admin/keys/rotate").post(admin::keys::rotate))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
-        .service(at("/errors/{code}").get(ops::errors::describe));
+        .service(at("/errors/{code}").get(ops::errors::describe))
+        .service(at("/openapi.json").get(ops::docs::document))
+        .service(at("/docs").get(ops::docs::page))
+        .service(at("/docs/{file:.*}").get(ops::docs::file));
     health(config);
-    config.default_service(web::to(error::not_found));
 }
 
 /// What the operators' listener serves.
@@ -33,32 +49,56 @@ pub fn ops_listener(config: &mut ServiceConfig) {
     config.default_service(web::to(error::not_found));
 }
 
-fn health(config: &mut ServiceConfig) {
+fn health(config: &mut impl Routes) {
     config
         .service(at("/health/live").get(ops::health::live))
         .service(at("/health/ready").get(ops::health::ready));
 }
 
 /// A path and its methods. Any other method is answered 405 with `Allow` (RFC 9110, sections 15.5.6 and 10.2.1).
-fn at(path: &'static str) -> methods::At {
-    methods::At::new(path)
+fn at(path: &'static str) -> At {
+    At::new(path)
 }
 
 mod methods {
     use actix_web::dev::{AppService, HttpServiceFactory};
     use actix_web::http::{Method, header};
+    use actix_web::web::ServiceConfig;
     use actix_web::{FromRequest, Handler, Resource, Responder, web};
 
     use crate::http::error::{ApiError, Code};
 
+    /// What takes the routes: a listener, or the table of them.
+    pub(super) trait Routes {
+        fn service(&mut self, at: At) -> &mut Self;
+    }
+
+    impl Routes for ServiceConfig {
+        fn service(&mut self, at: At) -> &mut Self {
+            Self::service(self, at)
+        }
+    }
+
+    #[derive(Default)]
+    pub(super) struct Table(pub(super) Vec<(&'static str, Vec<Method>)>);
+
+    impl Routes for Table {
+        fn service(&mut self, at: At) -> &mut Self {
+            let methods = at.allowed.into_iter().filter(|method| method != Method::HEAD).collect();
+            self.0.push((at.path, methods));
+            self
+        }
+    }
+
     pub(super) struct At {
+        path: &'static str,
         resource: Resource,
         allowed: Vec<Method>,
     }
 
     impl At {
         pub(super) fn new(path: &'static str) -> Self {
-            Self { resource: web::resource(path), allowed: Vec::new() }
+            Self { path, resource: web::resource(path), allowed: Vec::new() }
         }
 
         pub(super) fn get<F, A>(self, handler: F) -> Self
@@ -70,7 +110,7 @@ mod methods {
             // A HEAD is a GET without the body (RFC 9110, section 9.3.2).
             let resource = self.resource.route(web::head().to(handler.clone()));
             let allowed = [self.allowed, vec![Method::HEAD]].concat();
-            Self { resource, allowed }.on(Method::GET, handler)
+            Self { resource, allowed, ..self }.on(Method::GET, handler)
         }
 
         pub(super) fn post<F, A>(self, handler: F) -> Self

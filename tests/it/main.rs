@@ -10,4 +10,6 @@ mod cli;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod store;

@@ -3,38 +3,88 @@
 use actix_web::{HttpResponse, web};
 use relatch_domain::UnixSeconds;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::revoke::{Revoked, Target, revoke as revoke_target};
 use crate::http::answer::rfc3339;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
+use crate::http::openapi::{problems, tag};
 
 /// Longest free-text reason, in characters.
 const MAX_REASON: usize = 256;
 
-/// The body of a revocation: exactly one of the first seven.
-#[derive(Deserialize)]
+/// Whose sessions end: exactly one of all fields but `reason`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Revocation, examples(json!({ "username": "ada", "reason": "lost phone" })))]
 #[serde(deny_unknown_fields)]
 pub struct Body {
+    /// One session.
+    #[schema(extensions(("x-alternative" = json!(true))))]
     session_id: Option<String>,
+    /// All sessions of a user.
+    #[schema(extensions(("x-alternative" = json!(true))))]
     user_id: Option<String>,
+    /// All sessions of a user.
+    #[schema(extensions(("x-alternative" = json!(true))))]
     username: Option<String>,
+    /// The session of a refresh token, be it rotated out or expired.
+    #[schema(value_type = Option<String>, extensions(("x-alternative" = json!(true))))]
     refresh_token: Option<SecretString>,
+    /// The session of an access token, be it expired.
+    #[schema(value_type = Option<String>, extensions(("x-alternative" = json!(true))))]
     access_token: Option<SecretString>,
+    /// All sessions of a client, of all users: `relatch`, the client of this API itself.
+    #[schema(extensions(("x-alternative" = json!(true))))]
     client_id: Option<String>,
-    /// RFC 3339, in whole seconds: a fraction is cut.
+    /// Everyone who signed in before this time (RFC 3339, not in the future). Whole seconds count: a fraction is cut.
+    #[schema(format = DateTime, extensions(("x-alternative" = json!(true))))]
     signed_in_before: Option<String>,
+    /// Free text, for administrators only.
+    #[schema(max_length = 256)]
     reason: Option<String>,
 }
+
+/// What a revocation did.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revoked)]
+pub struct RevokedAnswer {
+    /// How many live sessions have ended.
+    #[schema(examples(3))]
+    revoked_sessions: usize,
+}
+
+/// Since when one must have signed in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cutoff)]
+pub struct CutoffAnswer {
+    /// Everyone who signed in before this is signed out. It may be later than was asked for: it never goes back.
+    #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
+    cutoff: String,
+}
+
+problems!(RevokeProblems: Admin, Json<Body>; NotFound);
 
 /// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist. For
 /// `signed_in_before` it answers 202 with the cutoff that is in force now, which may be later than the one asked for.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    post, path = "/admin/revoke", operation_id = "revoke", tag = tag::ADMIN,
+    summary = "End sessions",
+    description = "Afterwards no refresh of those sessions succeeds. Exactly one field says which. \
+        `signed_in_before` is in force on every node within a second.",
+    security(("bearer" = [])), request_body = Body,
+    responses(
+        (status = 200, description = "How many sessions have ended", body = RevokedAnswer),
+        (status = 202, description = "The cutoff that is in force now; only for `signed_in_before`",
+         body = CutoffAnswer),
+        RevokeProblems,
+    ),
+)]
 pub async fn revoke(
     app: web::Data<App>,
     origin: ClientOrigin,
@@ -44,8 +94,8 @@ pub async fn revoke(
     let origin = origin.0.by(admin.actor());
     let reason = reason(body.reason.take())?;
     match revoke_target(&app, &origin, target(&body)?, reason).await? {
-        Revoked::Ended(count) => Ok(HttpResponse::Ok().json(json!({ "revoked_sessions": count }))),
-        Revoked::Cutoff(cutoff) => Ok(HttpResponse::Accepted().json(json!({ "cutoff": rfc3339(cutoff) }))),
+        Revoked::Ended(count) => Ok(HttpResponse::Ok().json(RevokedAnswer { revoked_sessions: count })),
+        Revoked::Cutoff(cutoff) => Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339(cutoff) })),
         Revoked::InFuture => Err(ApiError::invalid_field(SIGNED_IN_BEFORE, "lies in the future")),
         Revoked::NotDurable => Err(ApiError::not_durable()),
         Revoked::Unknown => Err(ApiError::new(Code::NotFound)),

@@ -9,7 +9,7 @@ use relatch_domain::base64url;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::users::{create_user, find_user, list_users, new_password};
@@ -17,21 +17,45 @@ use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
+use crate::http::openapi::{problems, tag};
 use crate::store::{UserCreation, UserQuery};
 
-/// The body of a creation.
-#[derive(Deserialize)]
+/// A user to be created.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewUser)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
+    /// 1 to 128 bytes in the form in which names are compared; `Ada` and `ada` are one (RFC 8265).
+    #[schema(min_length = 1, max_length = 128, examples("ada"))]
     username: String,
+    /// At least `password.min_length` characters, and not one that everybody uses.
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024,
+             examples("a long walk on the pier"))]
     password: SecretString,
+    /// `["user"]` if nothing is said.
+    #[schema(value_type = Option<Vec<String>>, max_items = 32, examples("user"))]
     roles: Option<BTreeSet<String>>,
 }
+
+problems!(CreateProblems: Admin, Json<Body>; UsernameTaken);
+problems!(GetProblems: Admin; NotFound);
+problems!(ListProblems: Admin, Query<ListParams>);
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    post, path = "/admin/users", operation_id = "createUser", tag = tag::ADMIN,
+    summary = "Create a user",
+    description = "The name must be free; it is compared without case.",
+    security(("bearer" = [])), request_body = Body,
+    responses(
+        (status = 201, description = "The user", body = AdminUserAnswer,
+         headers(("Location" = String, description = "Where the user is found"))),
+        CreateProblems,
+    ),
+)]
 pub async fn create(
     app: web::Data<App>,
     origin: ClientOrigin,
@@ -56,6 +80,15 @@ pub async fn create(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/admin/users/{id}", operation_id = "getUser", tag = tag::ADMIN,
+    summary = "Show a user",
+    description = "All about a user but the password.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, format = Uuid, description = "The user",
+            example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
+    responses((status = 200, description = "The user", body = AdminUserAnswer), GetProblems),
+)]
 pub async fn get(app: web::Data<App>, request: HttpRequest, _: Admin) -> Answer<HttpResponse> {
     let id = request.match_info().get("id").and_then(|id| id.parse().ok());
     let Some(id) = id else { return Err(ApiError::new(Code::NotFound)) };
@@ -69,14 +102,20 @@ pub async fn get(app: web::Data<App>, request: HttpRequest, _: Admin) -> Answer<
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/admin/users", operation_id = "listUsers", tag = tag::ADMIN,
+    summary = "List users",
+    description = "In the byte order of their names.",
+    security(("bearer" = [])), params(ListParams),
+    responses((status = 200, description = "A page of users", body = Page<AdminUserAnswer>), ListProblems),
+)]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<ListParams>>) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = request;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = params.limit.get();
     let users = list_users(&app, &UserQuery { after, limit: limit + 1, ..UserQuery::default() }).await?;
     let page = Page::new(users, limit, cursor);
-    let items: Vec<_> = page.items().iter().map(AdminUserAnswer::of).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next_cursor": page.next_cursor() })))
+    Ok(HttpResponse::Ok().json(page.view(AdminUserAnswer::of)))
 }
 
 fn roles(names: Option<BTreeSet<String>>) -> Answer<Roles> {

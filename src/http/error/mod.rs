@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use catalogue::{Code, Entry};
 
@@ -25,24 +26,39 @@ pub struct ApiError {
 }
 
 /// A field of a request that is not what it should be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FieldError {
     /// The field's name, as a path from the top of the body.
+    #[schema(examples("username"))]
     pub field: String,
     /// What is wrong with it.
+    #[schema(examples("is missing"))]
     pub message: String,
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// A problem as it is sent (RFC 9457, section 3).
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// The kind of problem; the address describes it.
+    #[schema(format = "uri-reference")]
     r#type: String,
+    /// The kind in a few words.
     title: &'a str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What happened, for people.
     detail: &'a str,
+    /// The id of the request, as in `X-Request-Id`.
+    #[schema(format = Uuid)]
     instance: &'a str,
+    /// The kind as a stable code, for programs.
     error: &'a str,
+    /// Why a session ended, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<&'a str>,
+    /// The fields of the request that are not what they should be.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     fields: &'a [FieldError],
 }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::app::caller::LiveCaller;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::middleware::recorded::AdminCaller;
+use crate::http::openapi::Refuses;
 
 /// The access token, if one came.
 pub struct OptionalBearer(pub Option<String>);
@@ -99,5 +100,31 @@ impl FromRequest for Admin {
                 Err(ApiError::new(Code::InsufficientScope))
             }
         })
+    }
+}
+
+impl Refuses for OptionalBearer {
+    fn codes() -> Vec<Code> {
+        vec![Code::InvalidRequest]
+    }
+}
+
+impl Refuses for Bearer {
+    /// With those of the token's verification, which comes next.
+    fn codes() -> Vec<Code> {
+        vec![Code::InvalidRequest, Code::AuthenticationRequired, Code::InvalidToken, Code::TokenExpired]
+    }
+}
+
+impl Refuses for LiveSession {
+    fn codes() -> Vec<Code> {
+        let ended = [Code::SessionRevoked, Code::SessionExpired, Code::UserDisabled];
+        [Bearer::codes(), App::codes(), ended.to_vec()].concat()
+    }
+}
+
+impl Refuses for Admin {
+    fn codes() -> Vec<Code> {
+        [LiveSession::codes(), vec![Code::InsufficientScope]].concat()
     }
 }

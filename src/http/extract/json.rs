@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::http::error::{Answer, ApiError, Code};
+use crate::http::openapi::Refuses;
 
 /// Largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -56,6 +57,18 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
             is_json(&request)?;
             parse(&body).map(Self)
         })
+    }
+}
+
+impl<T> Refuses for Json<T> {
+    fn codes() -> Vec<Code> {
+        vec![Code::InvalidRequest, Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType]
+    }
+}
+
+impl<T> Refuses for OptionalJson<T> {
+    fn codes() -> Vec<Code> {
+        Json::<T>::codes()
     }
 }
 

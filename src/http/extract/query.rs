@@ -4,7 +4,8 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 
-use crate::http::error::{Answer, ApiError};
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::openapi::Refuses;
 
 /// The query parameters of a request.
 pub struct Query<T>(pub T);
@@ -21,19 +22,28 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+impl<T> Refuses for Query<T> {
+    fn codes() -> Vec<Code> {
+        vec![Code::InvalidRequest]
+    }
+}
+
 /// No query parameters at all.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
 /// The query of a list.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListParams {
     /// How many items.
     #[serde(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
     pub limit: Limit,
-    /// Where the page before ended.
+    /// `next_cursor` of the page before.
+    #[param(nullable = false)]
     pub cursor: Option<String>,
 }
 

@@ -1,21 +1,49 @@
 //! `GET /health/live` and `GET /health/ready`.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::error::Answer;
+use crate::http::openapi::{problems, tag};
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub struct HealthAnswer {
+    /// `live` or `ready`, as was asked.
+    #[schema(examples("ready"))]
+    status: &'static str,
+}
+
+problems!(LiveProblems:);
+problems!(ReadyProblems: App);
 
 /// Answers 200 as long as the process can answer at all.
+#[utoipa::path(
+    get, path = "/health/live", operation_id = "live", tag = tag::OPERATIONS,
+    summary = "Whether the process is alive",
+    description = "For whoever restarts it.",
+    security(()),
+    responses((status = 200, description = "It is", body = HealthAnswer), LiveProblems),
+)]
 pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "live" }))
+    HttpResponse::Ok().json(HealthAnswer { status: "live" })
 }
 
 /// Answers 200 if keys are loaded and the store answers.
 ///
 /// # Errors
 /// 503 if not.
+#[utoipa::path(
+    get, path = "/health/ready", operation_id = "ready", tag = tag::OPERATIONS,
+    summary = "Whether the server can serve",
+    description = "For load balancers: keys are loaded and the store answers.",
+    security(()),
+    responses((status = 200, description = "It can", body = HealthAnswer), ReadyProblems),
+)]
 pub async fn ready(app: web::Data<App>) -> Answer<HttpResponse> {
     app.ready().await?;
-    Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
+    Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" }))
 }

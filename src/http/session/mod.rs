@@ -13,20 +13,34 @@ use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, Query};
 use crate::http::extract::{ClientOrigin, LiveSession, Then};
+use crate::http::openapi::{problems, tag};
 use crate::store::StoredSession;
 
 /// The query of an end.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct EndParams {
+    /// Whether the caller's own session ends too.
     #[serde(default)]
     include_current: bool,
 }
+
+problems!(ListProblems: LiveSession, Query<ListParams>);
+problems!(EndOneProblems: LiveSession; NotFound);
+problems!(EndOthersProblems: LiveSession, Query<EndParams>);
 
 /// `GET /sessions`: answers 200 with the caller's live sessions, the latest sign-in first.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/sessions", operation_id = "listSessions", tag = tag::SESSIONS,
+    summary = "The caller's devices",
+    description = "Live sessions, the latest sign-in first.",
+    security(("bearer" = [])), params(ListParams),
+    responses((status = 200, description = "A page of sessions", body = Page<SessionAnswer>), ListProblems),
+)]
 pub async fn list(
     app: web::Data<App>,
     request: Then<LiveSession, Query<ListParams>>,
@@ -47,6 +61,15 @@ pub async fn list(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    delete, path = "/sessions/{id}", operation_id = "endSession", tag = tag::SESSIONS,
+    summary = "Sign one device out",
+    description = "Ends one of the caller's own sessions. One that has ended already is as good.",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+            example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")),
+    responses((status = 204, description = "The session has ended"), EndOneProblems),
+)]
 pub async fn end_one(
     app: web::Data<App>,
     request: HttpRequest,
@@ -71,6 +94,13 @@ pub async fn end_one(
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    delete, path = "/sessions", operation_id = "endSessions", tag = tag::SESSIONS,
+    summary = "Sign all other devices out",
+    description = "Ends all of the caller's sessions but the current one; with `include_current=true` that one too.",
+    security(("bearer" = [])), params(EndParams),
+    responses((status = 204, description = "The sessions have ended"), EndOthersProblems),
+)]
 pub async fn end_others(
     app: web::Data<App>,
     origin: ClientOrigin,

@@ -3,38 +3,61 @@
 use actix_web::{HttpResponse, web};
 use relatch_domain::UnixSeconds;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::check::check as check_token;
 use crate::http::answer::{UserAnswer, rfc3339};
 use crate::http::error::Answer;
 use crate::http::extract::{Bearer, Query, Then};
+use crate::http::openapi::{problems, tag};
 
 /// The query of a check.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// Whether to ask the store too.
     #[serde(default)]
     live: bool,
 }
 
-#[derive(Serialize)]
-struct CheckAnswer<'a> {
+/// Who is signed in, since when, and until when this answer holds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Check)]
+pub struct CheckAnswer<'a> {
     user: UserAnswer<'a>,
     session: Session<'a>,
+    /// When the access token expires.
+    #[schema(format = DateTime, examples("2026-11-21T10:48:52Z"))]
     expires_at: String,
 }
 
-#[derive(Serialize)]
-struct Session<'a> {
+/// The session that an access token is of.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CheckedSession)]
+pub struct Session<'a> {
+    /// The session, for revocations.
+    #[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     session_id: &'a str,
+    /// When it began.
+    #[schema(format = DateTime, examples("2026-11-21T10:33:52Z"))]
     signed_in_at: String,
 }
+
+problems!(CheckProblems: Bearer, Query<Params>, App; SessionRevoked, SessionExpired, UserDisabled);
 
 /// Answers 200 with user, session and the access token's end. Asks the store only if `live=true`.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    get, path = "/auth/check", operation_id = "check", tag = tag::TOKENS,
+    summary = "Whether the caller is signed in",
+    description = "Verifies the access token without asking the store; with `live=true` the store is asked too.",
+    security(("bearer" = [])), params(Params),
+    responses((status = 200, description = "The caller is signed in", body = CheckAnswer), CheckProblems),
+)]
 pub async fn check(app: web::Data<App>, request: Then<Bearer, Query<Params>>) -> Answer<HttpResponse> {
     let Then(Bearer(access_token), Query(params)) = request;
     let checked = check_token(&app, &access_token, params.live).await??;

@@ -3,16 +3,28 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::refresh::{Body, refresh_token};
+use super::refresh::{Body, RefreshTokenHeader, refresh_token};
 use crate::app::App;
 use crate::app::sign_out::{SignOut, SignedOut, sign_out};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{ClientOrigin, OptionalBearer, OptionalJson};
+use crate::http::openapi::{problems, tag};
+
+problems!(SignOutProblems: OptionalBearer, OptionalJson<Body>, App;
+    AuthenticationRequired, InvalidToken, TokenExpired, InvalidRefreshToken, SessionRevoked, SessionExpired, UserDisabled);
 
 /// Answers 204, however often it is repeated.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    post, path = "/logout", operation_id = "signOut", tag = tag::TOKENS,
+    summary = "Sign out",
+    description = "Ends the session of a valid access token, or of a refresh token with or without an access token. \
+        May be repeated.",
+    security(("bearer" = []), ()), params(RefreshTokenHeader), request_body = Option<Body>,
+    responses((status = 204, description = "The session has ended"), SignOutProblems),
+)]
 pub async fn logout(
     app: web::Data<App>,
     request: HttpRequest,

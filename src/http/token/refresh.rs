@@ -6,6 +6,7 @@ use relatch_domain::rotation::{Mismatch, Verdict};
 use relatch_domain::session::Delivery;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::refresh::{RefreshRequest, Refreshed, refresh as refresh_pair};
@@ -13,18 +14,59 @@ use crate::http::answer::TokenAnswer;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::header::single;
 use crate::http::extract::{ClientOrigin, OptionalBearer, OptionalJson};
+use crate::http::openapi::{problems, tag};
 
-/// The body of a refresh or a sign-out.
-#[derive(Deserialize, Default)]
+/// The refresh token, for a refresh or a sign-out.
+#[derive(Deserialize, Default, ToSchema)]
+#[schema(as = RefreshToken)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
+    /// The refresh token, unless it comes in the header `X-Refresh-Token`.
+    #[schema(value_type = Option<String>, examples("rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     refresh_token: Option<SecretString>,
 }
+
+/// Where else the refresh token may be.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct RefreshTokenHeader {
+    /// The refresh token, unless it comes in the body.
+    #[param(rename = "X-Refresh-Token", nullable = false)]
+    pub refresh_token: Option<String>,
+}
+
+/// What a refresh is recognised by when it is sent again.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct AttemptHeader {
+    /// The attempt key: unguessable, fresh for each refresh, repeated only on retries of that refresh. Whoever repeats
+    /// a refresh with it gets the same pair again.
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        min_length = 22,
+        max_length = 255,
+        pattern = "^[!-~]+$"
+    )]
+    pub attempt: Option<String>,
+}
+
+problems!(RefreshProblems: OptionalBearer, OptionalJson<Body>, App;
+    AttemptKeyReused, WrongDelivery, InvalidToken, InvalidRefreshToken, RefreshTokenReused, SessionRevoked,
+    SessionExpired, UserDisabled, RefreshSuperseded, TooManyRequests);
 
 /// Answers 200 with the pair, or one of the problems of the table of verdicts.
 ///
 /// # Errors
 /// The documented problems.
+#[utoipa::path(
+    post, path = "/token/refresh", operation_id = "refresh", tag = tag::TOKENS,
+    summary = "Refresh the pair",
+    description = "Takes the access token, expired or not, with the refresh token of the same session, and answers with \
+        a new pair. A failed refresh consumes nothing. A refresh token that was rotated out before ends the session.",
+    security(("bearer" = [])), params(RefreshTokenHeader, AttemptHeader), request_body = Option<Body>,
+    responses((status = 200, description = "The new pair", body = TokenAnswer), RefreshProblems),
+)]
 pub async fn refresh(
     app: web::Data<App>,
     request: HttpRequest,

@@ -27,6 +27,8 @@ mod access_tokens;
 mod admin;
 mod bad_input;
 mod check;
+mod docs_page;
+mod every_problem;
 mod forged_tokens;
 mod http;
 mod log_lines;
