@@ -4,7 +4,7 @@ use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 use super::AuditRecord;
 use crate::app::{App, Failure};
-use crate::store::{AuditEntry, AuditId, StoreError, Trail};
+use crate::store::{AuditEntry, AuditId, Store, StoreError, Trail};
 
 /// How many records one call looks at. What a page does not show after so many, the next call goes on to look for.
 const LOOK_AT: usize = 5_000;
@@ -102,12 +102,25 @@ pub async fn read_audit(
     after: Option<AuditPlace>,
     limit: usize,
 ) -> Result<AuditPage, Failure> {
+    Ok(read_trails(&*app.store, filter, after, limit).await?)
+}
+
+/// As [`read_audit`], from the trails of this store.
+///
+/// # Errors
+/// If the store fails.
+pub async fn read_trails(
+    store: &dyn Store,
+    filter: &AuditFilter,
+    after: Option<AuditPlace>,
+    limit: usize,
+) -> Result<AuditPage, StoreError> {
     let mut acts = Reader::new(Trail::Acts, after.map(|place| place.acts).or(filter.start()));
     let mut refused = Reader::new(Trail::RefusedSignIns, after.map(|place| place.refused).or(filter.start()));
     let mut records = Vec::new();
     let mut looked_at = 0;
     let more = loop {
-        let latest = latest_of(app, &mut acts, &mut refused).await?;
+        let latest = latest_of(store, &mut acts, &mut refused).await?;
         let Some(reader) = latest else { break false };
         if records.len() == limit || looked_at == LOOK_AT {
             break true;
@@ -129,11 +142,11 @@ pub async fn read_audit(
 
 /// The reader whose next record is the later one; nothing at the end of both trails.
 async fn latest_of<'a>(
-    app: &App,
+    store: &dyn Store,
     acts: &'a mut Reader,
     refused: &'a mut Reader,
 ) -> Result<Option<&'a mut Reader>, StoreError> {
-    let (act, refusal) = (acts.peek(app).await?, refused.peek(app).await?);
+    let (act, refusal) = (acts.peek(store).await?, refused.peek(store).await?);
     Ok(match (act, refusal) {
         (None, None) => None,
         (Some(act), Some(refusal)) if refusal.millis > act.millis => Some(refused),
@@ -161,9 +174,9 @@ impl Reader {
     }
 
     /// The place of the next record.
-    async fn peek(&mut self, app: &App) -> Result<Option<AuditId>, StoreError> {
+    async fn peek(&mut self, store: &dyn Store) -> Result<Option<AuditId>, StoreError> {
         if self.ahead.is_empty() && !self.at_end {
-            let mut chunk = app.store.audit(self.trail, self.read_on, CHUNK).await?;
+            let mut chunk = store.audit(self.trail, self.read_on, CHUNK).await?;
             self.at_end = chunk.len() < CHUNK;
             self.read_on = chunk.last().map(|last| last.id);
             chunk.reverse();

@@ -95,7 +95,9 @@ pub async fn revoke(
     let reason = reason(body.reason.take())?;
     match revoke_target(&app, &origin, target(&body)?, reason).await? {
         Revoked::Ended(count) => Ok(HttpResponse::Ok().json(RevokedAnswer { revoked_sessions: count })),
-        Revoked::Cutoff(cutoff) => Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339(cutoff) })),
+        Revoked::Cutoff(cutoff) => {
+            Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339(cutoff) }))
+        }
         Revoked::InFuture => Err(ApiError::invalid_field(SIGNED_IN_BEFORE, "lies in the future")),
         Revoked::NotDurable => Err(ApiError::not_durable()),
         Revoked::Unknown => Err(ApiError::new(Code::NotFound)),

@@ -29,7 +29,7 @@ impl<T> Refuses for Query<T> {
 }
 
 /// No query parameters at all.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 

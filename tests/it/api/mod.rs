@@ -25,12 +25,15 @@ macro_rules! on_both_stores {
 
 mod access_tokens;
 mod admin;
+mod audit;
 mod bad_input;
 mod check;
+mod cutoff;
 mod docs_page;
 mod every_problem;
 mod forged_tokens;
 mod http;
+mod keys;
 mod log_lines;
 mod nodes;
 mod outage;
@@ -38,9 +41,11 @@ mod races;
 mod raw_http;
 mod refresh;
 mod refresh_refused;
+mod revoke_forms;
 mod round_trips;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod sign_in_crowd;
 mod sign_out;
+mod stats;

@@ -15,7 +15,7 @@ pub(super) fn first_object<'a>(document: &'a Value, schema: &'a Value) -> &'a Va
     let schema = super::resolve(document, schema);
     let choices = schema["oneOf"].as_array().filter(|_| schema.get("properties").is_none());
     let choices = choices.into_iter().flatten().map(|choice| super::resolve(document, choice));
-    choices.into_iter().find(|choice| choice.get("properties").is_some()).unwrap_or(schema)
+    choices.into_iter().find(|choice| choice["type"] == "object").unwrap_or(schema)
 }
 
 fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
