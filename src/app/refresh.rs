@@ -132,7 +132,7 @@ fn step(
             mac_key: app.macs.minting_id(),
             origin: request.origin.tag(),
         },
-        policy: app.policy.rotation,
+        policy: app.rotation_policy(),
     })
 }
 

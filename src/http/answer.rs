@@ -5,8 +5,6 @@ use relatch_domain::session::{Delivery, SessionRecord};
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::app::issue::IssuedPair;
@@ -15,8 +13,7 @@ use crate::store::StoredSession;
 
 /// A point in time as clients read it: RFC 3339, UTC, whole seconds.
 pub fn rfc3339(at: UnixSeconds) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(i64::from(at.0));
-    at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    crate::rfc3339::seconds(at)
 }
 
 /// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime). A token that travels
@@ -188,6 +185,16 @@ impl<T> Page<T> {
         let more = items.len() > limit;
         items.truncate(limit);
         let next_cursor = if more { items.last().map(cursor) } else { None };
+        Self { items, next_cursor }
+    }
+
+    /// All items on one page.
+    pub const fn whole(items: Vec<T>) -> Self {
+        Self { items, next_cursor: None }
+    }
+
+    /// A page that was put together elsewhere.
+    pub const fn of(items: Vec<T>, next_cursor: Option<String>) -> Self {
         Self { items, next_cursor }
     }
 

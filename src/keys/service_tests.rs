@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -24,6 +24,10 @@ struct Shelf {
     loads: AtomicUsize,
     /// Whether somebody else changes the shelf before every write.
     contended: bool,
+    /// How many answers to writes get lost.
+    lost_answers: AtomicUsize,
+    /// Whether the shelf once held keys but no active one.
+    lacked_active: AtomicBool,
 }
 
 impl Shelf {
@@ -67,7 +71,16 @@ impl KeyStore for Shelf {
         }
         content.0 += 1;
         content.1.insert(key.id.clone(), key.clone());
-        Ok(true)
+        let is_active =
+            |key: &StoredKey| String::from_utf8_lossy(&key.sealed).contains(r#""state":"active""#);
+        if !content.1.values().any(is_active) {
+            self.lacked_active.store(true, Ordering::Relaxed);
+        }
+        let lost = |left: usize| left.checked_sub(1);
+        match self.lost_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lost) {
+            Ok(_) => Err(StoreError::Indeterminate("lost".into())),
+            Err(_) => Ok(true),
+        }
     }
 }
 
@@ -285,4 +298,67 @@ async fn a_reload_keeps_the_keys_that_are_parsed_already() {
 async fn an_empty_store_has_no_key_to_reload() {
     let error = node(Algorithm::ES256).reload(&Shelf::default()).await.err();
     assert_eq!(error, Some(KeysError::NoActiveKey));
+}
+
+async fn rotate(node: &Keys, shelf: &Shelf, now: u64) -> Result<(String, Arc<KeyRing>), KeysError> {
+    node.rotate(shelf, &At(now), Random).await
+}
+
+#[tokio::test]
+async fn a_rotation_makes_one_key_and_retires_the_others() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let before = start(&node, &shelf, 1000).await.unwrap();
+    let (kid, ring) = rotate(&node, &shelf, 2000).await.unwrap();
+    assert_eq!(states(&ring), [(Algorithm::ES256, KeyState::Retired), (Algorithm::ES256, KeyState::Active)]);
+    assert_eq!(ring.minting_key().kid(), kid);
+    assert!(ring.verifying_keys().get(before.minting_key().kid()).is_some());
+    assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
+    assert!(!shelf.lacked_active.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn rotations_at_once_leave_one_active_key_and_never_none() {
+    let shelf = Shelf::default();
+    let nodes: Vec<Keys> = (0..5).map(|_| node(Algorithm::EdDSA)).collect();
+    for node in &nodes {
+        start(node, &shelf, 1000).await.unwrap();
+    }
+    // Their clocks differ, and by the last one's it is earlier than when the first key was made.
+    let rotations =
+        nodes.iter().zip([5000, 4000, 3000, 2000, 10]).map(|(node, now)| rotate(node, &shelf, now));
+    let kids: Vec<_> = futures_util::future::try_join_all(rotations)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(kid, _)| kid)
+        .collect();
+    assert!(!shelf.lacked_active.load(Ordering::Relaxed));
+    let ring = node(Algorithm::EdDSA).reload(&shelf).await.unwrap();
+    let active: Vec<_> = ring.keys().iter().filter(|key| key.state == KeyState::Active).collect();
+    assert_eq!((active.len(), ring.keys().len()), (1, 6));
+    assert!(kids.contains(&active[0].signing.kid().to_owned()));
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_behind_rotates_all_the_same() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    start(&node, &shelf, 9000).await.unwrap();
+    let (kid, ring) = rotate(&node, &shelf, 1000).await.unwrap();
+    assert_eq!(ring.minting_key().kid(), kid);
+}
+
+#[tokio::test]
+async fn a_rotation_gets_over_lost_answers_but_not_over_many() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    start(&node, &shelf, 1000).await.unwrap();
+    shelf.lost_answers.store(2, Ordering::Relaxed);
+    let (kid, ring) = rotate(&node, &shelf, 2000).await.unwrap();
+    assert_eq!((ring.keys().len(), ring.minting_key().kid()), (2, kid.as_str()));
+
+    let before = node.snapshot().unwrap();
+    let shelf = Shelf { content: Mutex::new(shelf.content()), contended: true, ..Shelf::default() };
+    assert_eq!(rotate(&node, &shelf, 3000).await.err(), Some(KeysError::Contended));
+    *shelf.down.lock().unwrap() = true;
+    assert!(matches!(rotate(&node, &shelf, 3000).await, Err(KeysError::Store(_))));
+    assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &before));
 }

@@ -1,12 +1,14 @@
 //! `POST /admin/revoke`: an administrator ends sessions.
 
 use actix_web::{HttpResponse, web};
+use relatch_domain::UnixSeconds;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::revoke::{Revoked, Target, revoke as revoke_target};
+use crate::http::answer::rfc3339;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
 use crate::http::openapi::{problems, tag};
@@ -34,6 +36,12 @@ pub struct Body {
     /// The session of an access token, be it expired.
     #[schema(value_type = Option<String>, extensions(("x-alternative" = json!(true))))]
     access_token: Option<SecretString>,
+    /// All sessions of a client, of all users: `relatch`, the client of this API itself.
+    #[schema(extensions(("x-alternative" = json!(true))))]
+    client_id: Option<String>,
+    /// Everyone who signed in before this time (RFC 3339, not in the future). Whole seconds count: a fraction is cut.
+    #[schema(format = DateTime, extensions(("x-alternative" = json!(true))))]
+    signed_in_before: Option<String>,
     /// Free text, for administrators only.
     #[schema(max_length = 256)]
     reason: Option<String>,
@@ -48,18 +56,34 @@ pub struct RevokedAnswer {
     revoked_sessions: usize,
 }
 
+/// Since when one must have signed in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cutoff)]
+pub struct CutoffAnswer {
+    /// Everyone who signed in before this is signed out. It may be later than was asked for: it never goes back.
+    #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
+    cutoff: String,
+}
+
 problems!(RevokeProblems: Admin, Json<Body>; NotFound);
 
-/// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist.
+/// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist. For
+/// `signed_in_before` it answers 202 with the cutoff that is in force now, which may be later than the one asked for.
 ///
 /// # Errors
 /// The documented problems.
 #[utoipa::path(
     post, path = "/admin/revoke", operation_id = "revoke", tag = tag::ADMIN,
     summary = "End sessions",
-    description = "Afterwards no refresh of those sessions succeeds. Exactly one field says which.",
+    description = "Afterwards no refresh of those sessions succeeds. Exactly one field says which. \
+        `signed_in_before` is in force on every node within a second.",
     security(("bearer" = [])), request_body = Body,
-    responses((status = 200, description = "How many sessions have ended", body = RevokedAnswer), RevokeProblems),
+    responses(
+        (status = 200, description = "How many sessions have ended", body = RevokedAnswer),
+        (status = 202, description = "The cutoff that is in force now; only for `signed_in_before`",
+         body = CutoffAnswer),
+        RevokeProblems,
+    ),
 )]
 pub async fn revoke(
     app: web::Data<App>,
@@ -71,26 +95,43 @@ pub async fn revoke(
     let reason = reason(body.reason.take())?;
     match revoke_target(&app, &origin, target(&body)?, reason).await? {
         Revoked::Ended(count) => Ok(HttpResponse::Ok().json(RevokedAnswer { revoked_sessions: count })),
+        Revoked::Cutoff(cutoff) => {
+            Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339(cutoff) }))
+        }
+        Revoked::InFuture => Err(ApiError::invalid_field(SIGNED_IN_BEFORE, "lies in the future")),
         Revoked::NotDurable => Err(ApiError::not_durable()),
         Revoked::Unknown => Err(ApiError::new(Code::NotFound)),
     }
 }
 
+const SIGNED_IN_BEFORE: &str = "signed_in_before";
+
 fn target(body: &Body) -> Answer<Target<'_>> {
+    let signed_in_before = body.signed_in_before.as_deref().map(point_in_time).transpose();
     let targets = [
         body.session_id.as_deref().map(Target::Session),
         body.user_id.as_deref().map(Target::User),
         body.username.as_deref().map(Target::Username),
         body.refresh_token.as_ref().map(|token| Target::RefreshToken(token.expose_secret())),
         body.access_token.as_ref().map(|token| Target::AccessToken(token.expose_secret())),
+        body.client_id.as_deref().map(Target::Client),
+        signed_in_before?.map(Target::SignedInBefore),
     ];
     let mut named = targets.into_iter().flatten();
     match (named.next(), named.next()) {
         (Some(target), None) => Ok(target),
         _ => Err(ApiError::invalid_request(
-            "name exactly one of session_id, user_id, username, refresh_token and access_token",
+            "name exactly one of session_id, user_id, username, refresh_token, access_token, client_id and \
+             signed_in_before",
         )),
     }
+}
+
+fn point_in_time(text: &str) -> Answer<UnixSeconds> {
+    let at = crate::rfc3339::parse(text);
+    let at = at.ok_or_else(|| ApiError::invalid_field(SIGNED_IN_BEFORE, "is not a time in RFC 3339"))?;
+    // What 32 bits cannot hold comes out as the last second that they can: that lies in the future as well.
+    Ok(at.seconds())
 }
 
 fn reason(reason: Option<String>) -> Answer<Option<String>> {

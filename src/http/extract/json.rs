@@ -113,6 +113,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
         refusal(&path, error.inner())
     })?;
     deserializer.end().map_err(|_| ApiError::invalid_request("there is something after the JSON value"))?;
+    // serde takes a list for the fields of a struct, one after the other.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::invalid_request("the body must be a JSON object"));
+    }
     Ok(value)
 }
 
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_refused() {
-        for body in ["", "{", "[]", "7", "null", "\"x\"", "{}{}", "\u{0}"] {
+        for body in ["", "{", "[]", r#"["ada","x"]"#, "7", "null", "\"x\"", "{}{}", "\u{0}"] {
             assert!(parse::<Login>(body.as_bytes()).is_err(), "{body:?}");
         }
         assert!(parse::<Login>(b"{\"username\":\"\xff\",\"password\":\"x\"}").is_err());

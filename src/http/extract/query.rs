@@ -22,16 +22,16 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-/// The query of a request that takes none.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoParams {}
-
 impl<T> Refuses for Query<T> {
     fn codes() -> Vec<Code> {
         vec![Code::InvalidRequest]
     }
 }
+
+/// No query parameters at all.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
 
 /// The query of a list.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]

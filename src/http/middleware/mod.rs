@@ -3,4 +3,5 @@
 pub mod cors;
 pub mod envelope;
 pub mod limits;
+pub mod recorded;
 pub mod unread;
