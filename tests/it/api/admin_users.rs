@@ -368,7 +368,7 @@ on_both_stores! {
         assert_eq!(admin.get(&path(&ada)).await.ok()["roles"], json!(["user"]));
         assert_eq!(admin.get(&path(&bob)).await.ok()["disabled"], false);
         let answer = app.node.send(app.node.request("PUT", &path(&ada))).await;
-        assert_eq!(answer.header("allow"), Some("HEAD, GET, PATCH, DELETE"));
+        assert_eq!(answer.header("allow"), Some("HEAD, GET, PATCH, DELETE, OPTIONS"));
         answer.problem(405, "method_not_allowed");
     }
 }
