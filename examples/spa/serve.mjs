@@ -44,7 +44,12 @@ const server = createServer((incoming, outgoing) => {
     });
     createReadStream(new URL(file[0], import.meta.url)).pipe(outgoing);
   } else {
-    pass(incoming, outgoing);
+    try {
+      pass(incoming, outgoing);
+    } catch {
+      // A path or header that Node does not send on.
+      outgoing.writeHead(400).end();
+    }
   }
 });
 
