@@ -117,7 +117,8 @@ impl Device {
 
     /// A PATCH with the access token.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.node.send(self.node.request("PATCH", path).bearer_auth(&self.pair.access).json(body)).await
+        let request = self.node.request("PATCH", path).bearer_auth(&self.pair.access);
+        self.node.send(request.json(body)).await
     }
 
     /// A DELETE with the access token.

@@ -24,7 +24,7 @@ use crate::http::openapi::{problems, tag};
 pub struct Patch {
     /// All roles from now on.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<String>, required = false, max_items = 32, examples(json!(["user", "admin"])))]
+    #[schema(value_type = Vec<String>, required = false, max_items = 32, examples("user"))]
     roles: Option<BTreeSet<String>>,
     /// Whether sign-in and refresh are refused. `true` ends all sessions.
     #[serde(default, deserialize_with = "given")]

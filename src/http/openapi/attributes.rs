@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder,
 
 /// A user's attributes.
 pub fn all() -> Object {
-    object(value()).max_properties(Some(Attributes::MAX)).examples([json!({ "tenant": "acme" })]).build()
+    let description = "What the application keeps with the user: at most 1,024 bytes of JSON.";
+    let attributes = object(value()).max_properties(Some(Attributes::MAX)).description(Some(description));
+    attributes.examples([json!({ "tenant": "acme" })]).build()
 }
 
 /// A merge patch of them.
@@ -16,7 +18,10 @@ pub fn patch() -> Object {
     let example = json!({ "tenant": "acme", "trial": null });
     let kinds = [Type::Object, Type::Null];
     let value = value().item(ObjectBuilder::new().schema_type(Type::Null));
-    object(value).schema_type(SchemaType::from_iter(kinds)).examples([example]).build()
+    let description = "Sets attributes, and removes those that are `null` here; the others stay. `null` for all of \
+        them removes all. What is left has at most 1,024 bytes of JSON.";
+    let patch = object(value).schema_type(SchemaType::from_iter(kinds)).description(Some(description));
+    patch.examples([example]).build()
 }
 
 fn object(value: OneOfBuilder) -> ObjectBuilder {
@@ -26,7 +31,7 @@ fn object(value: OneOfBuilder) -> ObjectBuilder {
 }
 
 fn value() -> OneOfBuilder {
-    const SAFE: f64 = 9_007_199_254_740_991.0;
+    const SAFE: isize = 9_007_199_254_740_991;
     let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let text = || of(Type::String).max_length(Some(Attributes::MAX_BYTES));
     OneOfBuilder::new()

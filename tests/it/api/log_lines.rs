@@ -157,4 +157,31 @@ on_both_stores! {
             .collect();
         assert_eq!(events, ["signed_in", "request"]);
     }
+
+    async fn what_administrators_do_to_users_is_told_without_what_is_kept_with_them(on: On) {
+        let app = on.in_own_process().start().await;
+        let admin = app.admin().await;
+        let id = app.user("ada").await;
+        let session = app.sign_in("ada").await.session_id;
+        let path = format!("/admin/users/{id}");
+        let changes = json!({"roles": ["b", "a"], "disabled": true, "password": MARK, "attributes": {"tenant": MARK}});
+        let mut told = Vec::new();
+        for answer in [admin.patch(&path, &changes).await.expect(200), admin.delete(&path).await.expect(204)] {
+            let id = answer.header("x-request-id").unwrap();
+            let log = app.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            told.push(lines.filter(|line| line["span"]["request_id"] == id).collect::<Vec<_>>());
+        }
+        let names = |lines: &[Value]| lines.iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
+        assert_eq!(names(&told[0]), ["password_changed", "user_changed", "session_ended", "request"]);
+        assert_eq!(names(&told[1]), ["user_deleted", "request"]);
+        let edited = &told[0][1];
+        assert_eq!((&edited["user"], &edited["roles"]), (&json!(id), &json!("a,b")));
+        for field in ["disabled", "password", "attributes"] {
+            assert_eq!(edited[field], true, "{field}");
+        }
+        assert_eq!((&told[0][2]["session"], &told[0][2]["reason"]), (&json!(session), &json!("user_disabled")));
+        assert_eq!(told[1][0]["user"], json!(id));
+        assert!(!app.log().contains(MARK));
+    }
 }

@@ -25,8 +25,12 @@ macro_rules! on_both_stores {
 
 mod access_tokens;
 mod admin;
+mod admin_user_sessions;
+mod admin_users;
+mod attributes;
 mod bad_input;
 mod check;
+mod custom_claims;
 mod docs_page;
 mod every_problem;
 mod forged_tokens;

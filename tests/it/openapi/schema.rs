@@ -1,7 +1,7 @@
 //! A small check of values against JSON Schema: the keywords that the document uses, and a failure for all others.
 
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where `value` does not keep to `schema`, each in a few words.
 pub(super) fn violations(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
@@ -20,31 +20,29 @@ pub(super) fn first_object<'a>(document: &'a Value, schema: &'a Value) -> &'a Va
 
 fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
     let keep = |schema: &Value| violations(document, schema, value).is_empty();
+    let characters = value.as_str().map(|text| text.chars().count() as u64);
+    let items = value.as_array().map(|items| items.len() as u64);
+    let fields = value.as_object().map(|fields| fields.len() as u64);
     for (keyword, wanted) in schema.as_object().unwrap_or_else(|| panic!("{schema} at {at}")) {
         let kept = match keyword.as_str() {
             "$ref" => return check(document, super::resolve(document, schema), value, at, wrong),
             "title" | "description" | "examples" | "default" | "format" | "deprecated" | "uniqueItems" => {
                 true
             }
-            "type" => match wanted {
-                Value::Array(kinds) => kinds.iter().any(|kind| is(kind, value)),
-                kind => is(kind, value),
-            },
+            "type" => is_one_of(wanted, value),
             "enum" => wanted.as_array().unwrap().contains(value),
             "not" => !keep(wanted),
             "oneOf" => wanted.as_array().unwrap().iter().filter(|choice| keep(choice)).count() == 1,
             "allOf" => wanted.as_array().unwrap().iter().all(keep),
             "pattern" => value.as_str().is_none_or(|text| matches(wanted.as_str().unwrap(), text)),
-            "minLength" => {
-                value.as_str().is_none_or(|text| text.chars().count() as u64 >= wanted.as_u64().unwrap())
-            }
-            "maxLength" => {
-                value.as_str().is_none_or(|text| text.chars().count() as u64 <= wanted.as_u64().unwrap())
-            }
+            "minLength" => characters.is_none_or(|count| count >= wanted.as_u64().unwrap()),
+            "maxLength" => characters.is_none_or(|count| count <= wanted.as_u64().unwrap()),
             "minimum" => value.as_i64().is_none_or(|number| number >= wanted.as_i64().unwrap()),
             "maximum" => value.as_i64().is_none_or(|number| number <= wanted.as_i64().unwrap()),
-            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= wanted.as_u64().unwrap()),
-            "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= wanted.as_u64().unwrap()),
+            "minItems" => items.is_none_or(|items| items >= wanted.as_u64().unwrap()),
+            "maxItems" => items.is_none_or(|items| items <= wanted.as_u64().unwrap()),
+            "minProperties" => fields.is_none_or(|fields| fields >= wanted.as_u64().unwrap()),
+            "maxProperties" => fields.is_none_or(|fields| fields <= wanted.as_u64().unwrap()),
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                     check(document, wanted, item, &format!("{at}/{index}"), wrong);
@@ -62,16 +60,39 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut 
             "required" => {
                 wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some())
             }
+            "propertyNames" => names(value).all(|name| violations(document, wanted, &json!(name)).is_empty()),
             "additionalProperties" => {
-                let known = |name: &String| schema["properties"].get(name).is_some();
-                *wanted != Value::Bool(false)
-                    || value.as_object().is_none_or(|fields| fields.keys().all(known))
+                for (name, field) in further(schema, value) {
+                    match wanted {
+                        Value::Bool(true) => {}
+                        Value::Bool(false) => wrong.push(format!("{at}: {keyword} {wanted}")),
+                        wanted => check(document, wanted, field, &format!("{at}/{name}"), wrong),
+                    }
+                }
+                true
             }
             other => panic!("the keyword {other} at {at} is not known to this check"),
         };
         if !kept {
             wrong.push(format!("{at}: {keyword} {wanted}"));
         }
+    }
+}
+
+fn names(value: &Value) -> impl Iterator<Item = &String> {
+    value.as_object().into_iter().flat_map(serde_json::Map::keys)
+}
+
+/// The fields that the schema does not name.
+fn further<'a>(schema: &'a Value, value: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| schema["properties"].get(name).is_none())
+}
+
+fn is_one_of(wanted: &Value, value: &Value) -> bool {
+    match wanted {
+        Value::Array(kinds) => kinds.iter().any(|kind| is(kind, value)),
+        kind => is(kind, value),
     }
 }
 

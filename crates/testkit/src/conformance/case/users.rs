@@ -25,7 +25,7 @@ impl Case {
             username,
             roles: roles(name),
             attributes: attributes(name),
-            disabled: false,
+            disabled: name % 4 == 3,
             password_hash: name.is_multiple_of(2).then(|| "hash".to_owned()),
         };
         let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
