@@ -11,7 +11,7 @@ use super::{App, Failure};
 pub enum Deleted {
     /// The user is gone.
     Yes,
-    /// The user is gone, but too few replicas have heard of it: ask again whether it is.
+    /// The user is gone, but too few replicas have heard of it: repeat it.
     NotDurable,
     /// There is no such user.
     Unknown,

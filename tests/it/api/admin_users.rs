@@ -372,3 +372,32 @@ on_both_stores! {
         answer.problem(405, "method_not_allowed");
     }
 }
+
+/// A Redis that has to wait for a replica, and has none.
+#[tokio::test]
+async fn what_no_replica_has_heard_of_is_carried_out_and_answered_503() {
+    let app = relatch_testkit::On::redis().set("store.sync_replicas", "1").start().await;
+    let admin = app.admin().await;
+    let id = app.user("ada").await;
+    let mut device = app.sign_in("ada").await;
+    let path = path(&id);
+    let not_durable = |answer: relatch_testkit::Answer| {
+        let problem = answer.problem(503, "temporarily_unavailable");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("carried out") && detail.contains("Repeat"), "{detail}");
+    };
+    not_durable(admin.delete(&format!("{path}/sessions/{}", device.session_id)).await);
+    assert_eq!(device.refresh().await.problem(401, "session_revoked")["reason"], "revoked_by_admin");
+    device = app.sign_in("ada").await;
+    not_durable(admin.delete(&format!("{path}/sessions")).await);
+    assert_eq!(device.refresh().await.problem(401, "session_revoked")["reason"], "revoked_by_admin");
+    not_durable(admin.patch(&path, &json!({"roles": []})).await);
+    not_durable(admin.patch(&path, &json!({"disabled": true})).await);
+    not_durable(admin.patch(&path, &json!({"disabled": true})).await);
+    let user = admin.get(&path).await.ok();
+    assert_eq!((&user["disabled"], &user["roles"]), (&json!(true), &json!([])));
+    not_durable(admin.delete(&path).await);
+    not_durable(admin.delete(&path).await);
+    admin.get(&path).await.problem(404, "not_found");
+    app.login("ada", PASSWORD).await.problem(401, "invalid_credentials");
+}

@@ -4,6 +4,8 @@ use relatch_testkit::browser::REFRESH;
 use relatch_testkit::{KEY, On, PASSWORD};
 use serde_json::json;
 
+const NEW: &str = "a long walk on the pier";
+
 /// Everything that a session issues in its life, and what was sent to get it.
 async fn live_a_life(app: &relatch_testkit::TestApp) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned(), KEY.to_owned()];
@@ -33,6 +35,14 @@ async fn live_a_life(app: &relatch_testkit::TestApp) -> Vec<String> {
         browser.refresh().await.problem(401, "invalid_refresh_token");
         secrets.extend(browser.jar.values().cloned());
     }
+    for (current, new, status) in
+        [(PASSWORD, "dragon2024!!", 400), ("another wrong one", NEW, 401), (PASSWORD, NEW, 204)]
+    {
+        let body = json!({"current_password": current, "new_password": new});
+        device.put("/password", &body).await.expect(status);
+        secrets.extend([current.to_owned(), new.to_owned()]);
+    }
+    app.login("ada", NEW).await.ok();
     let mut thief = device.clone();
     device.refresh().await.ok();
     device.refresh().await.ok();

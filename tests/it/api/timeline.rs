@@ -234,4 +234,23 @@ on_both_stores! {
             admin.get(&path).await.problem(400, "invalid_request");
         }
     }
+    async fn an_administrator_who_reads_of_others_leaves_a_trace(on: On) {
+        let app = on.in_own_process().start().await;
+        app.user("ada").await;
+        let ada = app.sign_in("ada").await;
+        let calls = || {
+            let events = app.log().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect::<Vec<_>>();
+            events.into_iter().filter(|event| event["event"] == "admin_call").collect::<Vec<_>>()
+        };
+        ada.get(&timeline_of(&ada)).await.ok();
+        let admin = app.admin().await;
+        admin.get(&timeline_of(&admin)).await.ok();
+        assert_eq!(calls(), Vec::<Value>::new(), "of their own");
+        admin.get(&timeline_of(&ada)).await.ok();
+        let calls = calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        assert_eq!(calls[0]["route"], "/sessions/{id}/timeline");
+        assert_eq!(calls[0]["user"], json!(ada.user_id));
+        assert_eq!(calls[0]["status"], 200);
+    }
 }

@@ -91,6 +91,9 @@ on_both_stores! {
         let answer = stage.bearer("GET", "/admin/users", &token).await;
         challenges(&answer, r#"Bearer error="insufficient_scope", scope="admin""#);
         answer.problem(403, "insufficient_scope");
+        assert_eq!(stage.bearer("GET", "/me", &token).await.ok()["roles"], json!(["user"]));
+        let path = format!("/sessions/{}/timeline", stage.admin.session_id);
+        stage.bearer("GET", &path, &token).await.problem(404, "not_found");
         stage.and_ada_goes_on().await;
     }
 

@@ -75,6 +75,10 @@ impl Stage {
             ("DELETE", "/sessions"),
             ("DELETE", "/sessions?include_current=true"),
             ("POST", "/logout"),
+            ("GET", "/me"),
+            ("PUT", "/password"),
+            ("GET", "/sessions/x/timeline"),
+            ("GET", "/admin/users/x/timeline"),
             ("GET", "/admin/users"),
             ("POST", "/admin/revoke"),
         ];
