@@ -11,13 +11,14 @@ use relatch_verify::{Audience, Expectations};
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::claims::{CustomClaims, FilledClaims};
 use super::error::KeysError;
 use super::ring::KeyRing;
 
 /// `client_id` of the tokens that our own API issues.
 pub const FIRST_PARTY_CLIENT: &str = "relatch";
 
-/// Longest issuer and audience together, in bytes: what else a token holds is bounded, and the whole must stay under
+/// Longest issuer and audience together, in bytes of JSON: what else a token holds is bounded, and the whole must stay under
 /// [`relatch_verify::MAX_TOKEN_LEN`].
 const MAX_NAMES_LEN: usize = 1024;
 
@@ -29,6 +30,7 @@ pub struct AccessTokenIssuer {
     /// The audience as it stands in the claim.
     aud: Audience,
     ttl: Duration,
+    custom: CustomClaims,
 }
 
 /// Not an issuer of usable tokens.
@@ -38,7 +40,7 @@ pub enum InvalidIssuer {
     #[error("access tokens need at least one audience")]
     NoAudience,
     /// The tokens might become longer than a verifier reads.
-    #[error("issuer and audiences together have at most {MAX_NAMES_LEN} bytes")]
+    #[error("issuer and audiences together have at most {MAX_NAMES_LEN} bytes of JSON")]
     TooLong,
     /// The tokens would have expired when they are issued.
     #[error("access tokens live at least one second")]
@@ -50,7 +52,7 @@ pub enum InvalidIssuer {
 pub struct NewAccessToken<'a> {
     /// Whose token it is, and of which session.
     pub session: SessionRef,
-    /// The user's name and roles.
+    /// The user's name, roles and attributes.
     pub profile: &'a Profile,
     /// When the user signed in.
     pub auth_time: UnixSeconds,
@@ -91,6 +93,8 @@ struct Claims<'a> {
     #[serde(serialize_with = "names")]
     roles: &'a Profile,
     preferred_username: &'a str,
+    #[serde(flatten)]
+    custom: FilledClaims<'a>,
 }
 
 fn names<S: Serializer>(profile: &Profile, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,14 +112,22 @@ impl AccessTokenIssuer {
             [one] => Audience::One(one.clone()),
             many => Audience::Many(many.to_vec()),
         };
-        if issuer.len() + audience.iter().map(String::len).sum::<usize>() > MAX_NAMES_LEN {
+        // Texts can always be written.
+        let names = serde_json::to_vec(&(&issuer, &aud)).map_or(usize::MAX, |json| json.len());
+        if names > MAX_NAMES_LEN {
             return Err(InvalidIssuer::TooLong);
         }
         let ttl = Duration::from_secs(ttl.as_secs());
         if ttl.is_zero() {
             return Err(InvalidIssuer::TooShortLived);
         }
-        Ok(Self { issuer, audience, aud, ttl })
+        Ok(Self { issuer, audience, aud, ttl, custom: CustomClaims::default() })
+    }
+
+    /// The same, with these claims filled by the user's attributes.
+    #[must_use]
+    pub fn with_claims(self, custom: CustomClaims) -> Self {
+        Self { custom, ..self }
     }
 
     /// The issuer's name.
@@ -153,6 +165,7 @@ impl AccessTokenIssuer {
             auth_time: new.auth_time.0,
             roles: new.profile,
             preferred_username: new.profile.username.as_str(),
+            custom: self.custom.filled_by(&new.profile.attributes),
         };
         let claims = serde_json::to_vec(&claims).map_err(|_| KeysError::Crypto("write claims"))?;
         // Room for all of it, so that no copy of a half-made token is left behind.
@@ -169,10 +182,14 @@ impl AccessTokenIssuer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::claims::CustomClaim;
     use crate::keys::ring::KeyState;
     use crate::keys::ring::tests::ring_key;
     use crate::keys::signing::Algorithm;
+    use proptest::prelude::*;
     use relatch_domain::SessionId;
+    use relatch_domain::attributes::{AttributeValue, Attributes};
+    use relatch_domain::testing::{attribute_value, attributes};
     use relatch_domain::user::{Role, Roles};
     use relatch_verify::{AccessClaims, MAX_TOKEN_LEN, Refusal, verify, verify_origin};
     use std::collections::{BTreeMap, BTreeSet};
@@ -197,7 +214,7 @@ mod tests {
         Profile {
             username: "ada".parse().unwrap(),
             roles: Roles::try_from(roles).unwrap(),
-            attributes: relatch_domain::attributes::Attributes::default(),
+            attributes: Attributes::default(),
         }
     }
 
@@ -283,12 +300,67 @@ mod tests {
     fn the_longest_token_is_short_enough_to_be_read() {
         let roles: Vec<String> = (0..Roles::MAX).map(|n| format!("{n:064}")).collect();
         let mut profile = profile(&roles.iter().map(String::as_str).collect::<Vec<_>>());
-        profile.username = "a".repeat(128).parse().unwrap();
-        let issuer = issuer(&[&"\"".repeat(MAX_NAMES_LEN - "https://id.example".len())]);
+        profile.username = "\"".repeat(128).parse().unwrap();
+        // The claims' names are as long as can be, those of the attributes as short, so that the values are long.
+        let texts: Vec<_> = (b'a'..b'q').map(|n| format!("{0}{1}={0}", n as char, "x".repeat(31))).collect();
+        let letter = |n: u8| (n as char).to_string();
+        let mut values: BTreeMap<_, _> =
+            (b'b'..b'q').map(|n| (letter(n), AttributeValue::Number(1))).collect();
+        let long = "x".repeat(Attributes::MAX_BYTES - (15 * "\"b\":1,".len() + "{\"a\":\"\"}".len()));
+        values.insert(letter(b'a'), AttributeValue::Text(long));
+        profile.attributes = values.try_into().unwrap();
+        assert_eq!(serde_json::to_vec(&profile.attributes).unwrap().len(), Attributes::MAX_BYTES);
+        let names = MAX_NAMES_LEN - r#"["https://id.example",""]"#.len();
+        let issuer = issuer(&[&"a".repeat(names)]).with_claims(custom(&texts));
         let ring = ring(Algorithm::RS256);
         let minted = issuer.mint(&ring, &new(&profile)).unwrap();
         assert!(minted.token.len() <= MAX_TOKEN_LEN, "{}", minted.token.len());
-        assert!(verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).is_ok());
+        let claims = verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).unwrap();
+        assert_eq!(claims.extra.len(), CustomClaims::MAX);
+    }
+
+    fn custom(texts: &[String]) -> CustomClaims {
+        let claims: Vec<_> = texts.iter().map(|text| CustomClaim::parse(text).unwrap()).collect();
+        claims.try_into().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_attributes_the_token_is_good_and_carries_those_that_are_named(
+            attributes in attributes(),
+            more in attribute_value(),
+        ) {
+            let mut profile = profile(&["user"]);
+            let mut values: BTreeMap<_, _> = attributes.into();
+            values.insert("b".to_owned(), more);
+            let Ok(attributes) = Attributes::try_from(values) else { return Ok(()) };
+            profile.attributes = attributes;
+            let ring = ring(Algorithm::HS256);
+            let issuer = issuer(&["a"]).with_claims(custom(&["a".into(), "x=b".into(), "b=c".into()]));
+            let minted = issuer.mint(&ring, &new(&profile)).unwrap();
+            let claims = verify(&minted.token, ring.verifying_keys(), &issuer.expectations(NOW)).unwrap();
+
+            let named = [("a", "a"), ("x", "b"), ("b", "c")];
+            let expected = named.into_iter().filter_map(|(claim, attribute)| {
+                let value = profile.attributes.get(attribute)?;
+                Some((claim.to_owned(), serde_json::to_value(value).unwrap()))
+            });
+            prop_assert_eq!(claims.extra, expected.collect());
+            prop_assert_eq!(claims.sub, session().user.to_string());
+            prop_assert_eq!(claims.roles, vec!["user".to_owned()]);
+        }
+    }
+
+    #[test]
+    fn no_claim_of_ours_can_be_filled_by_an_attribute() {
+        let (ring, profile) = (ring(Algorithm::HS256), profile(&[]));
+        let minted = issuer(&["a"]).mint(&ring, &new(&profile)).unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(minted.token.split('.').nth(1).unwrap()).unwrap();
+        let claims: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims.len(), 11);
+        for name in claims.keys().map(String::as_str).chain(["nbf", "acr", "amr", "scope", "cnf"]) {
+            assert!(CustomClaim::parse(name).is_err(), "{name}");
+        }
     }
 
     #[test]

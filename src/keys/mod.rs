@@ -5,6 +5,7 @@
 //! neither authenticates nor encrypts anything: keys for that are derived from it. Signing keys are random and lie in
 //! the store, sealed.
 
+pub mod claims;
 pub mod error;
 pub mod master;
 pub mod mint;

@@ -19,6 +19,7 @@ use super::parse::{
     Raw, Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, secrets,
 };
 use super::store_url::StoreUrl;
+use crate::keys::claims::{CustomClaim, CustomClaims, InvalidClaim};
 use crate::keys::master::{InvalidMasterKey, MasterKey};
 use crate::keys::password::Cost;
 use crate::keys::signing::Algorithm;
@@ -153,10 +154,31 @@ fn access_token(layers: &Merged, issuer: &Issuer) -> Result<AccessTokenSettings,
             of_text(one_of(&Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm)))),
         )?,
         audience: audience.unwrap_or_else(|| vec![issuer.as_str().to_owned()]),
+        claims: claims(layers)?,
         sliding: layers.required(
             "access_token.sliding",
             of_text(|text| if text == "off" { Ok(None) } else { positive(text).map(Some) }),
         )?,
+    })
+}
+
+fn claims(layers: &Merged) -> Result<CustomClaims, SettingsError> {
+    let key = "access_token.claims";
+    let claims = layers.required(key, list(claim))?;
+    CustomClaims::try_from(claims)
+        .map_err(|error| layers.complaint(key, error.to_string(), "name fewer, shorter or other claims"))
+}
+
+fn claim(text: &str) -> Result<CustomClaim, Wrong> {
+    CustomClaim::parse(text).map_err(|error| match error {
+        InvalidClaim::Name => Wrong::new(
+            "a claim that attributes can fill",
+            "write \"claim\" or \"claim=attribute\", each of 1 to 64 letters, digits and _ - . :",
+        ),
+        InvalidClaim::Reserved => Wrong::new(
+            "a claim that attributes can fill: it has a meaning of its own",
+            "take another name for the claim, such as \"my_name=attribute\"",
+        ),
     })
 }
 

@@ -37,6 +37,7 @@ pub(super) const KEYS: &[Key] = &[
     open("access_token.ttl"),
     open("access_token.algorithm"),
     open("access_token.audience"),
+    open("access_token.claims"),
     open("access_token.sliding"),
     open("refresh_token.idle_ttl"),
     open("refresh_token.absolute_ttl"),

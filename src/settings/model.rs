@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::network::{Issuer, Listen, WebOrigin};
 use super::store_url::StoreUrl;
+use crate::keys::claims::CustomClaims;
 use crate::keys::password::Cost;
 use crate::keys::signing::Algorithm;
 
@@ -128,6 +129,8 @@ pub struct AccessTokenSettings {
     pub algorithm: Algorithm,
     /// `aud`; never empty.
     pub audience: Vec<String>,
+    /// The claims that users' attributes fill.
+    pub claims: CustomClaims,
     /// How long before its end a token in a cookie is renewed; shorter than `ttl`. None: never.
     pub sliding: Option<Duration>,
 }

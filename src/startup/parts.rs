@@ -72,7 +72,8 @@ impl Parts {
         let macs = Arc::new(masters.mac_ring()?);
         let access = &settings.access_token;
         let name = settings.issuer.as_str().to_owned();
-        let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?;
+        let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?
+            .with_claims(access.claims.clone());
         let hasher = PasswordHasher::start(settings.password.bcrypt_cost, HasherSize::default(), Random);
         Ok(Self {
             backend,

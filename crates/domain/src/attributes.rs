@@ -4,7 +4,11 @@
 //! together are small.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// One value.
@@ -23,8 +27,16 @@ pub enum AttributeValue {
 
 /// A user's attributes: at most [`Attributes::MAX`], of at most [`Attributes::MAX_BYTES`] bytes in all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<String, AttributeValue>", into = "BTreeMap<String, AttributeValue>")]
+#[serde(try_from = "Named<AttributeValue>", into = "BTreeMap<String, AttributeValue>")]
 pub struct Attributes(BTreeMap<String, AttributeValue>);
+
+/// A JSON object as it was sent: names that have not been looked at yet, each at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named<V>(pub BTreeMap<String, V>);
+
+/// A change of attributes as JSON merge patch has it (RFC 7396): a value sets an attribute, `null` removes it, and what is
+/// not named stays. A value is never merged into another: lists are replaced.
+pub type AttributesPatch = Named<Option<AttributeValue>>;
 
 /// Why these cannot be a user's attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +79,24 @@ impl Attributes {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// These attributes, changed.
+    ///
+    /// # Errors
+    /// If the result, or a name in the patch, is not allowed.
+    pub fn patched(&self, patch: AttributesPatch) -> Result<Self, InvalidAttributes> {
+        let mut attributes = self.0.clone();
+        for (name, value) in patch.0 {
+            if !Self::is_name(&name) {
+                return Err(InvalidAttributes::Name);
+            }
+            match value {
+                Some(value) => drop(attributes.insert(name, value)),
+                None => drop(attributes.remove(&name)),
+            }
+        }
+        attributes.try_into()
+    }
+
     /// Whether a text can be the name of an attribute.
     pub fn is_name(text: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
@@ -92,6 +122,43 @@ impl TryFrom<BTreeMap<String, AttributeValue>> for Attributes {
         // A map of texts, numbers and flags can always be written.
         let bytes = serde_json::to_vec(&attributes).map_or(usize::MAX, |json| json.len());
         if bytes > Self::MAX_BYTES { Err(InvalidAttributes::TooLong) } else { Ok(attributes) }
+    }
+}
+
+impl TryFrom<Named<AttributeValue>> for Attributes {
+    type Error = InvalidAttributes;
+
+    fn try_from(attributes: Named<AttributeValue>) -> Result<Self, InvalidAttributes> {
+        attributes.0.try_into()
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Named<V> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<V> {
+            type Value = Named<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<V>, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let value = map.next_value()?;
+                    match members.entry(name) {
+                        Entry::Vacant(entry) => drop(entry.insert(value)),
+                        // Which of the two was meant is anybody's guess.
+                        Entry::Occupied(_) => return Err(A::Error::custom("a name occurs twice")),
+                    }
+                }
+                Ok(Named(members))
+            }
+        }
+
+        from.deserialize_map(Members(PhantomData))
     }
 }
 
@@ -131,9 +198,38 @@ mod tests {
         assert!(read(r#"{"a":9007199254740991}"#).is_ok());
         assert!(read(r#"{"a":9007199254740992}"#).unwrap_err().contains("number"));
         for wrong in
-            [r#"{"":1}"#, r#"{"a b":1}"#, r#"{"ä":1}"#, r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a":1.5}"#]
+            [r#"{"":1}"#, r#"{"a b":1}"#, r#"{"ä":1}"#, r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a":1.5}"#, "[]"]
         {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert!(read(r#"{"a":1,"\u0061":2}"#).unwrap_err().contains("occurs twice"));
+    }
+
+    #[test]
+    fn a_patch_sets_removes_and_leaves() {
+        let patch = |json: &str| serde_json::from_str::<AttributesPatch>(json).unwrap();
+        let before = read(r#"{"list":["a"],"plan":"free","tenant":"acme"}"#).unwrap();
+        let after = before.patched(patch(r#"{"list":["b"],"new":1,"plan":null,"unknown":null}"#));
+        assert_eq!(after, Ok(read(r#"{"list":["b"],"new":1,"tenant":"acme"}"#).unwrap()));
+        assert_eq!(before.patched(patch("{}")), Ok(before.clone()));
+
+        assert_eq!(before.patched(patch(r#"{"a b":null}"#)), Err(InvalidAttributes::Name));
+        let many: Vec<_> = (0..30).map(|n| format!("\"a{n}\":1")).collect();
+        let too_many = patch(&format!("{{{}}}", many.join(",")));
+        assert_eq!(before.patched(too_many), Err(InvalidAttributes::TooMany));
+        assert!(serde_json::from_str::<AttributesPatch>(r#"{"a":1,"a":null}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_to_the_attributes_themselves_makes_them(
+            before in crate::testing::attributes(),
+            after in crate::testing::attributes(),
+        ) {
+            let removed = before.iter().map(|(name, _)| (name.to_owned(), None));
+            let set = after.iter().map(|(name, value)| (name.to_owned(), Some(value.clone())));
+            let patch = Named(removed.chain(set).collect());
+            prop_assert_eq!(before.patched(patch), Ok(after));
         }
     }
 

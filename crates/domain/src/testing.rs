@@ -4,6 +4,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::attempt::AttemptHash;
+use crate::attributes::{AttributeValue, Attributes};
 use crate::budget::Debt;
 use crate::ids::{ClientNumber, Generation, MacKeyId, Nonce, OriginTag, Thumbprint};
 use crate::session::{Authentication, Delivery, EndReason, Ended, Seen, SessionRecord, Standing};
@@ -121,4 +122,21 @@ pub fn live_record(now: UnixSeconds) -> SessionRecord {
         debt: Debt::default(),
         origin: OriginTag::default(),
     }
+}
+
+/// An attribute's value.
+pub fn attribute_value() -> impl Strategy<Value = AttributeValue> {
+    const SAFE: i64 = (1 << 53) - 1;
+    prop_oneof![
+        any::<bool>().prop_map(AttributeValue::Flag),
+        (-SAFE..=SAFE).prop_map(AttributeValue::Number),
+        "\\PC{0,40}".prop_map(AttributeValue::Text),
+        proptest::collection::vec("[a-z\"\\\\\u{1}é]{0,8}", 0..4).prop_map(AttributeValue::List),
+    ]
+}
+
+/// Attributes with names that occur often.
+pub fn attributes() -> impl Strategy<Value = Attributes> {
+    proptest::collection::btree_map("[a-d]|[A-Za-z0-9_.:-]{1,64}", attribute_value(), 0..8)
+        .prop_filter_map("too long", |attributes| attributes.try_into().ok())
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use precis_profiles::UsernameCaseMapped;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::precis_core::profile::{PrecisFastInvocation, Rules};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::Attributes;
@@ -26,6 +26,26 @@ pub struct InvalidUsername;
 impl Username {
     /// Longest name, in bytes of UTF-8 of the compared form.
     pub const MAX_LEN: usize = 128;
+
+    /// What every name begins with whose first letters somebody has typed: mapped like a name as far as the beginning of
+    /// one can be, for what makes a name a name may follow later. Nothing if no name begins so.
+    pub fn beginning(text: &str) -> Option<String> {
+        if text.len() > Self::MAX_LEN * 4 || text.contains(char::is_control) {
+            return None;
+        }
+        let rules = UsernameCaseMapped::new();
+        let mut mapped = text.to_owned();
+        for _ in 0..4 {
+            let wide = rules.width_mapping_rule(mapped.as_str()).ok()?;
+            let lower = rules.case_mapping_rule(wide).ok()?;
+            let next = rules.normalization_rule(lower).ok()?.into_owned();
+            if next == mapped {
+                return (mapped.len() <= Self::MAX_LEN).then_some(mapped);
+            }
+            mapped = next;
+        }
+        None
+    }
 
     /// The name as it is compared and shown.
     pub fn as_str(&self) -> &str {
@@ -226,6 +246,41 @@ mod tests {
                 prop_assert_eq!(name.as_str().parse(), Ok(name.clone()));
             }
         }
+
+        #[test]
+        fn a_name_begins_with_each_of_its_beginnings(text in "[a-zA-ZäÖßΣσςＡｂאש·0-9@._-]{1,20}", cut in 0_usize..20) {
+            if let Ok(name) = text.parse::<Username>() {
+                let beginning: String = text.chars().take(cut).collect();
+                let beginning = Username::beginning(&beginning).unwrap();
+                prop_assert!(name.as_str().starts_with(&beginning), "{} {}", name, beginning);
+                let whole = Username::beginning(&text);
+                prop_assert_eq!(whole.as_deref(), Some(name.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_beginning_is_too_much(text in "\\PC{0,2000}") {
+            let _ = Username::beginning(&text);
+        }
+    }
+
+    #[test]
+    fn a_beginning_need_not_be_a_name() {
+        for (typed, beginning) in [
+            ("", ""),
+            ("ADA@Ex", "ada@ex"),
+            ("ｅ\u{301}", "é"),
+            // Between two l a name (RFC 5892, appendix A.3), before the second one a beginning.
+            ("L·", "l·"),
+            ("א-", "א-"),
+            ("<b>", "<b>"),
+            ("a\u{202e}", "a\u{202e}"),
+        ] {
+            assert_eq!(Username::beginning(typed).as_deref(), Some(beginning), "{typed:?}");
+        }
+        assert_eq!(Username::beginning("ada\0"), None);
+        assert_eq!(Username::beginning(&"a".repeat(129)), None);
+        assert_eq!(Username::beginning(&"a".repeat(10_000)), None);
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub struct AccessClaims {
     pub roles: Vec<String>,
     /// The user's name. It may change; `sub` does not.
     pub preferred_username: String,
-    /// Claims that this version knows nothing of.
+    /// All other claims: those that the server is configured to fill from users' attributes, and any that this version
+    /// knows nothing of.
     #[serde(flatten, deserialize_with = "further_claims")]
     pub extra: BTreeMap<String, Value>,
 }
