@@ -5,7 +5,9 @@
 
 pub mod audit;
 pub mod caller;
+pub mod change_user;
 pub mod check;
+pub mod delete_user;
 pub mod issue;
 pub mod origin;
 pub mod refresh;

@@ -1,4 +1,4 @@
-//! Users: created, found, listed, given a new password.
+//! Users: created, found, listed, given a new password. Other changes are in [`super::change_user`].
 
 use relatch_domain::UserId;
 use relatch_domain::attributes::Attributes;
@@ -34,21 +34,37 @@ pub fn new_password(app: &App, text: &str) -> Result<Password, PasswordRefused> 
     Ok(password)
 }
 
+/// An account to be.
+pub struct NewAccount {
+    /// The name.
+    pub username: Username,
+    /// The roles.
+    pub roles: Roles,
+    /// The attributes.
+    pub attributes: Attributes,
+    /// Whether sign-in is refused until somebody changes that.
+    pub disabled: bool,
+    /// The password.
+    pub password: Password,
+}
+
+impl NewAccount {
+    /// An account without attributes that can be used at once.
+    pub fn of(username: Username, roles: Roles, password: Password) -> Self {
+        Self { username, roles, attributes: Attributes::default(), disabled: false, password }
+    }
+}
+
 /// Creates a user, or says that the name is taken.
 ///
 /// # Errors
 /// If the store fails or the hashing queue is full.
-pub async fn create_user(
-    app: &App,
-    origin: &Origin,
-    username: Username,
-    roles: Roles,
-    attributes: Attributes,
-    password: Password,
-) -> Result<UserCreation, Failure> {
+pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Result<UserCreation, Failure> {
+    let NewAccount { username, roles, attributes, disabled, password } = account;
     let password_hash = Some(app.hasher.hash(password).await?);
     let id = app.random.user_id(app.clock.now())?;
-    let creation = app.store.create_user(&NewUser { id, username, roles, attributes, password_hash }).await?;
+    let new = NewUser { id, username, roles, attributes, disabled, password_hash };
+    let creation = app.store.create_user(&new).await?;
     if let UserCreation::Created(user) = &creation {
         app.tell(origin, &Event::UserCreated { user: user.id }).await;
     }
@@ -69,6 +85,26 @@ pub async fn find_user(app: &App, id: UserId) -> Result<Option<User>, Failure> {
 /// If the store fails.
 pub async fn list_users(app: &App, query: &UserQuery) -> Result<Vec<User>, Failure> {
     Ok(app.store.list_users(query).await?)
+}
+
+/// The user of this id, or else the users whose names begin with the query, in the byte order of their names.
+///
+/// # Errors
+/// If the store fails.
+pub async fn search_users(
+    app: &App,
+    query: &str,
+    after: Option<Username>,
+    limit: usize,
+) -> Result<Vec<User>, Failure> {
+    if let Ok(id) = query.parse::<UserId>()
+        && let Some(user) = app.store.user(id).await?
+    {
+        // One user is one page.
+        return Ok(if after.is_none() { vec![user] } else { Vec::new() });
+    }
+    let Some(beginning) = Username::beginning(query) else { return Ok(Vec::new()) };
+    Ok(app.store.list_users(&UserQuery { prefix: Some(beginning), after, limit }).await?)
 }
 
 /// Sets a user's password and ends all of the user's sessions. The user as it stands, or nothing if there is none.

@@ -1,5 +1,6 @@
 //! How things look in JSON answers.
 
+use relatch_domain::attributes::Attributes;
 use relatch_domain::session::SessionRecord;
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
@@ -69,6 +70,7 @@ pub struct AdminUserAnswer<'a> {
     #[serde(flatten)]
     user: UserAnswer<'a>,
     disabled: bool,
+    attributes: &'a Attributes,
     created_at: String,
 }
 
@@ -78,6 +80,7 @@ impl<'a> AdminUserAnswer<'a> {
         Self {
             user: UserAnswer::of(user),
             disabled: user.disabled,
+            attributes: &user.profile.attributes,
             created_at: rfc3339(user.created_at.seconds()),
         }
     }

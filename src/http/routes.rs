@@ -15,7 +15,14 @@ pub fn main_listener(config: &mut ServiceConfig) {
         .service(at("/sessions").get(session::list).delete(session::end_others))
         .service(at("/sessions/{id}").delete(session::end_one))
         .service(at("/admin/users").post(admin::users::create).get(admin::users::list))
-        .service(at("/admin/users/{id}").get(admin::users::get))
+        .service(
+            at("/admin/users/{id}")
+                .get(admin::users::get)
+                .patch(admin::users::change)
+                .delete(admin::users::delete),
+        )
+        .service(at("/admin/users/{id}/sessions").get(admin::sessions::list).delete(admin::sessions::end_all))
+        .service(at("/admin/users/{id}/sessions/{sid}").delete(admin::sessions::end_one))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
         .service(at("/errors/{code}").get(ops::errors::describe));
@@ -76,6 +83,15 @@ mod methods {
             F::Output: Responder + 'static,
         {
             self.on(Method::POST, handler)
+        }
+
+        pub(super) fn patch<F, A>(self, handler: F) -> Self
+        where
+            F: Handler<A>,
+            A: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            self.on(Method::PATCH, handler)
         }
 
         pub(super) fn delete<F, A>(self, handler: F) -> Self

@@ -7,13 +7,12 @@ pub mod socket;
 
 use std::collections::BTreeSet;
 
-use relatch_domain::attributes::Attributes;
 use relatch_domain::user::{Role, Roles, User, Username};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::app::origin::Origin;
-use crate::app::users::{create_user, list_users, new_password, set_password};
+use crate::app::users::{NewAccount, create_user, list_users, new_password, set_password};
 use crate::app::{App, Failure};
 use crate::store::{UserCreation, UserQuery};
 
@@ -145,12 +144,11 @@ async fn add(app: &App, username: &str, roles: Vec<String>, password: &Password)
         Ok(password) => password,
         Err(error) => return Ok(Reply::refused(error)),
     };
-    Ok(
-        match create_user(app, &Origin::operator(), username, roles, Attributes::default(), password).await? {
-            UserCreation::Created(user) => Reply::User { user: user.into() },
-            UserCreation::NameTaken => Reply::refused("another user has this name"),
-        },
-    )
+    let account = NewAccount::of(username, roles, password);
+    Ok(match create_user(app, &Origin::operator(), account).await? {
+        UserCreation::Created(user) => Reply::User { user: user.into() },
+        UserCreation::NameTaken => Reply::refused("another user has this name"),
+    })
 }
 
 async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Failure> {

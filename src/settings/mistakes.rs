@@ -111,6 +111,27 @@ fn addresses_of_the_wrong_form_are_named_with_what_would_be_right() {
 }
 
 #[test]
+fn claims_that_attributes_cannot_fill_are_named() {
+    assert_messages(&[
+        (
+            "[access_token]\nclaims = [\"plan\", \"sub=customer\"]",
+            &[],
+            "access_token.claims (relatch.toml, line 2): \"sub=customer\" is not a claim that attributes can fill: it has a meaning of its own; take another name for the claim, such as \"my_name=attribute\"",
+        ),
+        (
+            "",
+            &[("RELATCH__ACCESS_TOKEN__CLAIMS", "plan, a b")],
+            "access_token.claims (environment variable RELATCH__ACCESS_TOKEN__CLAIMS): \"a b\" is not a claim that attributes can fill; write \"claim\" or \"claim=attribute\", each of 1 to 64 letters, digits and _ - . :",
+        ),
+        (
+            "",
+            &[("RELATCH__ACCESS_TOKEN__CLAIMS", "plan,tier=plan")],
+            "access_token.claims (environment variable RELATCH__ACCESS_TOKEN__CLAIMS): each claim and each attribute at most once; name fewer, shorter or other claims",
+        ),
+    ]);
+}
+
+#[test]
 fn stores_and_tokens_of_the_wrong_form_are_named_with_what_would_be_right() {
     assert_messages(&[
         (
@@ -152,21 +173,6 @@ fn stores_and_tokens_of_the_wrong_form_are_named_with_what_would_be_right() {
             "access_token.audience = []",
             &[],
             "access_token.audience (relatch.toml, line 1): is empty; name who the tokens are for, or leave the key out, which means the issuer",
-        ),
-        (
-            "[access_token]\nclaims = [\"plan\", \"sub=customer\"]",
-            &[],
-            "access_token.claims (relatch.toml, line 2): \"sub=customer\" is not a claim that attributes can fill: it has a meaning of its own; take another name for the claim, such as \"my_name=attribute\"",
-        ),
-        (
-            "",
-            &[("RELATCH__ACCESS_TOKEN__CLAIMS", "plan, a b")],
-            "access_token.claims (environment variable RELATCH__ACCESS_TOKEN__CLAIMS): \"a b\" is not a claim that attributes can fill; write \"claim\" or \"claim=attribute\", each of 1 to 64 letters, digits and _ - . :",
-        ),
-        (
-            "",
-            &[("RELATCH__ACCESS_TOKEN__CLAIMS", "plan,tier=plan")],
-            "access_token.claims (environment variable RELATCH__ACCESS_TOKEN__CLAIMS): each claim and each attribute at most once; name fewer, shorter or other claims",
         ),
         (
             "access_token.sliding = true",

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relatch_domain::attributes::Attributes;
 use relatch_domain::base64url;
 use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Role, Roles};
@@ -13,7 +12,7 @@ use super::error::{NotJoined, NotOurStore, StartError};
 use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::origin::Origin;
-use crate::app::users::{create_user, list_users};
+use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
 use crate::store::{Marker, Store, UserCreation, UserQuery};
 
@@ -118,9 +117,8 @@ async fn first_user(parts: &Parts, app: &App) -> Result<Option<Announcement>, No
     let roles = roles.into_iter().collect::<Result<std::collections::BTreeSet<_>, _>>();
     let roles = Roles::try_from(roles.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
     let username = parts.bootstrap.username.clone();
-    match create_user(app, &Origin::server(), username.clone(), roles, Attributes::default(), password)
-        .await?
-    {
+    let account = NewAccount::of(username.clone(), roles, password);
+    match create_user(app, &Origin::server(), account).await? {
         UserCreation::Created(_) => {
             Ok(Some(Announcement::AdministratorMade { username: username.to_string(), password: made_up }))
         }

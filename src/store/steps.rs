@@ -181,6 +181,8 @@ pub struct NewUser {
     pub roles: Roles,
     /// The attributes.
     pub attributes: Attributes,
+    /// Whether sign-in and refresh are refused.
+    pub disabled: bool,
     /// The password's hash; a user without one cannot sign in by password.
     pub password_hash: Option<String>,
 }

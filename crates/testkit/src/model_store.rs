@@ -192,7 +192,7 @@ impl Store for ModelStore {
         }
         let NewUser { username, roles, attributes, .. } = new.clone();
         let profile = Profile { username, roles, attributes };
-        let user = User { id: new.id, profile, disabled: false, created_at: now };
+        let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
         let password_hash = new.password_hash.clone();
         state.names.insert(new.username.clone(), new.id);
         state.users.insert(new.id, Credentials { user: user.clone(), password_hash });

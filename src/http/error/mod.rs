@@ -65,10 +65,9 @@ impl ApiError {
         Self { fields: vec![field], ..Self::invalid_request(detail) }
     }
 
-    /// A revocation that is in force but that too few replicas have heard of.
+    /// A revocation, or another change that must not be lost, that is in force but that too few replicas have heard of.
     pub fn not_durable() -> Self {
-        let detail =
-            "The revocation is applied, but it is not known to survive a failover yet. Repeat the request.";
+        let detail = "The request is carried out, but it is not known to survive a failover yet. Repeat it.";
         let refusal = Self { detail: Some(detail.to_owned()), ..Self::new(Code::TemporarilyUnavailable) };
         refusal.retry_after(1)
     }

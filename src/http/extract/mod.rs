@@ -10,5 +10,5 @@ pub mod then;
 pub use bearer::{Admin, Bearer, LiveSession, OptionalBearer};
 pub use json::{Json, OptionalJson};
 pub use origin::ClientOrigin;
-pub use query::Query;
+pub use query::{NoParams, Query};
 pub use then::Then;

@@ -21,6 +21,11 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+/// The query of a request that takes none.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
 /// The query of a list.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use relatch_domain::base64url;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
-use relatch_domain::{SessionId, SessionRef, UnixSeconds};
+use relatch_domain::{SessionId, SessionRef, UnixSeconds, UserId};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -33,14 +33,28 @@ pub async fn list(
 ) -> Answer<HttpResponse> {
     let Then(LiveSession(live), Query(params)) = request;
     let current = live.caller.session;
-    let mut sessions = live_sessions(&app, current.user).await?;
-    if let Some(cursor) = &params.cursor {
-        let after =
-            read_cursor(cursor).ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))?;
-        sessions.retain(|session| place(session) < after);
-    }
+    Ok(HttpResponse::Ok().json(page(&app, current.user, current, &params).await?))
+}
+
+/// A page of a user's live sessions, the latest sign-in first. `current` is the caller's own session, be the caller the
+/// user or an administrator.
+///
+/// # Errors
+/// If the cursor is not one of ours, or the store fails.
+pub(super) async fn page(
+    app: &App,
+    user: UserId,
+    current: SessionRef,
+    params: &ListParams,
+) -> Answer<Page<SessionAnswer>> {
+    let after = match params.cursor.as_deref().map(read_cursor) {
+        Some(None) => return Err(ApiError::invalid_field("cursor", "is not one of ours")),
+        after => after.flatten(),
+    };
+    let mut sessions = live_sessions(app, user).await?;
+    sessions.retain(|session| after.is_none_or(|after| place(session) < after));
     let page = Page::new(sessions, params.limit.get(), cursor);
-    Ok(HttpResponse::Ok().json(page.map(|session| SessionAnswer::of(session, current.user, current))))
+    Ok(page.map(|session| SessionAnswer::of(session, user, current)))
 }
 
 /// `DELETE /sessions/{id}`: answers 204; 404 for a session that is not the caller's.

@@ -128,6 +128,7 @@ fn new_user(name: &str) -> NewUser {
         username: name.parse().unwrap(),
         roles: Roles::default(),
         attributes: Attributes::default(),
+        disabled: false,
         password_hash: None,
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn create(
         roles: new.roles.clone(),
         attributes: new.attributes.clone(),
     };
-    let user = User { id: new.id, profile, disabled: false, created_at: now };
+    let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
     save(tables, Credentials { user: user.clone(), password_hash: new.password_hash.clone() })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
     Ok(UserCreation::Created(user))

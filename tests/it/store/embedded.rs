@@ -55,6 +55,7 @@ async fn some_user(store: &dyn Store) -> UserId {
             username,
             roles: Roles::default(),
             attributes: Attributes::default(),
+            disabled: false,
             password_hash: None,
         })
         .await
@@ -140,6 +141,7 @@ async fn what_was_acknowledged_survives_a_kill() {
             username,
             roles: Roles::default(),
             attributes: Attributes::default(),
+            disabled: false,
             password_hash: None,
         };
         store.create_user(&new).await.unwrap();

@@ -159,6 +159,7 @@ impl Case {
             username,
             roles: Roles::default(),
             attributes: Attributes::default(),
+            disabled: false,
             password_hash,
         };
         let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;

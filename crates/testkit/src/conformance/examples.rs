@@ -393,6 +393,7 @@ fn new_user(username: Username) -> NewUser {
         username,
         roles: roles.unwrap(),
         attributes: Attributes::default(),
+        disabled: false,
         password_hash: Some("hash".to_owned()),
     }
 }

@@ -108,6 +108,7 @@ fn new_user(name: &str) -> NewUser {
         username: name.parse().unwrap(),
         roles: serde_json::from_str(r#"["user"]"#).unwrap(),
         attributes: Attributes::default(),
+        disabled: false,
         password_hash: Some("$2b$04$hash".into()),
     }
 }

@@ -1,0 +1,28 @@
+//! Delete a user, with all sessions.
+
+use relatch_domain::UserId;
+use relatch_domain::event::Event;
+
+use super::origin::Origin;
+use super::{App, Failure};
+
+/// What came of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The user is gone.
+    Yes,
+    /// The user is gone, but too few replicas have heard of it: ask again whether it is.
+    NotDurable,
+    /// There is no such user.
+    Unknown,
+}
+
+/// Deletes a user. The name is free again; the id never is.
+///
+/// # Errors
+/// If the store fails. The deletion may be repeated.
+pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Deleted, Failure> {
+    let Some(deleted) = app.store.delete_user(id).await? else { return Ok(Deleted::Unknown) };
+    app.tell(origin, &Event::UserDeleted { user: id }).await;
+    Ok(if deleted.durable { Deleted::Yes } else { Deleted::NotDurable })
+}

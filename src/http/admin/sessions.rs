@@ -1,0 +1,79 @@
+//! `/admin/users/{id}/sessions`: the devices on which a user is signed in.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
+use relatch_domain::{SessionRef, UserId};
+
+use super::user_id;
+use crate::app::App;
+use crate::app::sessions::end_sessions;
+use crate::app::users::find_user;
+use crate::http::error::{Answer, ApiError, Code};
+use crate::http::extract::query::ListParams;
+use crate::http::extract::{Admin, ClientOrigin, NoParams, Query, Then};
+use crate::http::session::page;
+
+/// `GET /admin/users/{id}/sessions`: answers 200 with the user's live sessions, the latest sign-in first.
+///
+/// # Errors
+/// The documented problems.
+pub async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+    caller: Then<Admin, Query<ListParams>>,
+) -> Answer<HttpResponse> {
+    let Then(Admin(admin), Query(params)) = caller;
+    let user = existing(&app, &request).await?;
+    Ok(HttpResponse::Ok().json(page(&app, user, admin.caller.session, &params).await?))
+}
+
+/// `DELETE /admin/users/{id}/sessions`: ends all of them, answers 204.
+///
+/// # Errors
+/// The documented problems.
+pub async fn end_all(
+    app: web::Data<App>,
+    request: HttpRequest,
+    origin: ClientOrigin,
+    caller: Then<Admin, Query<NoParams>>,
+) -> Answer<HttpResponse> {
+    let Then(Admin(admin), _) = caller;
+    let origin = origin.0.by(admin.actor());
+    let user = existing(&app, &request).await?;
+    let ended = end_sessions(&app, &origin, user, Scope::All, EndReason::RevokedByAdmin, None).await?;
+    if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
+}
+
+/// `DELETE /admin/users/{id}/sessions/{sid}`: answers 204, also for a session that has ended before; 404 for one that is
+/// not this user's.
+///
+/// # Errors
+/// The documented problems.
+pub async fn end_one(
+    app: web::Data<App>,
+    request: HttpRequest,
+    origin: ClientOrigin,
+    caller: Then<Admin, Query<NoParams>>,
+) -> Answer<HttpResponse> {
+    let Then(Admin(admin), _) = caller;
+    let origin = origin.0.by(admin.actor());
+    let user = user_id(&request)?;
+    let named = request.match_info().get("sid").and_then(|sid| sid.parse::<SessionRef>().ok());
+    let Some(session) = named.filter(|named| named.user == user) else {
+        return Err(ApiError::new(Code::NotFound));
+    };
+    let scope = Scope::One(session.session);
+    let ended = end_sessions(&app, &origin, user, scope, EndReason::RevokedByAdmin, None).await?;
+    match ended.covered {
+        0 => Err(ApiError::new(Code::NotFound)),
+        _ if !ended.durable => Err(ApiError::not_durable()),
+        _ => Ok(HttpResponse::NoContent().finish()),
+    }
+}
+
+/// The user that the path names, if there is one.
+async fn existing(app: &App, request: &HttpRequest) -> Answer<UserId> {
+    let user = find_user(app, user_id(request)?).await?;
+    user.map(|user| user.id).ok_or_else(|| ApiError::new(Code::NotFound))
+}
