@@ -9,6 +9,7 @@ pub mod cli;
 pub mod http;
 pub mod keys;
 pub mod operator;
+pub mod rfc3339;
 pub mod settings;
 pub mod startup;
 pub mod store;

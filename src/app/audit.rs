@@ -3,6 +3,8 @@
 //! An event becomes a log line and, if it is one that matters later, a record in the store. The record is written before
 //! the request is answered. Should the store not take it, the log line is what is left, and a second one says so.
 
+pub mod read;
+
 use relatch_domain::SessionRef;
 use relatch_domain::event::{Actor, Event};
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::App;
 use super::origin::Origin;
+use crate::rfc3339;
 use crate::store::Trail;
 use crate::telemetry;
 
@@ -42,10 +45,13 @@ pub struct AuditRecord {
     pub request_id: Option<String>,
 }
 
+/// What kinds of actors there are.
+pub const ACTOR_KINDS: [&str; 4] = ["anonymous", "user", "operator", "server"];
+
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditActor {
-    /// `anonymous`, `user`, `operator` or `server`.
+    /// One of [`ACTOR_KINDS`].
     pub kind: String,
     /// The user's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +65,7 @@ impl App {
     /// Tells of an event: to the log, and to the audit trail if it belongs there.
     pub(crate) async fn tell(&self, origin: &Origin, event: &Event) {
         telemetry::record(origin, event);
+        self.node.counters.count(event);
         if !event.is_audited() {
             return;
         }
@@ -74,8 +81,9 @@ impl App {
                 return;
             }
         };
-        if let Err(error) = kept {
-            tracing::error!(%error, event = event.name(), "an audit record was not kept");
+        match kept {
+            Ok(()) => origin.told.set(),
+            Err(error) => tracing::error!(%error, event = event.name(), "an audit record was not kept"),
         }
     }
 }
@@ -123,7 +131,10 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
             (user.map(|user| user.to_string()), None)
         }
-        Event::CutoffRaised { .. } | Event::ClientRevoked { .. } | Event::KeyRotated { .. } => (None, None),
+        Event::CutoffRaised { .. }
+        | Event::CutoffSwept { .. }
+        | Event::ClientRevoked { .. }
+        | Event::KeyRotated { .. } => (None, None),
     }
 }
 
@@ -144,7 +155,10 @@ fn details(event: &Event) -> Map<String, Value> {
             "attributes": edit.attributes,
             "password": edit.password,
         }),
-        Event::CutoffRaised { cutoff } => json!({ "cutoff": cutoff.0 }),
+        Event::CutoffRaised { cutoff } => json!({ "cutoff": rfc3339::seconds(*cutoff) }),
+        Event::CutoffSwept { cutoff, users, sessions } => {
+            json!({ "cutoff": rfc3339::seconds(*cutoff), "users": users, "sessions": sessions })
+        }
         Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
         Event::KeyRotated { kid } => json!({ "kid": kid }),
         Event::AdminCall { method, route, status, .. } => {

@@ -54,11 +54,27 @@ pub enum NotLetIn {
 }
 
 impl App {
-    /// Verifies an access token with the keys at hand; asks the store only for a key that it does not know.
+    /// Verifies an access token with the keys and the cutoff at hand; asks the store only for a key that it does not
+    /// know.
     ///
     /// # Errors
     /// If the keys are not loaded, or an unknown key could not be looked for.
     pub async fn caller(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
+        let cutoff = u64::from(self.node.cutoff.get().0);
+        Ok(match self.holder(access_token).await? {
+            Ok(caller) if caller.claims.auth_time < cutoff => {
+                Err(NotLetIn::SessionRevoked(Some(EndReason::SignedInBefore)))
+            }
+            verified => verified,
+        })
+    }
+
+    /// Verifies an access token, whether or not its session was signed in before the cutoff: a session that is over may
+    /// still be signed out.
+    ///
+    /// # Errors
+    /// As [`App::caller`].
+    pub async fn holder(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
         let expected = self.issuer.expectations(self.clock.now());
         let verify = |ring: &KeyRing| relatch_verify::verify(access_token, ring.verifying_keys(), &expected);
         Ok(match self.with_known_key(verify).await? {
@@ -86,7 +102,7 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        Ok(alive(observed, &self.policy.rotation).map(|profile| LiveCaller { caller, profile, now }))
+        Ok(alive(observed, &self.rotation_policy()).map(|profile| LiveCaller { caller, profile, now }))
     }
 
     /// Runs a verification; if it fails for an unknown key, loads the keys anew, once, and runs it again.

@@ -7,14 +7,19 @@ pub mod audit;
 pub mod caller;
 pub mod change_user;
 pub mod check;
+pub mod cutoff;
 pub mod delete_user;
+mod everyone;
 pub mod issue;
+pub mod keys;
+pub mod node;
 pub mod origin;
 pub mod refresh;
 pub mod revoke;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
+pub mod stats;
 pub mod users;
 
 use std::sync::Arc;
@@ -42,6 +47,8 @@ pub struct App {
     pub hasher: Arc<PasswordHasher>,
     /// Who issues access tokens, for whom and for how long.
     pub issuer: Arc<AccessTokenIssuer>,
+    /// What all workers share.
+    pub node: Arc<node::NodeState>,
     /// What the operator has chosen.
     pub policy: Policy,
     /// The node's clock: for access tokens that are verified without the store.

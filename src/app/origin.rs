@@ -1,6 +1,8 @@
 //! Who asks for something, and where from.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest;
 use relatch_domain::event::Actor;
@@ -19,6 +21,24 @@ pub struct Origin {
     pub actor: Actor,
     /// The id of the request, by which its log lines, its problem and its audit record find one another.
     pub request_id: Option<String>,
+    /// Whether an audit record tells of this request already.
+    pub told: Told,
+}
+
+/// Whether an audit record has been kept. Clones share it, as do all who speak in the name of one request.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Arc<AtomicBool>);
+
+impl Told {
+    /// A record has been kept.
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a record has been kept.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Origin {

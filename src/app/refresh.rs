@@ -77,7 +77,7 @@ fn step(app: &App, token: &RefreshToken, request: &RefreshRequest<'_>) -> Result
             mac_key: app.macs.minting_id(),
             origin: request.origin.tag(),
         },
-        policy: app.policy.rotation,
+        policy: app.rotation_policy(),
     })
 }
 

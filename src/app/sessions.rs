@@ -19,7 +19,8 @@ pub async fn live_sessions(app: &App, user: UserId) -> Result<Vec<StoredSession>
         tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
     }
     let mut live: Vec<_> = all.sessions;
-    live.retain(|session| session.record.is_live(all.now));
+    let cutoff = app.node.cutoff.get();
+    live.retain(|session| session.record.is_live(all.now) && session.record.signed_in_at >= cutoff);
     live.sort_by_key(|session| std::cmp::Reverse((session.record.signed_in_at, session.id)));
     Ok(live)
 }

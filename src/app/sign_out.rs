@@ -66,7 +66,7 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
 async fn named_session(app: &App, request: &SignOut<'_>) -> Result<Result<SessionRef, SignedOut>, Failure> {
     let Some(refresh_token) = request.refresh_token else {
         let Some(access_token) = request.access_token else { return Ok(Err(SignedOut::NoToken)) };
-        let caller = app.caller(access_token).await?;
+        let caller = app.holder(access_token).await?;
         return Ok(caller.map(|caller| caller.session).map_err(SignedOut::NotLetIn));
     };
     let Ok(token) = RefreshToken::open(refresh_token, &app.macs) else {

@@ -5,16 +5,13 @@ use relatch_domain::session::SessionRecord;
 use relatch_domain::user::User;
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::app::issue::IssuedPair;
 use crate::store::StoredSession;
 
 /// A point in time as clients read it: RFC 3339, UTC, whole seconds.
 pub fn rfc3339(at: UnixSeconds) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(i64::from(at.0));
-    at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    crate::rfc3339::seconds(at)
 }
 
 /// A pair of tokens (RFC 6749, section 5.1, with the session's id and the refresh token's lifetime).

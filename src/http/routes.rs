@@ -24,6 +24,10 @@ pub fn main_listener(config: &mut ServiceConfig) {
         .service(at("/admin/users/{id}/sessions").get(admin::sessions::list).delete(admin::sessions::end_all))
         .service(at("/admin/users/{id}/sessions/{sid}").delete(admin::sessions::end_one))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
+        .service(at("/admin/stats").get(admin::stats::show))
+        .service(at("/admin/audit").get(admin::audit::list))
+        .service(at("/admin/keys").get(admin::keys::list))
+        .service(at("/admin/keys/rotate").post(admin::keys::rotate))
         .service(at("/.well-known/jwks.json").get(ops::jwks::jwks))
         .service(at("/errors/{code}").get(ops::errors::describe));
     health(config);

@@ -20,6 +20,8 @@ use crate::store::{KeyShelf, Store, StoreError, StoredKey};
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the shelf is looked at before a node gives up on settling it.
 const MAX_ROUNDS: usize = 32;
+/// How many writes of one rotation may stay without an answer.
+const MAX_UNANSWERED: usize = 2;
 
 /// The part of a store that keys need.
 #[async_trait]
@@ -138,6 +140,46 @@ impl Keys {
         outcome.map(Some)
     }
 
+    /// Makes a new key of the configured algorithm, signs with it from now on, and retires all other active keys. Gives
+    /// the new key's id and the ring.
+    ///
+    /// The new key is on the shelf before another one is retired, so the shelf never lacks an active key. Of rotations
+    /// at the same time, each key is newer than those that were there before it, and all retire whatever is not the
+    /// newest: one active key is left, whoever comes last.
+    ///
+    /// # Errors
+    /// If the store fails or holds keys that cannot be read, or others change the keys all the time. Should the new key
+    /// have reached the shelf by then, it is the newest: whoever loads the ring signs with it.
+    pub async fn rotate<S: KeyStore + ?Sized>(
+        &self,
+        store: &S,
+        clock: &dyn Clock,
+        random: Random,
+    ) -> Result<(String, Arc<KeyRing>), KeysError> {
+        let new = self.generate(clock.now(), random).await?;
+        let kid = new.signing.kid();
+        let _loading = self.loading.lock().await;
+        let mut unanswered = 0;
+        for _ in 0..MAX_ROUNDS {
+            let found = store.load().await?;
+            let stored = self.read(&found)?;
+            let keys = self.with_what_we_know(&stored);
+            let write = if find(&stored, kid).is_none() {
+                newest_of(&new, &keys)
+            } else if let Some(write) = self.settling_write(&stored, &keys, clock.now()) {
+                write
+            } else {
+                return Ok((kid.to_owned(), self.publish(found.version, keys)?));
+            };
+            match store.put(found.version, &to_stored(&write, &self.masters, random)?).await {
+                // Whether it was applied, the next look tells.
+                Err(StoreError::Indeterminate(_)) if unanswered < MAX_UNANSWERED => unanswered += 1,
+                put => drop(put?),
+            }
+        }
+        Err(KeysError::Contended)
+    }
+
     async fn load<S: KeyStore + ?Sized>(&self, store: &S) -> Result<Arc<KeyRing>, KeysError> {
         let found = store.load().await?;
         let keys = self.with_what_we_know(&self.read(&found)?);
@@ -197,6 +239,12 @@ impl Keys {
         self.ring.store(Some(Arc::clone(&ring)));
         Ok(ring)
     }
+}
+
+/// The key, made later than all others: clocks of nodes differ, and the newest key signs.
+fn newest_of(new: &RingKey, keys: &[RingKey]) -> RingKey {
+    let after = keys.iter().map(|key| UnixMillis(key.created_at.0.saturating_add(1))).max();
+    RingKey { created_at: new.created_at.max(after.unwrap_or_default()), ..new.clone() }
 }
 
 fn find<'a>(keys: &'a [RingKey], kid: &str) -> Option<&'a RingKey> {

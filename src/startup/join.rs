@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::error::{NotJoined, NotOurStore, StartError};
 use super::parts::Parts;
 use super::{Announce, Announcement};
+use crate::app::cutoff::follow_cutoff;
 use crate::app::origin::Origin;
 use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
@@ -18,6 +19,8 @@ use crate::store::{Marker, Store, UserCreation, UserQuery};
 
 /// How long to wait before the store is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often a node looks for a later cutoff: in force within a second everywhere, with a slow answer in between.
+const FOLLOW_CUTOFF: Duration = Duration::from_millis(300);
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
 
@@ -68,10 +71,32 @@ pub(super) async fn follow_keys(parts: Arc<Parts>) {
     }
 }
 
+/// Looks for a later cutoff all the time.
+pub(super) async fn follow_the_cutoff(parts: Arc<Parts>) {
+    let app = parts.app();
+    let mut away = false;
+    loop {
+        tokio::time::sleep(FOLLOW_CUTOFF).await;
+        if parts.keys.snapshot().is_none() {
+            continue;
+        }
+        let followed = follow_cutoff(&app).await;
+        // Told once, not three times a second.
+        if let Err(error) = &followed
+            && !away
+        {
+            tracing::warn!(%error, "the cutoff could not be looked up; going on with the one at hand");
+        }
+        away = followed.is_err();
+    }
+}
+
 async fn join(parts: &Parts, announce: Option<&Announce>) -> Result<(), NotJoined> {
     let app = parts.app();
     identify(parts, &*app.store).await?;
     let administrator = first_user(parts, &app).await?;
+    // Before the keys, without which nothing is served.
+    follow_cutoff(&app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);

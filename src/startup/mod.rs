@@ -17,7 +17,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
-use crate::http::middleware::{envelope::envelope, limits::limits, unread::unread};
+use crate::app::cutoff::sweep_when_ordered;
+use crate::http::middleware::{envelope::envelope, limits::limits, recorded::recorded, unread::unread};
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::Settings;
@@ -132,6 +133,9 @@ impl Server {
             background.0.push(actix_web::rt::spawn(join::in_background(parts.clone(), announce)));
         }
         background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
+        background.0.push(actix_web::rt::spawn(join::follow_the_cutoff(parts.clone())));
+        let sweeping = parts.app();
+        background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
         if let Some(path) = &parts.admin_socket {
             let socket = AdminSocket::bind(path).await;
             let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
@@ -187,6 +191,7 @@ fn serve(
     let mut server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(web::Data::new(parts.app()))
+            .wrap(from_fn(recorded))
             .wrap(from_fn(limits))
             .wrap(from_fn(envelope))
             .wrap(from_fn(unread))

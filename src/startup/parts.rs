@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::error::StartError;
 use super::master_key;
 use crate::ambient::{Clock, Random, SystemClock};
+use crate::app::node::{NodeState, StoreKind};
 use crate::app::{App, Policy};
 use crate::keys::master::{MasterKey, MasterKeys};
 use crate::keys::mint::AccessTokenIssuer;
@@ -40,6 +41,13 @@ impl Backend {
             Self::Redis(redis) => redis.handle(),
         }
     }
+
+    const fn kind(&self) -> StoreKind {
+        match self {
+            Self::Embedded(_) => StoreKind::Embedded,
+            Self::Redis(_) => StoreKind::Redis,
+        }
+    }
 }
 
 /// The administrator who is made while there is no user at all.
@@ -59,6 +67,7 @@ pub struct Parts {
     pub(super) admin_socket: Option<PathBuf>,
     macs: Arc<MacRing>,
     hasher: Arc<PasswordHasher>,
+    node: Arc<NodeState>,
     policy: Policy,
 }
 
@@ -75,11 +84,13 @@ impl Parts {
         let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?
             .with_claims(access.claims.clone());
         let hasher = PasswordHasher::start(settings.password.bcrypt_cost, HasherSize::default(), Random);
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
         Ok(Self {
+            node: Arc::new(NodeState::started(clock.now(), backend.kind())),
             backend,
             keys: Arc::new(Keys::new(masters, access.algorithm)),
             issuer: Arc::new(issuer),
-            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock,
             random: Random,
             bootstrap: Bootstrap {
                 username: settings.bootstrap.admin_username.clone(),
@@ -106,6 +117,7 @@ impl Parts {
             macs: self.macs.clone(),
             hasher: self.hasher.clone(),
             issuer: self.issuer.clone(),
+            node: self.node.clone(),
             policy: self.policy.clone(),
             clock: self.clock.clone(),
             random: self.random,

@@ -1,10 +1,12 @@
 //! How events become log lines. One line for each event, readable alone; never a token, a password or a name that a
 //! stranger typed.
 
+pub mod counters;
 pub mod log;
 
 use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;
+use relatch_domain::{Generation, SessionRef};
 
 use crate::app::origin::Origin;
 
@@ -20,18 +22,7 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");
         }
         Event::Refreshed { session, presented, verdict } => {
-            let (generation, verdict_name) = (presented.0, verdict.name());
-            match verdict {
-                Verdict::Rotate | Verdict::Retry => {
-                    tracing::info!(event = name, %session, generation, verdict = verdict_name, address, "refreshed");
-                }
-                Verdict::Reuse | Verdict::Heal => {
-                    tracing::warn!(event = name, %session, generation, verdict = verdict_name, address, "refreshed");
-                }
-                _ => {
-                    tracing::info!(event = name, %session, generation, verdict = verdict_name, address, "refresh refused");
-                }
-            }
+            refreshed(name, *session, *presented, *verdict, address);
         }
         Event::SessionEnded { session, reason } => {
             tracing::info!(event = name, %session, reason = reason.code(), address, "session ended");
@@ -52,6 +43,16 @@ pub fn record(origin: &Origin, event: &Event) {
                 "everyone who signed in before is signed out"
             );
         }
+        Event::CutoffSwept { cutoff, users, sessions } => {
+            let cutoff = cutoff.0;
+            tracing::info!(
+                event = name,
+                cutoff,
+                users,
+                sessions,
+                "sessions from before the cutoff have ended"
+            );
+        }
         Event::ClientRevoked { client, sessions } => {
             tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
         }
@@ -60,5 +61,24 @@ pub fn record(origin: &Origin, event: &Event) {
             let user = user.map(|user| user.to_string());
             tracing::info!(event = name, method, route, user, status, address, "administrative call");
         }
+    }
+}
+
+fn refreshed(
+    event: &str,
+    session: SessionRef,
+    presented: Generation,
+    verdict: Verdict,
+    address: Option<&str>,
+) {
+    let (generation, name) = (presented.0, verdict.name());
+    match verdict {
+        Verdict::Rotate | Verdict::Retry => {
+            tracing::info!(event, %session, generation, verdict = name, address, "refreshed");
+        }
+        Verdict::Reuse | Verdict::Heal => {
+            tracing::warn!(event, %session, generation, verdict = name, address, "refreshed");
+        }
+        _ => tracing::info!(event, %session, generation, verdict = name, address, "refresh refused"),
     }
 }

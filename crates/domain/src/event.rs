@@ -113,6 +113,15 @@ pub enum Event {
         /// The point in time.
         cutoff: UnixSeconds,
     },
+    /// The sessions that began before the cutoff have got their tombstones.
+    CutoffSwept {
+        /// The cutoff.
+        cutoff: UnixSeconds,
+        /// How many users were looked at.
+        users: usize,
+        /// How many live sessions ended.
+        sessions: usize,
+    },
     /// Sessions of a client were ended, of all users.
     ClientRevoked {
         /// The client.
@@ -139,9 +148,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event's name in logs and audit records.
-    pub const fn name(&self) -> &'static str {
-        match self {
+    named! {
+        NAMES, name(&self), "The event's name in logs and audit records.",
             Self::SignedIn { .. } => "signed_in",
             Self::SignInFailed { .. } => "sign_in_failed",
             Self::Refreshed { .. } => "refresh",
@@ -151,10 +159,10 @@ impl Event {
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::CutoffRaised { .. } => "cutoff_raised",
+            Self::CutoffSwept { .. } => "cutoff_swept",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::KeyRotated { .. } => "key_rotated",
             Self::AdminCall { .. } => "admin_call",
-        }
     }
 
     /// Whether an audit record is kept: of sign-ins, of what concerns security, and of administrative acts. Ordinary
@@ -162,6 +170,8 @@ impl Event {
     pub const fn is_audited(&self) -> bool {
         match self {
             Self::Refreshed { verdict, .. } => matches!(verdict, Verdict::Reuse | Verdict::Heal),
+            // What it carries out was audited when it was ordered.
+            Self::CutoffSwept { .. } => false,
             _ => true,
         }
     }

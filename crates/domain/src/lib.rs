@@ -3,6 +3,9 @@
 //! Everything here is a pure function or a plain value: no I/O, no clock, no randomness. Time, dice and
 //! policy are arguments. Start with [`rotation`]: it decides what becomes of a presented refresh token.
 
+#[macro_use]
+mod named;
+
 pub mod attempt;
 pub mod attributes;
 pub mod base64url;

@@ -113,9 +113,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict's name in logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
+    named! {
+        NAMES, name(self), "The verdict's name in logs and metrics.",
             Self::Unknown => "unknown",
             Self::Disabled => "disabled",
             Self::Revoked(_) => "revoked",
@@ -128,7 +127,6 @@ impl Verdict {
             Self::Superseded => "superseded",
             Self::Heal => "heal",
             Self::Reuse => "reuse",
-        }
     }
 }
 

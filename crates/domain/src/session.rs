@@ -51,9 +51,8 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// The machine code that clients see.
-    pub const fn code(self) -> &'static str {
-        match self {
+    named! {
+        CODES, code(self), "The machine code that clients see.",
             Self::SignedOut => "signed_out",
             Self::RevokedByUser => "revoked_by_user",
             Self::RevokedByAdmin => "revoked_by_admin",
@@ -62,7 +61,6 @@ impl EndReason {
             Self::Replaced => "replaced",
             Self::SignedInBefore => "signed_in_before",
             Self::UserDisabled => "user_disabled",
-        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What administrators may do. Every call asks the store whether the caller is still one.
 
+pub mod audit;
+pub mod keys;
 pub mod revoke;
 pub mod sessions;
+pub mod stats;
 pub mod users;
 
 use actix_web::HttpRequest;

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use relatch_domain::user::Role;
 
 use super::header::single;
 use crate::app::App;
 use crate::app::caller::LiveCaller;
 use crate::http::error::{Answer, ApiError, Code};
+use crate::http::middleware::recorded::AdminCaller;
 
 /// The access token, if one came.
 pub struct OptionalBearer(pub Option<String>);
@@ -90,7 +91,8 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let caller = live_session(request).await?;
+            let caller = live_session(request.clone()).await?;
+            request.extensions_mut().insert(AdminCaller(caller.actor()));
             if caller.profile.roles.has(Role::ADMIN) {
                 Ok(Self(caller))
             } else {

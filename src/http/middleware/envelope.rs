@@ -88,7 +88,7 @@ fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
 }
 
 /// The method's name, if it is one that clients have reason to send.
-fn name_of(method: &Method) -> &'static str {
+pub fn name_of(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

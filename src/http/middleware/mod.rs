@@ -2,4 +2,5 @@
 
 pub mod envelope;
 pub mod limits;
+pub mod recorded;
 pub mod unread;

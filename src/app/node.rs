@@ -1,0 +1,53 @@
+//! What all workers of a node share, and what changes while the node runs.
+
+use relatch_domain::UnixMillis;
+
+use super::cutoff::{KnownCutoff, SweepOrders};
+use crate::telemetry::counters::Counters;
+
+/// A node as it runs.
+#[derive(Debug)]
+pub struct NodeState {
+    /// When it started, by its clock.
+    pub started_at: UnixMillis,
+    /// What kind of store it is on.
+    pub store: StoreKind,
+    /// What it has seen since then.
+    pub counters: Counters,
+    /// Whoever signed in before this is signed out.
+    pub cutoff: KnownCutoff,
+    /// Sweeps that it has yet to make.
+    pub(super) sweeps: SweepOrders,
+}
+
+/// The kinds of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A file of the node's own.
+    Embedded,
+    /// A Redis, shared with other nodes.
+    Redis,
+}
+
+impl StoreKind {
+    /// The kind's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+impl NodeState {
+    /// A node that starts now.
+    pub fn started(at: UnixMillis, store: StoreKind) -> Self {
+        Self {
+            started_at: at,
+            store,
+            counters: Counters::default(),
+            cutoff: KnownCutoff::default(),
+            sweeps: SweepOrders::default(),
+        }
+    }
+}
