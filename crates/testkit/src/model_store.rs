@@ -268,8 +268,11 @@ impl Store for ModelStore {
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
         let (mut state, now) = self.step();
         let kept = state.audit.entry(trail).or_default();
-        let seq = kept.last().map_or(0, |last| last.id.seq + 1);
-        kept.push(AuditEntry { id: AuditId { millis: now.0, seq }, record: record.to_vec() });
+        let id = kept.last().map_or(AuditId { millis: now.0, seq: 0 }, |last| AuditId {
+            millis: last.id.millis.max(now.0),
+            seq: last.id.seq + 1,
+        });
+        kept.push(AuditEntry { id, record: record.to_vec() });
         let surplus = kept.len().saturating_sub(keep);
         kept.drain(..surplus);
         Ok(())

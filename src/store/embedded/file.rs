@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableHandle, WriteTransaction};
 
-use super::tables::{META, Snapshot, Tables};
+use super::tables::{AUDIT, META, Snapshot, Tables};
 
 /// The layout of the tables that this code reads and writes.
 const LAYOUT: &[u8] = b"1";
@@ -129,7 +129,22 @@ pub(super) fn check_layout(path: &Path, database: &Database) -> Result<(), OpenE
         }
         None => return Err(OpenError::Foreign(path.to_owned())),
     }
-    Snapshot::open(&reading).map(drop).map_err(|error| failed(error.into()))
+    if !tables.iter().any(|table| table.name() == AUDIT.name()) {
+        gain_later_tables(database).map_err(failed)?;
+    }
+    check_tables(database).map_err(failed)
+}
+
+/// All tables must be there: a file that lacks one has lost it.
+fn check_tables(database: &Database) -> Result<(), redb::Error> {
+    Ok(Snapshot::open(&database.begin_read()?).map(drop)?)
+}
+
+/// Makes the tables that a file of this layout may lack, for it was made before there were any.
+fn gain_later_tables(database: &Database) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    writing.open_table(AUDIT)?;
+    Ok(writing.commit()?)
 }
 
 fn initialise(writing: WriteTransaction) -> Result<(), redb::Error> {

@@ -78,7 +78,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Opens the tables, all of which are there since the file was first used.
+    /// Opens the tables, all of which are there since the file was opened.
     pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, TableError> {
         Ok(Self {
             sessions: transaction.open_table(SESSIONS)?,

@@ -1,17 +1,27 @@
-//! Changing users.
+//! Changing users and deleting them.
+//!
+//! A deletion takes four steps, for a user, the list and the name are in different slots of a cluster. The first is
+//! the deletion itself: from then on there is no such user and no session, for anybody. It leaves a tombstone that
+//! knows the name. The user is taken off the list, the name is freed, and the tombstone goes last. Whoever repeats a
+//! deletion that broke off finds the tombstone and goes on; and should nobody, nothing is blocked: a name whose user is
+//! gone goes to the next who wants it, and listings pass over the entry. The tombstone also stays while replicas have
+//! not acknowledged the deletion, so that there is something to repeat.
 
-use redis::Value;
+use redis::{Cmd, Value};
 use relatch_domain::UserId;
+use relatch_domain::user::User;
 
 use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row};
-use super::request::{Script, script};
+use super::request::{Request, Script, script};
 use super::sessions::ended;
-use super::users::json;
-use crate::store::{StoreError, UserChange, UserChanged};
+use super::users::{half_done, json};
+use crate::store::{StoreError, UserChange, UserChanged, UserDeleted};
 
 static CHANGE: Script = script!("#!lua flags=allow-oom", ["ending", "change_user"], Effect::Writes);
+static DELETE: Script = script!("delete_user", Effect::Writes);
+static FREE: Script = script!("free_name", Effect::Writes);
 
 impl Handle {
     pub(super) async fn change(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
@@ -32,6 +42,31 @@ impl Handle {
             changed.ended.durable = written.durable;
             changed
         }))
+    }
+
+    pub(super) async fn delete(&self, id: UserId) -> Result<Option<UserDeleted>, StoreError> {
+        let read = |answer| match answer {
+            Value::Nil => Ok(None),
+            answer => reply::user(id, &mut Row::new(answer)?),
+        };
+        let written = self.write(&self.on_user(&DELETE, id), read, Option::is_some).await?;
+        let Some(user) = written.answer else { return Ok(None) };
+        let durable = written.durable;
+        self.leave_no_name(&user, durable).await.map_err(half_done)?;
+        Ok(Some(UserDeleted { user, durable }))
+    }
+
+    async fn leave_no_name(&self, user: &User, durable: bool) -> Result<(), StoreError> {
+        let (id, name) = (user.id, &user.profile.username);
+        self.unlist(name, id).await?;
+        let request = FREE.on([&self.keyspace.name(name)]).arg(id.to_string());
+        self.lane.ask(&request).await?;
+        if durable {
+            let mut bury = Cmd::new();
+            bury.arg("DEL").arg(self.keyspace.user(id));
+            self.lane.ask(&Request::write(bury)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `prefix:{user id}:s` | hash | session id, 16 raw bytes → packed record of 64 |
-//! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `attributes` (JSON), `password`, `created` (ms); no expiry |
+//! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `attributes` (JSON), `password`, `created` (ms); no expiry; `deleted` instead of `name` while a deletion is under way |
 //! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
 //! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |

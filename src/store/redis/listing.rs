@@ -54,6 +54,18 @@ impl Handle {
         Ok(users)
     }
 
+    pub(super) async fn enlist(&self, name: &Username, id: UserId) -> Result<(), StoreError> {
+        let mut list = Cmd::new();
+        list.arg("ZADD").arg(self.keyspace.users()).arg(0).arg(listed(name, id));
+        self.lane.ask(&Request::write(list)).await.map(drop)
+    }
+
+    pub(super) async fn unlist(&self, name: &Username, id: UserId) -> Result<(), StoreError> {
+        let mut unlist = Cmd::new();
+        unlist.arg("ZREM").arg(self.keyspace.users()).arg(listed(name, id));
+        self.lane.ask(&Request::write(unlist)).await.map(drop)
+    }
+
     pub(super) async fn count(&self) -> Result<u64, StoreError> {
         let mut count = Cmd::new();
         count.arg("ZCARD").arg(self.keyspace.users());
@@ -81,7 +93,7 @@ fn range(query: &UserQuery) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 /// A user's entry in the list.
-pub(super) fn listed(name: &Username, id: UserId) -> String {
+fn listed(name: &Username, id: UserId) -> String {
     format!("{name}\0{id}")
 }
 

@@ -150,8 +150,8 @@ impl Store for Handle {
         self.change(change).await
     }
 
-    async fn delete_user(&self, _: UserId) -> Result<Option<UserDeleted>, StoreError> {
-        Err(StoreError::Unavailable("not yet".to_owned()))
+    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
+        self.delete(user).await
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {

@@ -2,8 +2,8 @@
 //!
 //! A name and the user who has it are in different slots of a cluster, so no single step can write both. A user is
 //! created in three: claim the name, write the user, settle the claim. A claim that stays without a user is void
-//! after a minute. Settling it and taking it over are both conditional on the claim as it was seen, so only one of them
-//! happens, however slow either side is.
+//! after a minute, and a settled one at once: its user has been deleted. Settling it and taking it over are both
+//! conditional on the claim as it was seen, so only one of them happens, however slow either side is.
 
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use relatch_domain::{UnixMillis, UserId};
 
 use super::Handle;
 use super::failure::Effect;
-use super::listing::listed;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
 use crate::store::{Credentials, NewUser, StoreError, UserCreation};
@@ -82,17 +81,20 @@ impl Handle {
         let mut row = Row::new(self.lane.ask(&request).await?)?;
         let now = row.time()?;
         let found = Claim::read(row.text()?.ok_or_else(|| corrupt("a name that nobody claims"))?)?;
-        let Some(since) = found.since else { return Ok(None) };
-        if found.by == id {
+        if found.by == id && found.since.is_some() {
             return Ok(Some(found));
         }
         if self.find_user(found.by).await?.is_some() {
-            // Whoever created that user did not get to the end: we do it for them.
-            self.finish(name, &found).await?;
+            if found.since.is_some() {
+                self.finish_for_another(name, &found).await?;
+            }
             return Ok(None);
         }
-        if now.age_since(since) < CLAIM_HOLDS {
-            return Ok(None);
+        match found.since {
+            Some(since) if now.age_since(since) < CLAIM_HOLDS => return Ok(None),
+            Some(_) => {}
+            // The user was there and has been deleted, and the deletion did not get to its end.
+            None => self.unlist(name, found.by).await?,
         }
         let ours = format!("{id} {}", now.0);
         let standing = self.settle(name, &found, Some(&ours)).await?;
@@ -124,10 +126,18 @@ impl Handle {
 
     /// Lists the user and settles the claim, in this order: a user whose name is settled is complete.
     async fn finish(&self, name: &Username, claim: &Claim) -> Result<Option<String>, StoreError> {
-        let mut list = Cmd::new();
-        list.arg("ZADD").arg(self.keyspace.users()).arg(0).arg(listed(name, claim.by));
-        self.lane.ask(&Request::write(list)).await?;
+        self.enlist(name, claim.by).await?;
         self.settle(name, claim, Some(&claim.by.to_string())).await
+    }
+
+    /// Whoever created that user did not get to the end: we do it for them.
+    async fn finish_for_another(&self, name: &Username, claim: &Claim) -> Result<(), StoreError> {
+        let settled = self.finish(name, claim).await?;
+        // The user was deleted meanwhile: no entry must be left of them.
+        if settled.as_deref() != Some(claim.by.to_string().as_str()) {
+            self.unlist(name, claim.by).await?;
+        }
+        Ok(())
     }
 
     /// Replaces the claim, or removes it. Returns what stands under the name then.
@@ -145,9 +155,7 @@ impl Handle {
 
     /// Takes back a user who was written after the name had gone to somebody else.
     async fn undo(&self, new: &NewUser) -> Result<(), StoreError> {
-        let mut unlist = Cmd::new();
-        unlist.arg("ZREM").arg(self.keyspace.users()).arg(listed(&new.username, new.id));
-        self.lane.ask(&Request::write(unlist)).await?;
+        self.unlist(&new.username, new.id).await?;
         let mut delete = Cmd::new();
         delete.arg("DEL").arg(self.keyspace.user(new.id));
         self.lane.ask(&Request::write(delete)).await?;

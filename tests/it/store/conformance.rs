@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
+use relatch::ambient::Random;
 use relatch::store::embedded::{EmbeddedStore, Housekeeping};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
@@ -11,21 +13,29 @@ use relatch::store::{
     NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
     UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
+use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
 use relatch_domain::testing::AROUND;
-use relatch_domain::user::{User, Username};
+use relatch_domain::user::{Roles, User, Username};
 use relatch_domain::{Generation, SessionRef, UnixSeconds, UserId};
 use relatch_testkit::clock::ManualClock;
-use relatch_testkit::conformance::{examples, run_random};
+use relatch_testkit::conformance::{Coverage, examples, run_random, run_shared};
 use relatch_testkit::model_store::ModelStore;
 use relatch_testkit::redis_server::RedisServer;
 
-/// All verdicts but `disabled`, which takes a step that the stores do not have yet.
-const REACHED: [&str; 11] = [
+/// All verdicts, and what must have happened to users for the comparison to show much.
+const REACHED: [&str; 20] = [
     "attempt_key_reused",
+    "disabled",
+    "ended_by_change",
+    "ended_by_client",
+    "ended_by_time",
     "expired",
     "heal",
     "mismatch",
+    "name_given_again",
+    "nobody_changed",
+    "refresh_of_nobody",
     "retry",
     "reuse",
     "revoked",
@@ -33,7 +43,19 @@ const REACHED: [&str; 11] = [
     "superseded",
     "throttled",
     "unknown",
+    "user_changed",
+    "user_deleted",
 ];
+
+/// What must have happened to what all users share.
+const REACHED_SHARED: [&str; 5] = ["cutoff_in_future", "cutoff_raised", "cutoff_stays", "empty_page", "page"];
+
+fn assert_reached(coverage: &Coverage, expected: &[&str]) {
+    for what in expected {
+        // Once may be chance, and a step that hardly ever happens is hardly compared.
+        assert!(coverage.0.get(what).is_some_and(|times| *times >= 10), "{what} in {coverage:?}");
+    }
+}
 
 fn clock() -> ManualClock {
     ManualClock::at(UnixSeconds(AROUND).millis())
@@ -47,9 +69,15 @@ async fn the_embedded_store_answers_as_the_model_does() {
     let path = directory.path().join("store");
     let store = EmbeddedStore::open_with(&path, Arc::new(clock.clone()), housekeeping).unwrap();
     let coverage = run_random(store.handle(), clock, 10_000).await.unwrap();
-    for verdict in REACHED {
-        assert!(coverage.0.contains_key(verdict), "{verdict} in {coverage:?}");
-    }
+    assert_reached(&coverage, &REACHED);
+}
+
+#[tokio::test]
+async fn the_embedded_store_shares_a_cutoff_and_trails_as_the_model_does() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = EmbeddedStore::open(&directory.path().join("store"), Arc::new(clock.clone())).unwrap();
+    let coverage = run_shared(store.handle(), clock, 2_000).await.unwrap();
+    assert_reached(&coverage, &REACHED_SHARED);
 }
 
 #[tokio::test]
@@ -79,9 +107,15 @@ async fn redis_answers_as_the_model_does() {
     let clock = clock();
     let (_server, store) = on_redis(&clock).await;
     let coverage = run_random(store, clock, 10_000).await.unwrap();
-    for verdict in REACHED {
-        assert!(coverage.0.contains_key(verdict), "{verdict} in {coverage:?}");
-    }
+    assert_reached(&coverage, &REACHED);
+}
+
+#[tokio::test]
+async fn redis_shares_a_cutoff_and_trails_as_the_model_does() {
+    let clock = clock();
+    let (_server, store) = on_redis(&clock).await;
+    let coverage = run_shared(store, clock, 2_000).await.unwrap();
+    assert_reached(&coverage, &REACHED_SHARED);
 }
 
 #[tokio::test]
@@ -95,6 +129,62 @@ async fn redis_keeps_the_contract() {
 async fn the_model_keeps_the_contract() {
     let clock = clock();
     examples(Arc::new(ModelStore::new(Arc::new(clock.clone()))), clock).await;
+}
+
+fn new_user(name: &str, roles: &Roles) -> NewUser {
+    NewUser {
+        id: UserId::from_bytes(Random.bytes().unwrap()),
+        username: name.parse().unwrap(),
+        roles: roles.clone(),
+        attributes: Attributes::default(),
+        password_hash: None,
+    }
+}
+
+const CROWD: usize = 3_000;
+
+/// Makes a crowd of users and reads all of them page by page, with and without a prefix.
+async fn everyone_is_listed_once(store: &dyn Store) {
+    let roles: Roles = serde_json::from_str(r#"["user"]"#).unwrap();
+    let mut expected: Vec<String> =
+        (0..CROWD).map(|n| format!("{}-{n}", ["ada", "adä", "grace"][n % 3])).collect();
+    for names in expected.chunks(200) {
+        let users: Vec<_> = names.iter().map(|name| new_user(name, &roles)).collect();
+        let creations = join_all(users.iter().map(|new| store.create_user(new))).await;
+        assert!(creations.iter().all(|creation| matches!(creation, Ok(UserCreation::Created(_)))));
+    }
+    expected.sort();
+    assert_eq!(store.count_users().await, Ok(CROWD as u64));
+    for (prefix, limit) in
+        [(None, 1000), (None, 77), (Some("ad"), 500), (Some("adä-"), 99), (Some("grace-1"), 1)]
+    {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let query = UserQuery { prefix: prefix.map(str::to_owned), after, limit };
+            let page = store.list_users(&query).await.unwrap();
+            assert!(page.len() <= limit);
+            after = page.last().map(|user| user.profile.username.clone());
+            listed.extend(page.into_iter().map(|user| user.profile.username.to_string()));
+            if after.is_none() {
+                break;
+            }
+        }
+        let begins = |name: &&String| prefix.is_none_or(|prefix| name.starts_with(prefix));
+        assert!(listed.iter().eq(expected.iter().filter(begins)), "{prefix:?} by {limit}: {listed:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_crowd_everyone_is_listed_once_in_the_embedded_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(&directory.path().join("store"), Arc::new(clock())).unwrap();
+    everyone_is_listed_once(&store).await;
+}
+
+#[tokio::test]
+async fn of_a_crowd_everyone_is_listed_once_in_redis() {
+    let (_server, store) = on_redis(&clock()).await;
+    everyone_is_listed_once(&*store).await;
 }
 
 /// A model with a flaw in it.
@@ -111,6 +201,10 @@ enum Flaw {
     LosesRotations,
     /// A revocation of all but one session ends that one too.
     EndsTheSpared,
+    /// A deletion is acknowledged and nothing is deleted.
+    KeepsTheDeleted,
+    /// Attributes are acknowledged and not kept.
+    LosesAttributes,
 }
 
 #[async_trait]
@@ -176,11 +270,17 @@ impl Store for Flawed {
     }
 
     async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
-        self.model.change_user(change).await
+        let mut change = change.clone();
+        change.attributes = change.attributes.filter(|_| self.flaw != Flaw::LosesAttributes);
+        self.model.change_user(&change).await
     }
 
     async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
-        self.model.delete_user(user).await
+        if self.flaw != Flaw::KeepsTheDeleted {
+            return self.model.delete_user(user).await;
+        }
+        let found = self.model.user(user).await?;
+        Ok(found.map(|user| UserDeleted { user, durable: true }))
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
@@ -223,7 +323,13 @@ impl Store for Flawed {
 
 #[tokio::test]
 async fn the_suite_finds_flaws_and_makes_the_failing_case_short() {
-    for (flaw, at_most) in [(Flaw::SwapsUnseen, 3), (Flaw::EndsTheSpared, 2), (Flaw::LosesRotations, 4)] {
+    for (flaw, at_most) in [
+        (Flaw::SwapsUnseen, 3),
+        (Flaw::EndsTheSpared, 3),
+        (Flaw::LosesRotations, 4),
+        (Flaw::KeepsTheDeleted, 2),
+        (Flaw::LosesAttributes, 2),
+    ] {
         let clock = clock();
         let model = ModelStore::new(Arc::new(clock.clone()));
         let store = Arc::new(Flawed { model, flaw });

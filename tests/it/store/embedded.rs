@@ -9,11 +9,12 @@ use std::time::Duration;
 use std::{env, fs};
 
 use futures_util::future::join_all;
-use redb::{Database, TableDefinition};
+use redb::{Database, TableDefinition, TableHandle};
 use relatch::ambient::{Clock, Random, SystemClock};
 use relatch::store::embedded::{EmbeddedStore, Housekeeping, OpenError};
 use relatch::store::{
     BeginStep, Begun, EndNote, EndStep, NewUser, RotateStep, Rotated, SessionDetails, Store, StoreError,
+    Trail,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag};
@@ -298,6 +299,74 @@ async fn what_is_not_our_database_is_an_error_and_stays_as_it_is() {
     drop(foreign);
     assert!(matches!(open(&path), Err(OpenError::Foreign(_))));
     assert!(matches!(open(directory.path()), Err(OpenError::Io { .. })));
+}
+
+#[tokio::test]
+async fn a_file_from_before_there_was_an_audit_trail_gains_one_and_keeps_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path).unwrap();
+    let user = some_user(&store).await;
+    let began = begin(&store, session(user, 1), SystemClock.now().seconds()).await;
+    drop(store);
+    remove_table(&path, "audit");
+    for number in 0..2 {
+        let store = open(&path).unwrap();
+        assert_eq!(store.audit(Trail::Acts, None, 10).await.unwrap().len(), number);
+        store.append_audit(Trail::Acts, b"record", 10).await.unwrap();
+        assert_eq!(store.observe(began.session).await.unwrap().seen.session, Some(began.record));
+    }
+    remove_table(&path, "sessions");
+    assert!(matches!(open(&path), Err(OpenError::Damaged { .. })), "what was always there must be there");
+}
+
+fn remove_table(path: &Path, name: &str) {
+    let database = Database::open(path).unwrap();
+    let writing = database.begin_write().unwrap();
+    let table = writing.list_tables().unwrap().find(|table| table.name() == name).unwrap();
+    assert!(writing.delete_table(table).unwrap());
+    writing.commit().unwrap();
+}
+
+async fn numbers(store: &dyn Store, trail: Trail) -> Vec<u8> {
+    let kept = store.audit(trail, None, usize::MAX).await.unwrap();
+    assert!(kept.is_sorted_by(|later, earlier| later.id > earlier.id));
+    kept.iter().map(|entry| entry.record[0]).collect()
+}
+
+#[tokio::test]
+async fn a_trail_is_trimmed_from_its_old_end_and_shrinks_to_a_lower_limit_step_by_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let clock = ManualClock::at(UnixSeconds(AROUND).millis());
+    let store = EmbeddedStore::open(&path, Arc::new(clock.clone())).unwrap();
+    let append = async |store: &EmbeddedStore, number: u8, keep| {
+        store.append_audit(Trail::Acts, &[number], keep).await.unwrap();
+    };
+    let latest = |count: u8, last: u8| (0..count).map(|back| last - back).collect::<Vec<_>>();
+    for number in 0..50 {
+        // The clock goes back as often as it goes on.
+        clock.set(UnixMillis(clock.now().0 + 1000 - 2000 * u64::from(number % 2)));
+        append(&store, number, 40).await;
+    }
+    assert_eq!(numbers(&store, Trail::Acts).await, latest(40, 49));
+    store.append_audit(Trail::RefusedSignIns, &[7], 1).await.unwrap();
+    append(&store, 50, 10).await;
+    assert_eq!(numbers(&store, Trail::Acts).await, latest(25, 50), "sixteen at once");
+    append(&store, 51, 10).await;
+    append(&store, 52, 10).await;
+    assert_eq!(numbers(&store, Trail::Acts).await, latest(10, 52));
+    // Neither a closed file nor a clock a year back changes the order.
+    drop(store);
+    clock.set(UnixMillis(clock.now().0 - 365 * 24 * 60 * 60 * 1000));
+    let store = EmbeddedStore::open(&path, Arc::new(clock.clone())).unwrap();
+    append(&store, 53, 10).await;
+    assert_eq!(numbers(&store, Trail::Acts).await, latest(10, 53));
+    append(&store, 54, 0).await;
+    assert_eq!(numbers(&store, Trail::Acts).await, Vec::<u8>::new());
+    append(&store, 55, 10).await;
+    assert_eq!(numbers(&store, Trail::Acts).await, [55]);
+    assert_eq!(numbers(&store, Trail::RefusedSignIns).await, [7], "the trails are apart");
 }
 
 #[tokio::test]

@@ -1,26 +1,24 @@
 //! One case: what the people in it hold, and how their commands become steps of the store.
 
 mod refresh;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relatch::store::{
-    BeginStep, Begun, EndNote, EndStep, Ended, NewUser, SessionDetails, Store, StoreError, UserChange,
-    UserCreation, UserQuery,
-};
-use relatch_domain::attributes::Attributes;
+use relatch::store::{BeginStep, Begun, EndNote, EndStep, Ended, SessionDetails, Store, StoreError};
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
 use relatch_domain::policy::SessionLimits;
 use relatch_domain::record::encode;
 use relatch_domain::revocation::Scope;
-use relatch_domain::session::{Authentication, Delivery, SessionRecord};
+use relatch_domain::session::{Authentication, Delivery, EndReason, SessionRecord};
 use relatch_domain::sign_in::{NewSession, first_record, make_room, spare_room};
-use relatch_domain::user::{Roles, Username};
+use relatch_domain::testing::AROUND;
+use relatch_domain::user::Username;
 use relatch_domain::{ClientNumber, Generation, Nonce, SessionId, SessionRef, UnixSeconds, UserId};
 
-use super::command::{At, Command, NAMES, USERS, Which, policy};
+use super::command::{At, Command, Ending, NAMES, USERS, Which, policy};
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
 use crate::clock::ManualClock;
@@ -57,6 +55,8 @@ pub(super) struct Case {
     counter: u64,
     users: Vec<UserId>,
     created: Vec<UserId>,
+    /// Names that were freed by a deletion.
+    freed: Vec<Username>,
     histories: BTreeMap<At, History>,
     pub(super) coverage: Coverage,
 }
@@ -76,6 +76,7 @@ impl Case {
             counter: 0,
             users: Vec::new(),
             created: Vec::new(),
+            freed: Vec::new(),
             histories: BTreeMap::new(),
             coverage: Coverage::default(),
         };
@@ -87,14 +88,10 @@ impl Case {
     pub(super) async fn run(&mut self, command: &Command) -> Result<(), Divergence> {
         match command.clone() {
             Command::CreateUser { user, name } => self.create_user(user, name).await,
-            Command::SetPassword { user, to } => {
-                let (id, hash) = (self.user(user), format!("hash {to}"));
-                let change = UserChange { password_hash: Some(hash), ..UserChange::of(id) };
-                let set = self.pair.ask(command, async |store| store.change_user(&change).await).await;
-                set.map(drop)
-            }
-            Command::FindUsers { user, name, after, limit } => {
-                self.find_users(user, name, after, limit.into()).await
+            Command::ChangeUser { at, edit, ending } => self.change_user(at, edit, ending).await,
+            Command::DeleteUser { user } => self.delete_user(user).await,
+            Command::FindUsers { user, name, prefix, after, limit } => {
+                self.find_users(user, name, prefix, after, limit.into()).await
             }
             Command::SignIn { at, policy, delivery, bound, limit, stale } => {
                 self.sign_in(at, policy, delivery, bound, limit, stale).await
@@ -110,16 +107,12 @@ impl Case {
                 }
                 self.refresh(at, &step).await
             }
-            Command::End { at, which, reason, note } => {
-                let scope = match which {
-                    Which::One => Scope::One(session(at)),
-                    Which::AllBut => Scope::AllBut(session(at)),
-                    Which::All => Scope::All,
-                };
-                let note = note.then(|| format!("note {}", self.fresh()));
-                let note = note.map_or_else(EndNote::default, EndNote::saying);
+            Command::End { at, ending } => {
+                let (scope, reason, note) = self.ending(at, ending);
                 let step = EndStep { user: self.user(at.user), scope, reason, note };
-                self.end(&step).await.map(drop)
+                let ended = self.end(&step).await?;
+                self.note_ended(scope, &ended);
+                Ok(())
             }
             Command::LoseWrites { at, count } => self.lose_writes(at, count).await,
             Command::SwapUnseen { at } => self.swap_unseen(at).await,
@@ -144,54 +137,6 @@ impl Case {
             self.pair.ask(("bytes at the end", user), bytes).await?;
         }
         Ok(())
-    }
-
-    async fn create_user(&mut self, user: u8, name: u8) -> Result<(), Divergence> {
-        if self.created.contains(&self.user(user)) {
-            let fresh = self.fresh_user();
-            self.users.iter_mut().skip(user.into()).take(1).for_each(|slot| *slot = fresh);
-            self.histories.retain(|at, _| at.user != user);
-        }
-        let Some(username) = self.name(name) else { return Ok(()) };
-        let password_hash = name.is_multiple_of(2).then(|| "hash".to_owned());
-        let new = NewUser {
-            id: self.user(user),
-            username,
-            roles: Roles::default(),
-            attributes: Attributes::default(),
-            disabled: false,
-            password_hash,
-        };
-        let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
-        if matches!(creation, UserCreation::Created(_)) {
-            self.created.push(new.id);
-        }
-        Ok(())
-    }
-
-    async fn find_users(
-        &self,
-        user: u8,
-        name: u8,
-        after: Option<u8>,
-        limit: usize,
-    ) -> Result<(), Divergence> {
-        let id = self.user(user);
-        self.pair.ask(("user", id), async |store| store.user(id).await).await?;
-        if let Some(name) = self.name(name) {
-            self.pair.ask(&name, async |store| store.credentials(&name).await).await?;
-        }
-        // Names of other cases stand before and after ours.
-        let prefix = self.prefix();
-        let Some(after) = after.map_or(prefix.parse().ok(), |name| self.name(name)) else { return Ok(()) };
-        let list = async |store: &dyn Store| {
-            store.list_users(&UserQuery { after: Some(after.clone()), limit, ..UserQuery::default() }).await
-        };
-        let ours = |mut users: Vec<relatch_domain::user::User>| {
-            users.retain(|user| user.profile.username.as_str().starts_with(&prefix));
-            users
-        };
-        self.pair.ask_alike(("users after", &after, limit), list, ours).await.map(drop)
     }
 
     async fn sign_in(
@@ -260,11 +205,29 @@ impl Case {
 
     /// The order of the sessions that ended is nobody's business.
     async fn end(&self, step: &EndStep) -> Result<Ended, Divergence> {
-        let sorted = |mut ended: Ended| {
-            ended.ended.sort_unstable();
-            ended
-        };
         self.pair.ask_alike(step, async |store| store.end_sessions(step).await, sorted).await
+    }
+
+    fn ending(&mut self, at: At, ending: Ending) -> (Scope, EndReason, EndNote) {
+        let scope = match ending.which {
+            Which::One => Scope::One(session(at)),
+            Which::AllBut => Scope::AllBut(session(at)),
+            Which::All => Scope::All,
+            Which::SignedInBefore(after) => {
+                Scope::SignedInBefore(UnixSeconds(AROUND.saturating_add_signed(after.into())))
+            }
+            Which::Client(number) => Scope::Client(ClientNumber(number)),
+        };
+        let note = ending.note.then(|| format!("note {}", self.fresh()));
+        (scope, ending.reason, note.map_or_else(EndNote::default, EndNote::saying))
+    }
+
+    fn note_ended(&mut self, scope: Scope, ended: &Ended) {
+        match scope {
+            Scope::SignedInBefore(_) if !ended.ended.is_empty() => self.coverage.happened("ended_by_time"),
+            Scope::Client(_) if !ended.ended.is_empty() => self.coverage.happened("ended_by_client"),
+            _ => {}
+        }
     }
 
     fn remember(&mut self, at: At, record: &SessionRecord) {
@@ -304,6 +267,11 @@ impl Case {
         counter.copy_from_slice(&self.fresh().to_be_bytes());
         UserId::from_bytes(id)
     }
+}
+
+fn sorted(mut ended: Ended) -> Ended {
+    ended.ended.sort_unstable();
+    ended
 }
 
 const OWN_KEY: Thumbprint = Thumbprint([1; 32]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::bool::weighted;
 use proptest::collection::vec;
+use proptest::option::of;
 use proptest::prelude::*;
 use relatch_domain::budget::Budget;
 use relatch_domain::policy::{HealPolicy, RotationPolicy};
@@ -20,6 +21,8 @@ pub(super) const USERS: u8 = 2;
 pub(super) const SESSIONS: u8 = 4;
 /// What follows a case's prefix in the names of its users. Not in the order of their bytes.
 pub(super) const NAMES: [&str; 4] = ["-b", "-aa", "-é", "-a"];
+/// How many prefixes of names are searched for: the case's own, and what begins the names of some of its users.
+pub(super) const PREFIXES: u8 = 4;
 /// How many commands a case has at the most.
 pub(super) const LONGEST: usize = 16;
 
@@ -57,6 +60,26 @@ pub(super) enum Which {
     One,
     AllBut,
     All,
+    /// So many seconds after [`AROUND`].
+    SignedInBefore(i16),
+    Client(u16),
+}
+
+/// How sessions end. Which one it is about, if it is about one, stands beside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) which: Which,
+    pub(super) reason: EndReason,
+    pub(super) note: bool,
+}
+
+/// How a user changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit {
+    pub(super) roles: Option<u8>,
+    pub(super) disabled: Option<bool>,
+    pub(super) attributes: Option<u8>,
+    pub(super) password: Option<u8>,
 }
 
 /// A record that no rule has made. Shows as the hexadecimal form of its bytes.
@@ -72,12 +95,13 @@ impl fmt::Debug for Planted {
 #[derive(Debug, Clone)]
 pub(super) enum Command {
     CreateUser { user: u8, name: u8 },
-    SetPassword { user: u8, to: u8 },
-    FindUsers { user: u8, name: u8, after: Option<u8>, limit: u8 },
+    ChangeUser { at: At, edit: Edit, ending: Option<Ending> },
+    DeleteUser { user: u8 },
+    FindUsers { user: u8, name: u8, prefix: u8, after: Option<u8>, limit: u8 },
     SignIn { at: At, policy: u8, delivery: Delivery, bound: bool, limit: u8, stale: bool },
     Plant { at: At, record: Planted },
     Refresh { at: At, token: Token, attempt: u8, twist: Twist, policy: u8, twice: bool },
-    End { at: At, which: Which, reason: EndReason, note: bool },
+    End { at: At, ending: Ending },
     LoseWrites { at: At, count: u8 },
     SwapUnseen { at: At },
     Look { at: At },
@@ -157,23 +181,42 @@ fn sign_in(at: impl Strategy<Value = At>, policy: u8) -> impl Strategy<Value = C
     )
 }
 
-fn end() -> impl Strategy<Value = Command> {
-    let which = prop_oneof![3 => Just(Which::One), 2 => Just(Which::AllBut), 1 => Just(Which::All)];
-    (at(), which, testing::reason(), any::<bool>()).prop_map(|(at, which, reason, note)| Command::End {
-        at,
-        which,
-        reason,
-        note,
-    })
+fn ending() -> impl Strategy<Value = Ending> {
+    let which = prop_oneof![
+        3 => Just(Which::One),
+        2 => Just(Which::AllBut),
+        1 => Just(Which::All),
+        2 => (-5_i16..60).prop_map(Which::SignedInBefore),
+        1 => (0_u16..2).prop_map(Which::Client),
+    ];
+    (which, testing::reason(), any::<bool>()).prop_map(|(which, reason, note)| Ending { which, reason, note })
+}
+
+fn change() -> impl Strategy<Value = Command> {
+    let edit = (
+        of(any::<u8>()),
+        prop_oneof![3 => Just(None), 2 => Just(Some(true)), 3 => Just(Some(false))],
+        of(0_u8..4),
+        of(any::<u8>()),
+    );
+    let edit = edit.prop_map(|(roles, disabled, attributes, password)| Edit {
+        roles,
+        disabled,
+        attributes,
+        password,
+    });
+    (at(), edit, of(ending())).prop_map(|(at, edit, ending)| Command::ChangeUser { at, edit, ending })
 }
 
 fn about_users() -> impl Strategy<Value = Command> {
     let names = u8::try_from(NAMES.len()).unwrap_or(u8::MAX);
     prop_oneof![
-        (at(), 0..names).prop_map(|(at, name)| Command::CreateUser { user: at.user, name }),
-        (0..USERS, any::<u8>()).prop_map(|(user, to)| Command::SetPassword { user, to }),
-        (0..USERS, 0..names, proptest::option::of(0..names), 0_u8..4)
-            .prop_map(|(user, name, after, limit)| Command::FindUsers { user, name, after, limit }),
+        2 => (at(), 0..names).prop_map(|(at, name)| Command::CreateUser { user: at.user, name }),
+        4 => change(),
+        1 => at().prop_map(|at| Command::DeleteUser { user: at.user }),
+        2 => (0..USERS, 0..names, 0..PREFIXES, of(0..names), 0_u8..4).prop_map(
+            |(user, name, prefix, after, limit)| Command::FindUsers { user, name, prefix, after, limit }
+        ),
     ]
 }
 
@@ -181,8 +224,8 @@ fn command(policy: u8) -> impl Strategy<Value = Command> {
     prop_oneof![
         14 => refresh(policy),
         3 => sign_in(at(), policy),
-        1 => end(),
-        1 => about_users(),
+        1 => (at(), ending()).prop_map(|(at, ending)| Command::End { at, ending }),
+        3 => about_users(),
         1 => (at(), testing::record()).prop_map(|(at, record)| Command::Plant { at, record: Planted(record) }),
         2 => (at(), 1_u8..4).prop_map(|(at, count)| Command::LoseWrites { at, count }),
         1 => at().prop_map(|at| Command::SwapUnseen { at }),

@@ -1,6 +1,9 @@
 //! The contract of a store, one sentence each. Users are new in each example, so that the store may be in use.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on is a test that failed")]
 
+mod shared;
+mod users;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,14 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_name_goes_to_one_of_many().await;
     stage.users_are_listed_in_the_byte_order_of_their_names().await;
     stage.a_password_is_set_for_those_who_exist().await;
+    stage.a_user_changes_and_sessions_end_in_one_step().await;
+    stage.a_disabled_user_can_neither_sign_in_nor_refresh().await;
+    stage.a_deleted_user_is_gone_with_all_sessions_and_the_name_is_free().await;
+    stage.users_are_found_by_prefix_and_counted().await;
+    stage.sessions_end_by_time_and_by_client().await;
+    stage.the_cutoff_only_rises_and_not_into_the_future().await;
+    stage.trails_are_kept_apart_and_read_backwards().await;
+    stage.a_trail_keeps_the_latest_and_not_many_more().await;
     stage.a_session_begins_once_and_for_a_user().await;
     stage.of_many_rotations_of_one_token_one_applies().await;
     stage.a_lost_answer_is_recognised_by_its_nonce().await;

@@ -8,7 +8,7 @@ use relatch::store::{Store, StoreError};
 use crate::model_store::ModelStore;
 
 /// The store gave another answer than the model.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Divergence {
     asked: String,
     store: String,

@@ -56,13 +56,17 @@ impl Counterexample {
     }
 }
 
-/// How often each verdict was reached, by its name.
+/// How often each verdict was reached, and what else happened to users, by its name.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage(pub BTreeMap<&'static str, u64>);
 
 impl Coverage {
     pub(super) fn verdict(&mut self, verdict: Verdict) {
-        *self.0.entry(verdict.name()).or_default() += 1;
+        self.happened(verdict.name());
+    }
+
+    pub(super) fn happened(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
     }
 
     fn add(&mut self, other: &Self) {

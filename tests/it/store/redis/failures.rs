@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{EndNote, EndStep, Rotated, Store, StoreError};
+use relatch::store::{CutoffRaised, EndNote, EndStep, Rotated, Store, StoreError, Trail, UserChange};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
@@ -164,6 +164,48 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     assert!(store.change_user(&new_password(user, "$2b$04$other")).await.unwrap().is_some());
     let note = EndStep { note: EndNote::saying("stolen"), ..end_all(user) };
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
+    let cutoff = now();
+    assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
+    unavailable(&store.append_audit(Trail::Acts, b"record", 100).await);
+    assert!(store.delete_user(user).await.unwrap().is_some());
+    assert_eq!(store.count_users().await, Ok(0));
+}
+
+#[tokio::test]
+async fn in_a_full_store_a_user_is_disabled_and_signed_out() {
+    let server = RedisServer::start().await;
+    let (store, mut connection) = (store_at(&server.url()), raw(&server).await);
+    let user = ada(&store).await;
+    let (session, _) = begun(&store, user, now()).await;
+    tell::<()>(&mut connection, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let end = Some((Scope::All, EndReason::UserDisabled, EndNote::saying("left the company")));
+    let change = UserChange { disabled: Some(true), end, ..UserChange::of(user) };
+    let changed = store.change_user(&change).await.unwrap().unwrap();
+    assert!(changed.user.disabled && changed.ended.durable);
+    assert_eq!(changed.ended.ended, [session.session]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_half_way_is_in_doubt_and_is_finished_by_repeating_it() {
+    let server = RedisServer::start().await;
+    let (store, mut connection) = (store_at(&server.url()), raw(&server).await);
+    // One may not touch the list, one not the name, one not take the tombstone away.
+    for (number, forbidden) in [["-zrem"], ["-get"], ["-del"]].into_iter().enumerate() {
+        let user = ada(&store).await;
+        let (session, record) = begun(&store, user, now()).await;
+        let name = store.user(user).await.unwrap().unwrap().profile.username;
+        let rules = ["ACL", "SETUSER", "clumsy", "reset", "on", ">sesame", "~test:*", "+@all"];
+        tell::<()>(&mut connection, &[rules.as_slice(), &forbidden].concat()).await;
+        let clumsy = store_at(&format!("redis://clumsy:sesame@{}", server.address()));
+        indeterminate(&clumsy.delete_user(user).await);
+        if number < 2 {
+            assert_eq!(store.user(user).await, Ok(None), "{forbidden:?}");
+            assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Blocked(_))));
+        }
+        assert_eq!(store.delete_user(user).await.unwrap().unwrap().user.profile.username, name);
+        assert_eq!(store.delete_user(user).await, Ok(None));
+        assert_eq!(tell::<Vec<String>>(&mut connection, &["KEYS", "test:*"]).await, Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

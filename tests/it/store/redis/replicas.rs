@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{Begun, EndNote, EndStep, Rotated, Store, StoreError};
-use relatch_domain::SessionRef;
+use relatch::store::{Begun, CutoffRaised, EndNote, EndStep, Rotated, Store, StoreError, UserChange};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::testing::live_record;
+use relatch_domain::{SessionRef, UnixSeconds};
 use relatch_testkit::redis_server::RedisServer;
 
 use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, tell};
@@ -45,6 +45,11 @@ async fn with_the_replica_there_every_step_is_acknowledged_and_on_it() {
     assert!(store.change_user(&new_password(user, "other")).await.unwrap().is_some());
     let password: String = tell(&mut copy, &["HGET", &format!("test:{{{user}}}:u"), "password"]).await;
     assert_eq!(password, "other");
+    let cutoff = now();
+    assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
+    assert_eq!(tell::<String>(&mut copy, &["GET", "test:cutoff"]).await, cutoff.0.to_string());
+    assert!(store.delete_user(user).await.unwrap().unwrap().durable);
+    assert_eq!(tell::<u64>(&mut copy, &["EXISTS", &sessions]).await, 0);
 }
 
 #[tokio::test]
@@ -72,6 +77,42 @@ async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in
     replica.resume();
     let repeated = store.end_sessions(&end).await.unwrap();
     assert_eq!((repeated.covered, repeated.ended.len(), repeated.durable), (1, 0, true));
+}
+
+#[tokio::test]
+async fn without_the_replica_changes_and_deletions_are_in_doubt_until_one_that_is_repeated_is_not() {
+    let primary = RedisServer::builder().args(["--repl-diskless-sync-delay", "0"]).start().await;
+    let replica = replica_of(&primary).await;
+    let store = synced(&primary);
+    let user = ada(&store).await;
+    begun(&store, user, now()).await;
+    let end = Some((Scope::All, EndReason::UserDisabled, EndNote::default()));
+    let changes = [
+        UserChange { disabled: Some(true), end: end.clone(), ..UserChange::of(user) },
+        UserChange { end, ..UserChange::of(user) },
+    ];
+    let cutoff = now();
+    replica.pause();
+    for change in changes.iter().chain(&changes) {
+        let outcome = store.change_user(change).await.unwrap().unwrap();
+        assert_eq!((outcome.user.disabled, outcome.ended.durable), (true, false));
+    }
+    let raised = |durable| Ok(CutoffRaised::Raised { cutoff, durable });
+    for _ in 0..2 {
+        assert_eq!(store.raise_cutoff(cutoff).await, raised(false));
+    }
+    assert_eq!(store.raise_cutoff(UnixSeconds(cutoff.0 + 3600)).await, Ok(CutoffRaised::InFuture));
+    for _ in 0..2 {
+        assert!(!store.delete_user(user).await.unwrap().unwrap().durable);
+        assert_eq!(store.user(user).await, Ok(None));
+        assert_eq!(store.count_users().await, Ok(0));
+    }
+    replica.resume();
+    assert_eq!(store.raise_cutoff(cutoff).await, raised(true));
+    assert!(store.delete_user(user).await.unwrap().unwrap().durable);
+    assert_eq!(store.delete_user(user).await, Ok(None));
+    let left: Vec<String> = tell(&mut raw(&primary).await, &["KEYS", "test:*"]).await;
+    assert_eq!(left, ["test:cutoff"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `rotate.lua` against the domain's `guards_hold` and `next`, and `end.lua` against its `end`.
+//! `rotate.lua` against the domain's `guards_hold` and `next`, and `ending.lua` against its `end`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use relatch::store::{
-    EndNote, EndStep, Ended, Observation, RotateStep, Rotated, Store, StoreError, SwapStep,
+    EndNote, EndStep, Ended, Observation, RotateStep, Rotated, Store, StoreError, SwapStep, UserChange,
 };
 use relatch_domain::budget::Budget;
 use relatch_domain::ids::{ClientNumber, Generation, MacKeyId, OriginTag};
@@ -20,13 +20,14 @@ use relatch_domain::revocation::{self, Scope};
 use relatch_domain::rotation::{Fresh, Presented, guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::testing as any_of;
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId, record};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, record};
 use relatch_testkit::redis_server::RedisServer;
 
 use super::{StoppedClock, raw, session_id, store_by, user_id};
 
 const CASES: usize = 12_000;
 const TASKS: usize = 8;
+const ATTRIBUTES: &str = r#"{"of":["a","b"],"tenant":"acme"}"#;
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -125,6 +126,10 @@ fn seed(pipeline: &mut Pipeline, session: SessionRef, seen: &Seen, noise: [u8; 7
         let disabled = u8::from(seen.user == Standing::Disabled);
         pipeline.cmd("HSET").arg(format!("{tag}:u")).arg("name").arg("ada").arg("roles").arg("[]");
         pipeline.arg("disabled").arg(disabled).arg("created").arg(1).ignore();
+        // None stored is the same as none.
+        if noise[0] % 2 == 1 {
+            pipeline.hset(format!("{tag}:u"), "attributes", ATTRIBUTES).ignore();
+        }
     }
     if let Some(session_record) = &seen.session {
         pipeline.hset(format!("{tag}:s"), session.session.as_bytes(), &noisy(session_record, noise)).ignore();
@@ -169,6 +174,10 @@ async fn agrees(
     let bound = seen.session.is_some_and(|record| record.dpop_bound);
     assert_eq!(reported.thumbprint, seen.thumbprint.filter(|_| bound), "{case:?}");
     assert_eq!(profile.is_some(), seen.user != Standing::Gone);
+    if let Some(profile) = profile {
+        let expected = if noise[0] % 2 == 1 { ATTRIBUTES } else { "{}" };
+        assert_eq!(serde_json::to_string(&profile.attributes).unwrap(), expected);
+    }
 
     let expected = seen.session.map(|record| {
         let packed = if applied {
@@ -259,13 +268,40 @@ fn sessions() -> impl Strategy<Value = BTreeMap<SessionId, SessionRecord>> {
     proptest::collection::btree_map(any::<[u8; 16]>().prop_map(SessionId::from_bytes), any_of::record(), 1..6)
 }
 
+fn scope(which: u8, (first, record): (&SessionId, &SessionRecord), some_time: UnixSeconds) -> Scope {
+    match which {
+        0 => Scope::One(*first),
+        1 => Scope::One(session_id()),
+        2 => Scope::AllBut(*first),
+        3 => Scope::SignedInBefore(record.signed_in_at),
+        4 => Scope::SignedInBefore(UnixSeconds(record.signed_in_at.0 + 1)),
+        5 => Scope::SignedInBefore(some_time),
+        6 => Scope::Client(record.client),
+        7 => Scope::Client(ClientNumber(record.client.0 ^ 0x0100)),
+        _ => Scope::All,
+    }
+}
+
+async fn has_note(connection: &mut MultiplexedConnection, session: SessionRef) -> bool {
+    let field = [b"n".as_slice(), session.session.as_bytes()].concat();
+    let key = format!("test:{{{}}}:m", session.user);
+    redis::cmd("HEXISTS").arg(key).arg(field).query_async(connection).await.unwrap()
+}
+
 #[tokio::test]
 async fn sessions_end_in_redis_as_they_do_in_the_domain() {
     let server = RedisServer::start().await;
     let clock = StoppedClock::at(UnixMillis(0));
     let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
-    let strategy = (sessions(), any_of::sessions_at(), any_of::reason(), 0_u8..4, 0_u8..8, any::<[u8; 7]>());
-    for (before, now, reason, which, to_the_deadline, noise) in cases(&strategy, 1_500) {
+    let strategy = (
+        (sessions(), any_of::sessions_at(), any_of::reason()),
+        (0_u8..9, any_of::seconds(), any::<bool>(), any::<bool>()),
+        (0_u8..8, any::<[u8; 7]>()),
+    );
+    let mut by_record = 0;
+    for ((before, now, reason), (which, some_time, by_change, noted), (to_the_deadline, noise)) in
+        cases(&strategy, 3_000)
+    {
         let user: UserId = user_id();
         let deadlines = before.values().next().map(|record| (record.idle_deadline, record.absolute_deadline));
         let now = match (to_the_deadline, deadlines) {
@@ -280,30 +316,34 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
             seed(&mut pipeline, SessionRef { user, session: *session }, &seen, noise);
         }
         pipeline.exec_async(&mut connection).await.unwrap();
-        let first = *before.keys().next().unwrap();
-        let scope = match which {
-            0 => Scope::One(first),
-            1 => Scope::One(session_id()),
-            2 => Scope::AllBut(first),
-            _ => Scope::All,
-        };
+        let scope = scope(which, before.first_key_value().unwrap(), some_time);
+        let note = if noted { EndNote::saying("why") } else { EndNote::default() };
 
-        let answer =
-            store.end_sessions(&EndStep { user, scope, reason, note: EndNote::default() }).await.unwrap();
+        let answer = if by_change {
+            let change = UserChange { end: Some((scope, reason, note.clone())), ..UserChange::of(user) };
+            store.change_user(&change).await.unwrap().unwrap().ended
+        } else {
+            store.end_sessions(&EndStep { user, scope, reason, note: note.clone() }).await.unwrap()
+        };
 
         let mut expected = Ended { now, covered: 0, ended: Vec::new(), durable: true };
         for (session, record) in before {
-            let mut after = noisy(&record, noise);
+            let (mut after, mut ends) = (noisy(&record, noise), false);
             if scope.covers(session, Some(&record)) {
                 expected.covered += 1;
+                by_record += usize::from((3..=6).contains(&which));
                 if let Some((tombstone, counts)) = revocation::end(&record, reason, now) {
                     after = record::encode(&tombstone);
+                    ends = true;
                     expected.ended.extend(counts.then_some(session));
                 }
             }
             let bytes = stored(&mut connection, SessionRef { user, session }).await;
             assert_eq!(bytes, Some(after.to_vec()), "{scope:?} {record:?}");
+            let has_note = has_note(&mut connection, SessionRef { user, session }).await;
+            assert_eq!(has_note, noted && ends, "{scope:?} {record:?}");
         }
         assert_eq!(answer, expected);
     }
+    assert!(by_record > 500, "{by_record} sessions covered for what their records tell");
 }

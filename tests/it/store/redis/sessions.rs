@@ -145,6 +145,10 @@ async fn a_revocation_removes_what_it_cannot_read() {
     hset.exec_async(&mut connection).await.unwrap();
     assert!(matches!(store.observe(session).await, Err(StoreError::Corrupt(_))));
     let end = EndStep { user, scope: Scope::All, reason: EndReason::Reuse, note: EndNote::saying("why") };
+    // What the record would have to tell counts as no.
+    for scope in [Scope::SignedInBefore(UnixSeconds(u32::MAX)), Scope::Client(record.client)] {
+        assert_eq!(store.end_sessions(&EndStep { scope, ..end.clone() }).await.unwrap().covered, 0);
+    }
     let ended = store.end_sessions(&end).await.unwrap();
     assert_eq!((ended.covered, ended.ended), (1, vec![session.session]));
     let Rotated::Blocked(seen) = store.rotate(&refresh(session, &record)).await.unwrap() else {

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relatch::store::{Store, StoreError, UserCreation, UserQuery};
-use relatch_domain::user::Username;
+use relatch::store::{Begun, Rotated, Store, StoreError, UserCreation, UserDeleted, UserQuery};
+use relatch_domain::session::Standing;
+use relatch_domain::user::{User, Username};
 use relatch_domain::{UnixMillis, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{StoppedClock, around, new_password, new_user, raw, store_at, store_by, tell, user_id};
+use super::{
+    StoppedClock, around, begin_step, begun, new_password, new_user, now, raw, refresh, store_at, store_by,
+    tell, user_id,
+};
 
 fn name(text: &str) -> Username {
     text.parse().unwrap()
@@ -151,4 +155,137 @@ async fn users_are_listed_by_the_bytes_of_their_names_page_by_page() {
     }
     assert!(names(&store, Some("a"), 100).await.contains(&"a-b".to_owned()));
     assert_eq!(names(&store, None, 0).await, Vec::<String>::new());
+}
+
+/// Everything that is kept under the prefix.
+async fn kept(server: &RedisServer) -> Vec<String> {
+    let mut keys: Vec<String> = tell(&mut raw(server).await, &["KEYS", "test:*"]).await;
+    keys.sort();
+    keys
+}
+
+fn deleted(user: &User) -> UserDeleted {
+    UserDeleted { user: user.clone(), durable: true }
+}
+
+async fn created(store: &Arc<dyn Store>, name: &str) -> User {
+    match store.create_user(&new_user(name)).await.unwrap() {
+        UserCreation::Created(user) => user,
+        UserCreation::NameTaken => panic!("{name} is taken"),
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_leaves_nothing_behind() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let ada = created(&store, "ada").await;
+    let (session, record) = begun(&store, ada.id, now()).await;
+    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+    let Rotated::Blocked(saw) = store.rotate(&refresh(session, &record)).await.unwrap() else {
+        panic!("a refresh of a deleted user")
+    };
+    assert_eq!((saw.seen.session, saw.seen.user, saw.profile), (None, Standing::Gone, None));
+    assert_eq!(store.delete_user(ada.id).await, Ok(None));
+    assert_eq!(store.begin_session(&begin_step(session, record)).await, Ok(Begun::Blocked));
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+}
+
+/// A user whose deletion broke off behind its first step: name and entry are still there.
+async fn half_deleted(server: &RedisServer, store: &Arc<dyn Store>, name: &str) -> User {
+    let (ada, mut connection) = (created(store, name).await, raw(server).await);
+    let rules = ["ACL", "SETUSER", "clumsy", "on", ">sesame", "~test:*", "+@all", "-zrem"];
+    tell::<()>(&mut connection, &rules).await;
+    let clumsy = store_at(&format!("redis://clumsy:sesame@{}", server.address()));
+    let answer = clumsy.delete_user(ada.id).await;
+    assert!(matches!(answer, Err(StoreError::Indeterminate(_))), "{answer:?}");
+    assert_eq!(
+        kept(server).await,
+        [&format!("test:name:{name}"), "test:users", &format!("test:{{{}}}:u", ada.id)]
+    );
+    ada
+}
+
+#[tokio::test]
+async fn a_deletion_that_broke_off_is_one_and_is_finished_by_whoever_repeats_it() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let ada = half_deleted(&server, &store, "ada").await;
+    assert_eq!(store.user(ada.id).await, Ok(None));
+    assert_eq!(store.credentials(&ada.profile.username).await, Ok(None));
+    assert_eq!(store.change_user(&new_password(ada.id, "other")).await, Ok(None));
+    assert_eq!(names(&store, None, 10).await, Vec::<String>::new());
+    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_name_of_a_user_whose_deletion_broke_off_goes_to_a_newcomer_and_stays_theirs() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let ada = half_deleted(&server, &store, "ada").await;
+    let rivals: Vec<_> = (0..20).map(|_| new_user("ada")).collect();
+    let answers = join_all(rivals.iter().map(|rival| store.create_user(rival))).await;
+    let created = answers.iter().filter(|answer| matches!(answer, Ok(UserCreation::Created(_)))).count();
+    assert_eq!(created, 1, "{answers:?}");
+    assert_eq!(store.count_users().await, Ok(1));
+    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(names(&store, None, 10).await, ["ada"]);
+    let newcomer = store.credentials(&name("ada")).await.unwrap().unwrap().user;
+    assert_ne!(newcomer.id, ada.id);
+    assert_eq!(store.delete_user(newcomer.id).await, Ok(Some(deleted(&newcomer))));
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_user_whose_name_is_only_claimed_is_deleted_with_the_claim() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let ada = created(&store, "ada").await;
+    // As it was before the user was listed and the claim settled; and somebody else's name that begins alike.
+    let mut connection = raw(&server).await;
+    tell::<()>(&mut connection, &["SET", "test:name:ada", &format!("{} 1", ada.id)]).await;
+    tell::<()>(&mut connection, &["DEL", "test:users"]).await;
+    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(kept(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn users_created_deleted_and_wanted_again_at_once_leave_names_and_users_that_agree() {
+    let server = RedisServer::start().await;
+    let stores: Vec<_> = (0..4).map(|_| store_at(&server.url())).collect();
+    let name = name("ada");
+    for _ in 0..25 {
+        let turns = stores.iter().map(async |store| {
+            let created =
+                matches!(store.create_user(&new_user("ada")).await.unwrap(), UserCreation::Created(_));
+            let found = store.credentials(&name).await.unwrap();
+            let deleted = match found {
+                Some(found) => store.delete_user(found.user.id).await.unwrap().is_some(),
+                None => false,
+            };
+            (created, deleted)
+        });
+        join_all(turns).await;
+        let found = store_at(&server.url()).credentials(&name).await.unwrap();
+        assert_eq!(stores[0].count_users().await.unwrap(), u64::from(found.is_some()), "{found:?}");
+        assert_eq!(names(&stores[0], None, 10).await.len(), usize::from(found.is_some()));
+        if let Some(found) = found {
+            assert!(stores[0].delete_user(found.user.id).await.unwrap().is_some());
+        }
+        assert_eq!(kept(&server).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_that_no_name_can_have_finds_nobody() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    created(&store, "ada").await;
+    for (prefix, expected) in [("", 1), ("a", 1), ("ada", 1), ("adaa", 0), ("b", 0), ("ada\0", 0), ("\0", 0)]
+    {
+        let query = UserQuery { prefix: Some(prefix.to_owned()), limit: usize::MAX, after: None };
+        assert_eq!(store.list_users(&query).await.unwrap().len(), expected, "{prefix:?}");
+    }
 }

@@ -8,7 +8,7 @@ use relatch_domain::attempt::AttemptHash;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
 use relatch_domain::revocation::Scope;
 use relatch_domain::rotation::{Fresh, Presented, Verdict, judge, next};
-use relatch_domain::session::{Delivery, EndReason, SessionRecord};
+use relatch_domain::session::{Delivery, EndReason, SessionRecord, Standing};
 use relatch_domain::{ClientNumber, Generation, Nonce, UnixSeconds};
 
 use super::{Case, Issued, OWN_KEY};
@@ -64,6 +64,9 @@ impl Case {
             let Rotated::Blocked(saw) = &outcome else { return Ok(()) };
             let verdict = judge(&saw.seen, presented, saw.now, policy);
             self.coverage.verdict(verdict);
+            if saw.seen.user == Standing::Gone {
+                self.coverage.happened("refresh_of_nobody");
+            }
             match (verdict, saw.seen.session) {
                 (Verdict::Rotate, _) => {
                     return Err(Divergence::of_rule("a step is blocked that judge would let pass", &outcome));

@@ -1,0 +1,128 @@
+//! Users who come, change and go.
+
+use relatch::store::{NewUser, Store, UserChange, UserChanged, UserCreation, UserQuery};
+use relatch_domain::attributes::Attributes;
+use relatch_domain::user::{Role, Roles, User};
+
+use super::{Case, sorted};
+use crate::conformance::command::{At, Edit, Ending};
+use crate::conformance::pair::Divergence;
+
+/// What the attributes of a case's users may be.
+const ATTRIBUTES: [&str; 4] =
+    ["{}", r#"{"tenant":"acme"}"#, r#"{"level":-3,"of":["a","\"é\""]}"#, r#"{"vip":true}"#];
+
+impl Case {
+    pub(super) async fn create_user(&mut self, user: u8, name: u8) -> Result<(), Divergence> {
+        if self.created.contains(&self.user(user)) {
+            let fresh = self.fresh_user();
+            self.users.iter_mut().skip(user.into()).take(1).for_each(|slot| *slot = fresh);
+            self.histories.retain(|at, _| at.user != user);
+        }
+        let Some(username) = self.name(name) else { return Ok(()) };
+        let new = NewUser {
+            id: self.user(user),
+            username,
+            roles: roles(name),
+            attributes: attributes(name),
+            disabled: false,
+            password_hash: name.is_multiple_of(2).then(|| "hash".to_owned()),
+        };
+        let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
+        if matches!(creation, UserCreation::Created(_)) {
+            if self.freed.contains(&new.username) {
+                self.coverage.happened("name_given_again");
+            }
+            self.created.push(new.id);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn change_user(
+        &mut self,
+        at: At,
+        edit: Edit,
+        ending: Option<Ending>,
+    ) -> Result<(), Divergence> {
+        let end = ending.map(|ending| self.ending(at, ending));
+        let change = UserChange {
+            user: self.user(at.user),
+            roles: edit.roles.map(roles),
+            disabled: edit.disabled,
+            attributes: edit.attributes.map(attributes),
+            password_hash: edit.password.map(|number| format!("hash {number}")),
+            end: end.clone(),
+        };
+        let alike = |changed: Option<UserChanged>| {
+            changed.map(|changed| UserChanged { ended: sorted(changed.ended), ..changed })
+        };
+        let asked = async |store: &dyn Store| store.change_user(&change).await;
+        let Some(changed) = self.pair.ask_alike(&change, asked, alike).await? else {
+            self.coverage.happened("nobody_changed");
+            return Ok(());
+        };
+        self.coverage.happened("user_changed");
+        if let Some((scope, ..)) = end {
+            self.note_ended(scope, &changed.ended);
+            if !changed.ended.ended.is_empty() {
+                self.coverage.happened("ended_by_change");
+            }
+        }
+        self.find_user(at.user).await
+    }
+
+    pub(super) async fn delete_user(&mut self, user: u8) -> Result<(), Divergence> {
+        let id = self.user(user);
+        let deleted = self.pair.ask(("delete", id), async |store| store.delete_user(id).await).await?;
+        if let Some(deleted) = deleted {
+            self.coverage.happened("user_deleted");
+            self.freed.push(deleted.user.profile.username);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn find_users(
+        &self,
+        user: u8,
+        name: u8,
+        prefix: u8,
+        after: Option<u8>,
+        limit: usize,
+    ) -> Result<(), Divergence> {
+        self.find_user(user).await?;
+        if let Some(name) = self.name(name) {
+            self.pair.ask(&name, async |store| store.credentials(&name).await).await?;
+        }
+        let after = after.and_then(|name| self.name(name));
+        // Names of other cases stand before and after ours.
+        let ours = self.prefix();
+        let suffix = ["", "-", "-a", "-é"].get(usize::from(prefix)).copied().unwrap_or_default();
+        let query = UserQuery { prefix: Some(format!("{ours}{suffix}")), after: after.clone(), limit };
+        self.pair.ask(&query, async |store| store.list_users(&query).await).await?;
+        let query = UserQuery { prefix: None, after: after.or(ours.parse().ok()), limit };
+        let only_ours = |mut users: Vec<User>| {
+            users.retain(|user| user.profile.username.as_str().starts_with(&ours));
+            users
+        };
+        self.pair.ask_alike(&query, async |store| store.list_users(&query).await, only_ours).await.map(drop)
+    }
+
+    async fn find_user(&self, user: u8) -> Result<(), Divergence> {
+        let id = self.user(user);
+        let found = self.pair.ask(("user", id), async |store| store.user(id).await).await?;
+        let Some(name) = found.map(|user| user.profile.username) else { return Ok(()) };
+        self.pair.ask(&name, async |store| store.credentials(&name).await).await.map(drop)
+    }
+}
+
+fn roles(number: u8) -> Roles {
+    let named = [(1, "billing:read"), (2, Role::ADMIN), (4, Role::USER)];
+    let has = |(bit, name): (u8, &str)| (number & bit != 0).then(|| name.parse().ok()).flatten();
+    let roles: std::collections::BTreeSet<Role> = named.into_iter().filter_map(has).collect();
+    Roles::try_from(roles).unwrap_or_default()
+}
+
+fn attributes(number: u8) -> Attributes {
+    let json = ATTRIBUTES.get(usize::from(number)).copied().unwrap_or_default();
+    serde_json::from_str(json).unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! Users who change and go, and the sessions that end with it.
+
+use relatch::ambient::Clock;
+use relatch::store::{Begun, EndNote, EndStep, Rotated, UserChange, UserCreation, UserQuery};
+use relatch_domain::ClientNumber;
+use relatch_domain::attributes::Attributes;
+use relatch_domain::revocation::Scope;
+use relatch_domain::session::{EndReason, SessionRecord, Standing};
+use relatch_domain::user::{Roles, User, Username};
+
+use super::{Stage, new_user, rotation, session, some_id, some_name};
+
+fn attributes(json: &str) -> Attributes {
+    serde_json::from_str(json).unwrap()
+}
+
+fn change_of(user: &User) -> UserChange {
+    UserChange::of(user.id)
+}
+
+impl Stage {
+    pub(super) async fn a_user_changes_and_sessions_end_in_one_step(&self) {
+        let mut user = self.user("").await;
+        for number in [1, 2] {
+            self.store.begin_session(&self.begin_step(session(user.id, number))).await.unwrap();
+        }
+        user.profile.roles = serde_json::from_str::<Roles>(r#"["admin","billing:read"]"#).unwrap();
+        user.profile.attributes =
+            attributes(r#"{"tenant":"ä \"quoted\"","level":-1,"of":["a","b"],"vip":true}"#);
+        let spared = session(user.id, 1);
+        let note = EndNote::saying("roles taken away");
+        let change = UserChange {
+            roles: Some(user.profile.roles.clone()),
+            attributes: Some(user.profile.attributes.clone()),
+            end: Some((Scope::AllBut(spared.session), EndReason::RevokedByAdmin, note.clone())),
+            ..change_of(&user)
+        };
+        let changed = self.store.change_user(&change).await.unwrap().unwrap();
+        assert_eq!(changed.user, user);
+        assert_eq!((changed.ended.covered, changed.ended.now), (1, self.clock.now()));
+        assert_eq!(changed.ended.ended, [session(user.id, 2).session]);
+        assert_eq!(self.store.user(user.id).await.unwrap().as_ref(), Some(&user));
+        let listed = self.store.sessions_of(user.id).await.unwrap();
+        assert_eq!(listed.user.as_ref(), Some(&user));
+        let ended: Vec<_> = listed.sessions.iter().filter(|session| session.record.ended.is_some()).collect();
+        assert_eq!(ended.iter().map(|session| &session.note).collect::<Vec<_>>(), [&note]);
+        let saw = self.observe(spared).await;
+        assert_eq!(
+            (saw.profile, saw.seen.session.and_then(|record| record.ended)),
+            (Some(user.profile.clone()), None)
+        );
+
+        user.profile.attributes = Attributes::default();
+        let change = UserChange { attributes: Some(Attributes::default()), ..change_of(&user) };
+        let changed = self.store.change_user(&change).await.unwrap().unwrap();
+        assert_eq!((changed.user, changed.ended.covered, changed.ended.ended), (user.clone(), 0, Vec::new()));
+        let nothing = self.store.change_user(&change_of(&user)).await.unwrap().unwrap();
+        assert_eq!((nothing.user, nothing.ended.covered), (user.clone(), 0));
+        let kept = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
+        assert_eq!((kept.user, kept.password_hash.as_deref()), (user, Some("hash")));
+        assert_eq!(self.store.change_user(&UserChange::of(some_id())).await.unwrap(), None);
+    }
+
+    pub(super) async fn a_disabled_user_can_neither_sign_in_nor_refresh(&self) {
+        let began = self.session(1).await;
+        let user = began.session.user;
+        let set = async |disabled| {
+            let change = UserChange { disabled: Some(disabled), ..UserChange::of(user) };
+            let changed = self.store.change_user(&change).await.unwrap().unwrap();
+            assert_eq!(changed.user.disabled, disabled);
+        };
+        set(true).await;
+        let Rotated::Blocked(saw) = self.store.rotate(&rotation(&began, 1)).await.unwrap() else {
+            assert_eq!("rotated", "blocked");
+            return;
+        };
+        assert_eq!((saw.seen.user, saw.seen.session), (Standing::Disabled, Some(began.record)));
+        let another = self.begin_step(session(user, 2));
+        assert_eq!(self.store.begin_session(&another).await.unwrap(), Begun::Blocked);
+        set(false).await;
+        assert!(matches!(self.store.rotate(&rotation(&began, 1)).await.unwrap(), Rotated::Applied(_)));
+    }
+
+    pub(super) async fn a_deleted_user_is_gone_with_all_sessions_and_the_name_is_free(&self) {
+        let began = self.session(1).await;
+        let user = self.store.user(began.session.user).await.unwrap().unwrap();
+        let before = self.store.count_users().await.unwrap();
+        let end = EndStep {
+            user: user.id,
+            scope: Scope::All,
+            reason: EndReason::SignedOut,
+            note: EndNote::saying("with a note"),
+        };
+        self.store.end_sessions(&end).await.unwrap();
+        let deleted = self.store.delete_user(user.id).await.unwrap().unwrap();
+        assert_eq!((&deleted.user, deleted.durable), (&user, true));
+        assert_eq!(self.store.delete_user(user.id).await.unwrap(), None);
+        assert_eq!(self.store.count_users().await.unwrap(), before - 1);
+        assert_eq!(self.store.user(user.id).await.unwrap(), None);
+        assert_eq!(self.store.credentials(&user.profile.username).await.unwrap(), None);
+        let saw = self.observe(began.session).await;
+        assert_eq!((saw.seen.user, saw.seen.session, saw.profile), (Standing::Gone, None, None));
+        assert!(matches!(self.store.rotate(&rotation(&began, 1)).await.unwrap(), Rotated::Blocked(_)));
+        assert_eq!(self.store.begin_session(&began).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.store.end_sessions(&end).await.unwrap().covered, 0);
+
+        let newcomer = new_user(user.profile.username.clone());
+        assert!(matches!(self.store.create_user(&newcomer).await.unwrap(), UserCreation::Created(_)));
+        let found = self.store.credentials(&newcomer.username).await.unwrap().unwrap();
+        assert_eq!(found.user.id, newcomer.id);
+        assert_eq!(self.store.delete_user(user.id).await.unwrap(), None, "the newcomer is somebody else");
+        assert_eq!(self.store.user(newcomer.id).await.unwrap(), Some(found.user));
+        assert!(self.store.sessions_of(newcomer.id).await.unwrap().sessions.is_empty());
+    }
+
+    pub(super) async fn users_are_found_by_prefix_and_counted(&self) {
+        let before = self.store.count_users().await.unwrap();
+        let base = some_name("");
+        let named = |suffix: &str| -> Username { format!("{base}{suffix}").parse().unwrap() };
+        for suffix in ["b", "a", "aé", "aa", "é", ""] {
+            self.store.create_user(&new_user(named(suffix))).await.unwrap();
+        }
+        assert_eq!(self.store.count_users().await.unwrap(), before + 6);
+        let found = async |prefix: &str, after: Option<&str>, limit| {
+            let query = UserQuery { prefix: Some(format!("{base}{prefix}")), after: after.map(named), limit };
+            let users = self.store.list_users(&query).await.unwrap();
+            let all = users.into_iter().map(|user| user.profile.username.to_string());
+            all.map(|name| name.trim_start_matches(base.as_str()).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("", None, 100).await, ["", "a", "aa", "aé", "b", "é"]);
+        assert_eq!(found("a", None, 100).await, ["a", "aa", "aé"]);
+        assert_eq!(found("a", None, 2).await, ["a", "aa"]);
+        assert_eq!(found("a", Some("aa"), 100).await, ["aé"]);
+        assert_eq!(found("a", Some(""), 100).await, ["a", "aa", "aé"], "after what comes before the prefix");
+        assert_eq!(found("a", Some("b"), 100).await, Vec::<String>::new(), "after all that begins so");
+        assert_eq!(found("é", None, 100).await, ["é"]);
+        assert_eq!(found("ab", None, 100).await, Vec::<String>::new());
+        assert_eq!(found("a", None, 0).await, Vec::<String>::new());
+        assert_eq!(found("a\0", None, 100).await, Vec::<String>::new(), "no name has such a character");
+    }
+
+    pub(super) async fn sessions_end_by_time_and_by_client(&self) {
+        let user = self.user("").await;
+        let mut began = Vec::new();
+        for (number, later, client) in [(1, 0, 0), (2, 5, 0), (3, 10, 7)] {
+            let mut step = self.begin_step(session(user.id, number));
+            step.record.signed_in_at.0 += later;
+            step.record.client = ClientNumber(client);
+            self.store.begin_session(&step).await.unwrap();
+            began.push(step);
+        }
+        let signed_in = |at: usize| began.get(at).map(|step| step.record.signed_in_at).unwrap();
+        let id = |at: usize| began.get(at).map(|step| step.session.session).unwrap();
+        let end = async |scope| {
+            let step =
+                EndStep { user: user.id, scope, reason: EndReason::SignedInBefore, note: EndNote::default() };
+            let ended = self.store.end_sessions(&step).await.unwrap();
+            (ended.covered, ended.ended)
+        };
+        assert_eq!(end(Scope::SignedInBefore(signed_in(0))).await, (0, Vec::new()), "not before, but at");
+        assert_eq!(end(Scope::SignedInBefore(signed_in(1))).await, (1, vec![id(0)]));
+        assert_eq!(end(Scope::SignedInBefore(signed_in(2))).await, (2, vec![id(1)]), "an end is final");
+        assert_eq!(end(Scope::Client(ClientNumber(8))).await, (0, Vec::new()));
+        assert_eq!(end(Scope::Client(ClientNumber(7))).await, (1, vec![id(2)]));
+        let left = self.store.sessions_of(user.id).await.unwrap().sessions;
+        assert!(left.iter().all(|session| session.record.ended.is_some()));
+        let records: Vec<SessionRecord> = left.iter().map(|session| session.record).collect();
+        let ends = records.iter().map(|record| record.ended.map(|ended| ended.reason));
+        assert_eq!(ends.collect::<Vec<_>>(), [Some(EndReason::SignedInBefore); 3]);
+    }
+}
