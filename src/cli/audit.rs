@@ -5,12 +5,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use relatch_domain::event::Event;
 use serde_json::Value;
 
 use super::door::{Door, unexpected};
 use super::print::{Table, json_line, or_dash};
 use super::{Failure, Surroundings};
-use crate::operator::{AuditFilter, AuditRow, Command, Reply};
+use crate::operator::{ActorRow, AuditFilter, AuditRow, Command, Reply};
 use crate::startup::block_on;
 
 /// How many records are asked for at a time.
@@ -19,6 +20,14 @@ const PAGE: usize = 200;
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How many of the latest records `--follow` looks at to find those that are new.
 const FOLLOW_PAGE: usize = 100;
+
+const EXAMPLES: &str = "Of refreshes only what is suspicious is here; every one is in the log.
+
+Examples:
+  relatch audit tail
+  relatch audit tail --user ada -n 50     what became of ada?
+  relatch audit tail --actor operator     what was done at the command line?
+  relatch audit tail --follow --event sign_in_failed --json";
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
@@ -29,16 +38,7 @@ pub(super) struct Audit {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show the latest audit records, the last one at the bottom.
-    #[command(
-        after_help = "Events: signed_in, sign_in_failed, refresh (only what is suspicious), session_ended, user_created,
-user_changed, password_changed, user_deleted, cutoff_raised, client_revoked, key_rotated, admin_call.
-
-Examples:
-  relatch audit tail
-  relatch audit tail --user ada -n 50     what became of ada?
-  relatch audit tail --actor operator     what was done at the command line?
-  relatch audit tail --follow --event sign_in_failed --json"
-    )]
+    #[command(after_help = after_help())]
     Tail(Tail),
 }
 
@@ -56,12 +56,24 @@ struct Tail {
     /// Only what was done to this user.
     #[arg(long, value_name = "NAME|ID")]
     user: Option<String>,
-    /// Only what was done by this user, or by anonymous, operator or server.
+    /// Only what was done by this user, or by anybody of a kind: anonymous, user, operator (the command line), server.
     #[arg(long, value_name = "NAME|ID|KIND")]
     actor: Option<String>,
     /// Print JSON, one object on each line, with everything that is known.
     #[arg(long)]
     json: bool,
+}
+
+/// With the events that there are, so that none is forgotten.
+fn after_help() -> String {
+    let mut lines = vec!["Events:".to_owned()];
+    for name in Event::NAMES {
+        match lines.last_mut() {
+            Some(line) if line.len() + name.len() < 100 => *line = format!("{line} {name}"),
+            _ => lines.push(format!("  {name}")),
+        }
+    }
+    format!("{}\n{EXAMPLES}", lines.join("\n"))
 }
 
 pub(super) fn run(command: Audit, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
@@ -166,20 +178,26 @@ fn identity(record: &AuditRow) -> String {
 }
 
 fn cells(record: &AuditRow) -> Vec<String> {
-    let details: Vec<_> = record.details.iter().map(|(name, value)| detail(name, value)).collect();
+    let session = record.session.as_ref().map(|session| format!("session={session}"));
+    let details = record.details.iter().map(|(name, value)| detail(name, value)).chain(session);
     vec![
         record.at.clone(),
         record.event.clone(),
-        record
-            .actor
-            .username
-            .clone()
-            .or_else(|| record.actor.user.clone())
-            .unwrap_or(record.actor.kind.clone()),
+        who(&record.actor),
         or_dash(record.username.as_deref().or(record.user.as_deref())),
         or_dash(record.address.as_deref()),
-        or_dash(Some(&details.join(" "))),
+        or_dash(Some(&details.collect::<Vec<_>>().join(" "))),
     ]
+}
+
+/// Who is not a user has a space in it, which no user's name can have: nobody may call himself the operator.
+fn who(actor: &ActorRow) -> String {
+    match (&actor.username, &actor.user, actor.kind.as_str()) {
+        (Some(name), ..) => name.clone(),
+        (None, Some(id), _) => id.clone(),
+        (None, None, "anonymous") => "not signed in".to_owned(),
+        (None, None, kind) => format!("the {kind}"),
+    }
 }
 
 fn detail(name: &str, value: &Value) -> String {

@@ -50,7 +50,9 @@ without asking the server.
 Examples:
   relatch session revoke AZ8Xp0bIeJ2H5y3K7d1mTQGfF6vL1HkJp2cVx0aQ9bY --reason 'lost phone'
   relatch session revoke --user ada
-  relatch session revoke --token-stdin < token.txt"
+  relatch session revoke --token-stdin < token.txt
+  relatch session revoke --signed-in-before 2026-11-21T10:33:51Z --reason 'the backup leaked'
+  relatch session revoke --signed-in-before now --yes"
     )]
     Revoke(Revoke),
 }

@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::safe::shown;
 
-/// The widest that a cell gets; what is longer is cut. `--json` has it in full.
+/// The widest that a cell gets, but for those of the last column; what is longer is cut. `--json` has it in full.
 const MAX_WIDTH: usize = 64;
 /// Between two columns.
 const GAP: usize = 2;
@@ -27,8 +27,7 @@ impl Table {
 
     /// Writes rows, after the headers if they were not written yet. Cells are made safe for the terminal here.
     pub(in crate::cli) fn rows(&mut self, rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
-        let rows: Vec<Vec<String>> =
-            rows.iter().map(|row| row.iter().map(|cell| cut(&shown(cell))).collect()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| self.safe(row)).collect();
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.width());
@@ -39,6 +38,13 @@ impl Table {
             writeln!(out, "{}", self.line(&headers))?;
         }
         rows.iter().try_for_each(|row| writeln!(out, "{}", self.line(row)))
+    }
+
+    fn safe(&self, row: &[String]) -> Vec<String> {
+        let last = self.headers.len().saturating_sub(1);
+        let cell =
+            |(index, cell): (usize, &String)| if index < last { cut(&shown(cell)) } else { shown(cell) };
+        row.iter().enumerate().map(cell).collect()
     }
 
     fn line(&self, cells: &[String]) -> String {

@@ -30,10 +30,12 @@ on_each_way! {
 
         let table = place.table(&["audit", "tail", "--user", "ada"]);
         assert_eq!(table[0], ["TIME", "EVENT", "WHO", "WHOM", "FROM", "DETAILS"]);
-        assert_eq!(table[1][1..], ["user_created", "operator", "ada", "-", "-"]);
-        assert_eq!(table[2][1..], ["signed_in", "ada", "ada", "127.0.0.1", "-"]);
-        assert_eq!(table[3][1..], ["sign_in_failed", "anonymous", "ada", "127.0.0.1", "reason=wrong_password"]);
-        assert_eq!(table[4][1..], ["session_ended", "operator", "ada", "-", "reason=revoked_by_admin"]);
+        let session = format!("session={}", phone.session_id);
+        assert_eq!(table[1][1..], ["user_created", "the operator", "ada", "-", "-"]);
+        assert_eq!(table[2][1..], ["signed_in", "ada", "ada", "127.0.0.1", &session]);
+        assert_eq!(table[3][1..], ["sign_in_failed", "not signed in", "ada", "127.0.0.1", "reason=wrong_password"]);
+        let ended = format!("reason=revoked_by_admin {session}");
+        assert_eq!(table[4][1..], ["session_ended", "the operator", "ada", "-", &ended]);
         assert_eq!(table[4][0], trail[3]["at"].as_str().unwrap());
     }
 

@@ -137,6 +137,7 @@ fn new_user(name: &str, roles: &Roles) -> NewUser {
         username: name.parse().unwrap(),
         roles: roles.clone(),
         attributes: Attributes::default(),
+        disabled: false,
         password_hash: None,
     }
 }
