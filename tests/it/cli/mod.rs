@@ -5,6 +5,7 @@ mod help;
 mod keys;
 mod server;
 mod sessions;
+mod socket;
 mod terminal;
 mod users;
 
