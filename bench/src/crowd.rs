@@ -166,6 +166,7 @@ fn new_user(number: usize) -> Result<NewUser, Error> {
         username: format!("user-{number:06}@example.org").parse()?,
         roles: Roles::default(),
         attributes: Attributes::default(),
+        disabled: false,
         // As long as a bcrypt hash.
         password_hash: Some("$2b$12$".to_owned() + &"x".repeat(53)),
     })

@@ -46,8 +46,13 @@ impl AttributesChange {
 
 /// What came of a change.
 pub enum Changed {
-    /// The user as it is now.
-    Yes(Box<User>),
+    /// It is in force.
+    Yes {
+        /// The user as it is now.
+        user: Box<User>,
+        /// How many live sessions have ended with it.
+        ended: usize,
+    },
     /// The change is in force, but too few replicas have heard of it: repeat it.
     NotDurable,
     /// There is no such user.
@@ -104,7 +109,10 @@ pub async fn change_user(
     if let Some(reason) = reason {
         tell_ended(app, origin, id, &done.ended, reason).await;
     }
-    Ok(if done.ended.durable { Changed::Yes(Box::new(done.user)) } else { Changed::NotDurable })
+    if !done.ended.durable {
+        return Ok(Changed::NotDurable);
+    }
+    Ok(Changed::Yes { user: Box::new(done.user), ended: done.ended.ended.len() })
 }
 
 /// Why all sessions end, if they do. That the account is disabled is the stronger reason.

@@ -137,6 +137,14 @@ pub async fn sweep_when_ordered(app: &App) {
     }
 }
 
+/// Makes the sweep that is ordered, if one is: for the command line, alone on a store.
+pub async fn sweep_now(app: &App) {
+    let order = app.node.sweeps.0.borrow().clone();
+    if let Some(order) = order {
+        sweep(app, &order).await;
+    }
+}
+
 /// Gives all sessions that began before the cutoff their tombstones, in small steps, and waits while the store is away.
 pub async fn sweep(app: &App, order: &SweepOrder) {
     let scope = Scope::SignedInBefore(order.cutoff);

@@ -11,6 +11,7 @@ pub mod check;
 pub mod cutoff;
 pub mod delete_user;
 mod everyone;
+pub mod find_user;
 pub mod issue;
 pub mod keys;
 pub mod node;
@@ -18,6 +19,7 @@ pub mod origin;
 pub mod refresh;
 pub mod register;
 pub mod revoke;
+pub mod session_history;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
@@ -136,6 +138,18 @@ impl App {
     /// The keys as they are now.
     pub(crate) fn ring(&self) -> Result<Arc<KeyRing>, Failure> {
         self.keys.snapshot().ok_or(Failure::NotReady)
+    }
+
+    /// Loads the keys, unless they are there already. A server follows them by itself; the command line, alone on a
+    /// store, seldom needs them.
+    ///
+    /// # Errors
+    /// If the store fails or has no keys yet.
+    pub async fn load_keys_once(&self) -> Result<(), Failure> {
+        if self.keys.snapshot().is_none() {
+            self.keys.reload(&*self.store).await?;
+        }
+        Ok(())
     }
 
     /// Whether the server can serve: keys are loaded and the store answers.

@@ -1,11 +1,16 @@
 //! The command line. Commands are given their environment and their outputs, so that a test can run them.
 
+mod audit;
 mod config;
+mod door;
+mod input;
 mod key;
+mod print;
 mod serve;
+mod session;
 mod user;
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,10 +18,27 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::{self, Loaded, SettingsError};
 use crate::startup::StartError;
+use input::Input;
+
+/// Below the list of commands.
+const AFTER_HELP: &str = "\
+Commands about users, sessions, keys and the audit trail are carried out by the running server, which they reach
+through the Unix socket `admin.socket` (beside the data; with Redis only if it is set). If no server answers there,
+they work on the store itself. Give them the settings that the server has: the same file or environment, and with
+relative paths the same working directory.
+
+First steps:
+  relatch user add ada                    asks for a password
+  relatch session list ada                where she is signed in
+  relatch session revoke SESSION_ID       ends one of these
+  relatch audit tail --user ada           what became of her
+  relatch user --help                     every command has help, with examples
+
+Exit codes: 0 done, 1 failed, 2 wrong use. Lists with --json have one object on each line.";
 
 /// Access and refresh tokens: issued, rotated and revoked.
 #[derive(Debug, Parser)]
-#[command(name = "relatch", version)]
+#[command(name = "relatch", version, after_help = AFTER_HELP)]
 pub struct Cli {
     /// TOML file with settings; what it does not set stays as built in.
     #[arg(long, env = "RELATCH_CONFIG", global = true, value_name = "FILE")]
@@ -29,15 +51,19 @@ pub struct Cli {
 enum Command {
     /// Serve until told to stop.
     Serve(serve::Serve),
-    /// Users: add them, list them, give them a new password.
+    /// Users: add, list, show, disable, delete them, give them a new password.
     User(user::User),
-    /// Keys: make a master key.
+    /// Sessions: who is signed in where, and the end of it.
+    Session(session::Session),
+    /// Keys: list and rotate those that sign access tokens, make a master key.
     Key(key::Key),
+    /// Audit: who did what to whom, from where and when.
+    Audit(audit::Audit),
     /// Settings: what is in effect, and whether it holds together.
     Config(config::Config),
 }
 
-/// Why a command did not do what it should. Wrong use does not come so far: clap ends the process with code 2.
+/// Why a command did not do what it should. Most wrong use does not come so far: clap ends the process with code 2.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -48,12 +74,24 @@ enum Failure {
     Start(#[from] StartError),
     #[error("{0}")]
     NotDone(String),
+    #[error("{0}")]
+    WrongUse(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::WrongUse(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Where a command takes its surroundings from and where it writes to.
 struct Surroundings<'a> {
     config: Option<PathBuf>,
     variables: Vec<(String, String)>,
+    input: Input<'a>,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
 }
@@ -79,9 +117,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Not locked: the threads of a server write there too.
     let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut stdin = BufReader::new(io::stdin());
+    let input = Input { reader: &mut stdin, is_terminal: input::is_terminal() };
     let done = settings::of_process()
         .map_err(Failure::from)
-        .and_then(|variables| run(cli, variables, &mut out, &mut err));
+        .and_then(|variables| run(cli, variables, input, &mut out, &mut err));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output may have read enough, as `head` does.
@@ -89,22 +129,25 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             // If even this cannot be written, the exit code says it.
             let _ = writeln!(err, "relatch: {failure}");
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
 }
 
-fn run(
+fn run<'a>(
     cli: Cli,
     variables: Vec<(String, String)>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
+    input: Input<'a>,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut surroundings = Surroundings { config: cli.config, variables, out, err };
+    let surroundings = Surroundings { config: cli.config, variables, input, out, err };
     match cli.command {
         Command::Serve(command) => serve::run(command, surroundings),
         Command::User(command) => user::run(command, surroundings),
-        Command::Key(command) => key::run(&command, &mut surroundings),
+        Command::Session(command) => session::run(command, surroundings),
+        Command::Key(command) => key::run(&command, surroundings),
+        Command::Audit(command) => audit::run(command, surroundings),
         Command::Config(command) => config::run(&command, surroundings),
     }
 }
@@ -119,7 +162,8 @@ mod tests {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let done = run(cli, variables, &mut out, &mut err).map_err(|failure| failure.to_string());
+        let input = Input { reader: &mut io::empty(), is_terminal: false };
+        let done = run(cli, variables, input, &mut out, &mut err).map_err(|failure| failure.to_string());
         (done, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

@@ -1,27 +1,25 @@
 //! `relatch user`: users, from the server's own machine.
 
-use std::io::{IsTerminal as _, Read as _, Write};
+use std::collections::BTreeMap;
+use std::io::Write;
 
 use clap::{Args, Subcommand};
-use relatch_domain::UnixMillis;
-use serde_json::json;
-use zeroize::Zeroizing;
+use relatch_domain::attributes::AttributeValue;
 
+use super::door::{Door, ask, unexpected};
+use super::print::{Table, counted, json_line, shown};
 use super::{Failure, Surroundings};
-use crate::operator::{Command, Password, Reply, UserRow, execute, socket};
-use crate::settings::Settings;
-use crate::startup::{OpenStore, block_on, open_store};
+use crate::operator::{Command, Reply, UserRow};
+use crate::startup::block_on;
 
 /// How many users are asked for at a time.
 const PAGE: usize = 500;
-/// Longest password that is read, in bytes; the rules say what is too long.
-const MAX_PASSWORD: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct User {
     #[command(subcommand)]
     action: Action,
-    /// Print JSON instead of a table.
+    /// Print JSON: one object, or one on each line of a list.
     #[arg(long, global = true)]
     json: bool,
 }
@@ -29,152 +27,282 @@ pub(super) struct User {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Create a user. The password is asked for, or read from standard input.
+    #[command(after_help = "Examples:
+  relatch user add ada
+  relatch user add root2 --role admin --role user
+  relatch user add bob --attribute tenant=acme --attribute seats:=25 < password.txt")]
     Add {
         /// The user's name.
         username: String,
         /// A role, such as `admin`; may be given several times. Without any, the user has the role `user`.
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
+        /// What your application keeps with the user; may be given several times. NAME=TEXT, or NAME:=JSON for a
+        /// number, true, false or a list of texts.
+        #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+        attributes: Vec<(String, AttributeValue)>,
     },
-    /// List all users.
-    List,
+    /// List users in the order of their names.
+    #[command(after_help = "Examples:
+  relatch user list
+  relatch user list --query ad --limit 20
+  relatch user list --json | jq -r 'select(.disabled) | .username'")]
+    List {
+        /// Only users whose name begins with this.
+        #[arg(long, value_name = "PREFIX")]
+        query: Option<String>,
+        /// At most so many. Without it: all.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
+    },
+    /// Show everything about a user but the password.
+    #[command(after_help = "See also: relatch session list NAME, relatch audit tail --user NAME")]
+    Show {
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
+    },
     /// Set a user's password and sign the user out everywhere. The password is asked for, or read from standard input.
+    #[command(after_help = "A lost administrator's password is recovered by: relatch user passwd admin")]
     Passwd {
-        /// The user's name.
-        username: String,
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
     },
+    /// Refuse a user sign-in and refresh, and sign the user out everywhere.
+    #[command(
+        after_help = "Access tokens that are out already stay good until they expire, for whoever verifies them
+without asking the server. `relatch user enable` lets the user sign in again; sessions that ended stay ended."
+    )]
+    Disable {
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
+    },
+    /// Let a disabled user sign in again.
+    Enable {
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
+    },
+    /// Delete a user with all sessions. The name is free again, the id is never given to anybody else.
+    #[command(after_help = "On a terminal the name is asked for once more. Scripts say --yes.
+
+Examples:
+  relatch user delete ada
+  relatch user delete 01a1fdab-6a07-786f-997e-d0ae0e2646b6 --yes")]
+    Delete {
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `name=text` or `name:=json`.
+fn attribute(text: &str) -> Result<(String, AttributeValue), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=TEXT or NAME:=JSON")?;
+    match name.strip_suffix(':') {
+        Some(name) => serde_json::from_str(value).map(|value| (name.to_owned(), value)).map_err(|_| {
+            "after := comes a whole number, true, false, a \"text\" or a list of texts".to_owned()
+        }),
+        None => Ok((name.to_owned(), AttributeValue::Text(value.to_owned()))),
+    }
 }
 
 pub(super) fn run(command: User, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
     let settings = surroundings.load()?.settings;
-    let (json, out) = (command.json, surroundings.out);
+    let json = command.json;
     match command.action {
-        Action::Add { username, roles } => {
-            let password = read_password(&username)?;
-            let command = Command::UserAdd { username, roles, password };
-            one_user(block_on(ask(&settings, command))?, "added", json, out)
-        }
-        Action::Passwd { username } => {
-            let password = read_password(&username)?;
-            let command = Command::UserPasswd { username, password };
-            let done = "has a new password and is signed out everywhere";
-            one_user(block_on(ask(&settings, command))?, done, json, out)
-        }
-        Action::List => block_on(async { list(&Door::find(&settings).await?, json, out).await }),
-    }
-}
-
-async fn ask(settings: &Settings, command: Command) -> Result<Reply, Failure> {
-    Door::find(settings).await?.ask(command).await
-}
-
-/// How commands reach the store.
-enum Door {
-    /// A running server carries them out.
-    Server(std::path::PathBuf),
-    /// No server runs: we carry them out.
-    Store(Box<OpenStore>),
-}
-
-impl Door {
-    /// With the embedded store a running server owns the file, so it is asked first.
-    async fn find(settings: &Settings) -> Result<Self, Failure> {
-        if let Some(path) = settings.admin.socket.clone()
-            && socket::answers(&path).await
-        {
-            return Ok(Self::Server(path));
-        }
-        let store = open_store(settings).await?;
-        Ok(Self::Store(Box::new(store)))
-    }
-
-    async fn ask(&self, command: Command) -> Result<Reply, Failure> {
-        match self {
-            Self::Server(path) => {
-                socket::ask(path, &command).await.map_err(|error| not_done("the running server", &error))
+        Action::Add { username, roles, attributes } => {
+            let attributes = each_once(attributes)?;
+            let password = surroundings.input.password(&username)?;
+            let command = Command::UserAdd { username, roles, attributes, password };
+            match block_on(ask(&settings, command))? {
+                Reply::User { user } => one(&user, "added", json, surroundings.out),
+                other => Err(unexpected(other)),
             }
-            Self::Store(store) => Ok(execute(store.app(), command).await),
+        }
+        Action::List { query, limit } => {
+            let list =
+                async { list(&Door::find(&settings).await?, query, limit, json, surroundings.out).await };
+            block_on(list)
+        }
+        Action::Show { user } => match block_on(ask(&settings, Command::UserShow { user }))? {
+            Reply::UserShown { user, live_sessions } => show(&user, live_sessions, json, surroundings.out),
+            other => Err(unexpected(other)),
+        },
+        Action::Passwd { user } => {
+            let password = surroundings.input.password(&user)?;
+            let reply = block_on(ask(&settings, Command::UserPasswd { user, password }))?;
+            changed(reply, "has a new password and is signed out everywhere", json, surroundings.out)
+        }
+        Action::Disable { user } => {
+            let reply = block_on(ask(&settings, Command::UserDisable { user }))?;
+            changed(reply, "is disabled and signed out everywhere", json, surroundings.out)
+        }
+        Action::Enable { user } => {
+            let reply = block_on(ask(&settings, Command::UserEnable { user }))?;
+            changed(reply, "may sign in", json, surroundings.out)
+        }
+        Action::Delete { user, yes } => {
+            block_on(async { delete(&Door::find(&settings).await?, user, yes, json, surroundings).await })
         }
     }
 }
 
-fn one_user(reply: Reply, done: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    match reply {
-        Reply::User { user } if json => writeln!(out, "{}", as_json(&user)),
-        Reply::User { user } => writeln!(out, "{} {done} ({})", user.username, user.id),
-        Reply::Refused { message } => return Err(Failure::NotDone(message)),
-        Reply::Users { .. } => return Err(Failure::NotDone("the server answered something else".to_owned())),
-    }?;
-    Ok(())
+fn each_once(attributes: Vec<(String, AttributeValue)>) -> Result<BTreeMap<String, AttributeValue>, Failure> {
+    let mut each = BTreeMap::new();
+    for (name, value) in attributes {
+        if let Some(twice) = each.insert(name.clone(), value).map(|_| name) {
+            return Err(Failure::WrongUse(format!("--attribute {} is given twice", shown(&twice))));
+        }
+    }
+    Ok(each)
 }
 
-async fn list(door: &Door, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    if !json {
-        writeln!(out, "{:<24}  {:<20}  {:<8}  {:<20}  ID", "NAME", "ROLES", "STATE", "CREATED")?;
-    }
+async fn list(
+    door: &Door,
+    prefix: Option<String>,
+    limit: Option<u32>,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut left = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut table = Table::new(&["NAME", "ROLES", "STATE", "CREATED", "ID"]);
     let mut after = None;
     loop {
-        let users = match door.ask(Command::UserList { after, limit: PAGE }).await? {
+        let page = PAGE.min(left);
+        let command = Command::UserList { prefix: prefix.clone(), after, limit: page };
+        let users = match door.ask(command).await? {
             Reply::Users { users } => users,
-            Reply::Refused { message } => return Err(Failure::NotDone(message)),
-            Reply::User { .. } => {
-                return Err(Failure::NotDone("the server answered something else".to_owned()));
-            }
+            other => return Err(unexpected(other)),
         };
-        for user in &users {
-            let line = if json { as_json(user).to_string() } else { as_line(user) };
-            writeln!(out, "{line}")?;
+        left = left.saturating_sub(users.len());
+        if json {
+            users.iter().try_for_each(|user| json_line(out, user))?;
+        } else {
+            table.rows(&users.iter().map(cells).collect::<Vec<_>>(), out)?;
         }
         match users.last() {
-            Some(last) if users.len() == PAGE => after = Some(last.username.clone()),
+            Some(last) if users.len() == page && left > 0 => after = Some(last.username.clone()),
             _ => return Ok(()),
         }
     }
 }
 
-fn created_at(user: &UserRow) -> String {
-    crate::http::answer::rfc3339(UnixMillis(user.created_at).seconds())
+fn cells(user: &UserRow) -> Vec<String> {
+    let (name, created_at, id) = (user.username.clone(), user.created_at.clone(), user.id.clone());
+    vec![name, user.roles.join(","), state(user).to_owned(), created_at, id]
 }
 
-fn as_json(user: &UserRow) -> serde_json::Value {
-    json!({
-        "id": user.id,
-        "username": user.username,
-        "roles": user.roles,
-        "disabled": user.disabled,
-        "created_at": created_at(user),
-    })
+const fn state(user: &UserRow) -> &'static str {
+    if user.disabled { "disabled" } else { "enabled" }
 }
 
-fn as_line(user: &UserRow) -> String {
-    let state = if user.disabled { "disabled" } else { "enabled" };
-    let (name, roles, created_at) = (&user.username, user.roles.join(","), created_at(user));
-    format!("{name:<24}  {roles:<20}  {state:<8}  {created_at:<20}  {}", user.id)
-}
-
-fn not_done(what: &str, error: &std::io::Error) -> Failure {
-    Failure::NotDone(format!("{what}: {error}"))
-}
-
-fn no_password(error: &std::io::Error) -> Failure {
-    not_done("the password cannot be read", error)
-}
-
-/// Asks for a password twice on a terminal; otherwise reads it from standard input, without the closing newline.
-fn read_password(username: &str) -> Result<Password, Failure> {
-    if !std::io::stdin().is_terminal() {
-        let mut text = Zeroizing::new(String::new());
-        std::io::stdin().take(MAX_PASSWORD).read_to_string(&mut text).map_err(|error| no_password(&error))?;
-        let typed = text.strip_suffix('\n').unwrap_or(&text);
-        return Ok(Password::new(typed.strip_suffix('\r').unwrap_or(typed).to_owned()));
-    }
-    let first = rpassword::prompt_password(format!("Password for {username}: "))
-        .map_err(|error| no_password(&error))?;
-    let second =
-        Zeroizing::new(rpassword::prompt_password("Once more: ").map_err(|error| no_password(&error))?);
-    if *first == **second {
-        Ok(Password::new(first))
+/// One line about a user; as JSON, the user.
+fn one(user: &UserRow, done: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        json_line(out, user)?;
     } else {
-        Err(Failure::NotDone("the passwords differ".to_owned()))
+        writeln!(out, "{} {done} ({})", shown(&user.username), user.id)?;
+    }
+    Ok(())
+}
+
+/// One line about a user that was changed, and how many sessions ended with it.
+fn changed(reply: Reply, done: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let Reply::UserChanged { user, revoked_sessions } = reply else { return Err(unexpected(reply)) };
+    if json {
+        return Ok(json_line(out, &WithCount { user: &user, count: Count::Revoked { revoked_sessions } })?);
+    }
+    let ended = match revoked_sessions {
+        0 => String::new(),
+        count => format!("; {} ended", counted(count, "session")),
+    };
+    Ok(writeln!(out, "{} {done} ({}){ended}", shown(&user.username), user.id)?)
+}
+
+fn show(user: &UserRow, live_sessions: usize, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return Ok(json_line(out, &WithCount { user, count: Count::Live { live_sessions } })?);
+    }
+    let line = |out: &mut dyn Write, name: &str, value: &str| writeln!(out, "{name:<14}{}", shown(value));
+    line(out, "name", &user.username)?;
+    line(out, "id", &user.id)?;
+    line(out, "roles", &user.roles.join(","))?;
+    line(out, "state", state(user))?;
+    line(out, "created", &user.created_at)?;
+    line(out, "live sessions", &live_sessions.to_string())?;
+    for (name, value) in &user.attributes {
+        let value = serde_json::to_string(value).map_err(std::io::Error::from)?;
+        line(out, "attribute", &format!("{name} = {value}"))?;
+    }
+    Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct WithCount<'a> {
+    #[serde(flatten)]
+    user: &'a UserRow,
+    #[serde(flatten)]
+    count: Count,
+}
+
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Count {
+    Revoked { revoked_sessions: usize },
+    Live { live_sessions: usize },
+}
+
+/// Deletes a user, by the id that the name had when it was asked about.
+async fn delete(
+    door: &Door,
+    user: String,
+    yes: bool,
+    json: bool,
+    surroundings: Surroundings<'_>,
+) -> Result<(), Failure> {
+    let Surroundings { mut input, out, err, .. } = surroundings;
+    let mut user = user;
+    if !yes {
+        input.somebody_there()?;
+        let shown_user = door.ask(Command::UserShow { user }).await?;
+        let Reply::UserShown { user: found, live_sessions } = shown_user else {
+            return Err(unexpected(shown_user));
+        };
+        let (name, sessions) = (shown(&found.username), counted(live_sessions, "live session"));
+        input.confirm(
+            &format!("This deletes {name} ({}), with {sessions}, for good.", found.id),
+            &name,
+            err,
+        )?;
+        user = found.id;
+    }
+    match door.ask(Command::UserDelete { user }).await? {
+        Reply::User { user } => one(&user, "deleted", json, out),
+        other => Err(unexpected(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_text_unless_they_say_json() {
+        let text = |text: &str| AttributeValue::Text(text.to_owned());
+        assert_eq!(attribute("zip=01234"), Ok(("zip".to_owned(), text("01234"))));
+        assert_eq!(attribute("a=b=c"), Ok(("a".to_owned(), text("b=c"))));
+        assert_eq!(attribute("seats:=25"), Ok(("seats".to_owned(), AttributeValue::Number(25))));
+        assert_eq!(attribute("vip:=true"), Ok(("vip".to_owned(), AttributeValue::Flag(true))));
+        let list = AttributeValue::List(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(attribute(r#"teams:=["a","b"]"#), Ok(("teams".to_owned(), list)));
+        for wrong in ["tenant", "seats:=x", "seats:=1.5", "seats:=null"] {
+            assert!(attribute(wrong).is_err(), "{wrong}");
+        }
     }
 }

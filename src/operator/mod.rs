@@ -1,181 +1,97 @@
-//! What an operator may ask of the server from its own machine: the commands behind `relatch user …`.
+//! What an operator may ask of the server from its own machine: the commands behind `relatch user …`, `session …`,
+//! `key …` and `audit …`.
 //!
 //! A command is carried out by [`execute`], the same way whether the running server received it through its socket
-//! ([`socket`]) or the command line opened the store itself.
+//! ([`socket`]) or the command line opened the store itself. Whoever gives it is the operator: that is what the audit
+//! trail says.
 
+mod audit;
+mod command;
+mod keys;
+mod rows;
+mod sessions;
 pub mod socket;
+mod users;
 
-use std::collections::BTreeSet;
+use relatch_domain::user::{User, Username};
 
-use relatch_domain::user::{Role, Roles, User, Username};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
-
-use crate::app::origin::Origin;
-use crate::app::users::{NewAccount, create_user, list_users, new_password_for, set_password};
+use crate::app::find_user::{find_named_user, similar_name};
 use crate::app::{App, Failure};
-use crate::store::{UserCreation, UserQuery};
 
-/// A password on its way to the server: through a socket that only the server's own user can open.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Password(SecretString);
+pub use command::{AuditFilter, Command, Reply, RevokeTarget, Secret};
+pub use rows::{ActorRow, AuditRow, EndRow, KeyRow, SessionRow, UserRow};
 
-impl Password {
-    /// Takes what was typed.
-    pub fn new(typed: String) -> Self {
-        Self(typed.into())
+/// How a command ends before its time: it is refused in words for the operator, or it fails.
+enum Stop {
+    Refused(String),
+    Failed(Failure),
+}
+
+impl Stop {
+    fn refused(message: impl std::fmt::Display) -> Self {
+        Self::Refused(message.to_string())
+    }
+
+    /// There is nothing of this name, which is shown so that it cannot harm a terminal.
+    fn unknown(what: &str, name: &str, similar: Option<&str>) -> Self {
+        let instead = similar.map(|similar| format!("; did you mean {similar:?}?")).unwrap_or_default();
+        Self::Refused(format!("there is no {what} {name:?}{instead}"))
+    }
+
+    /// The user was there a moment ago.
+    fn gone() -> Self {
+        Self::refused("somebody else has deleted the user meanwhile")
+    }
+
+    /// What was asked for is done, but may be lost again.
+    fn not_durable() -> Self {
+        Self::refused("done, but too few replicas have confirmed it; repeat the command")
     }
 }
 
-impl Serialize for Password {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose_secret())
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
-/// A command.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Command {
-    /// Creates a user.
-    UserAdd {
-        /// The name as typed.
-        username: String,
-        /// Roles; none stands for the role `user`.
-        roles: Vec<String>,
-        /// The password as typed.
-        password: Password,
-    },
-    /// Lists users in the byte order of their names.
-    UserList {
-        /// Only those after this name.
-        after: Option<String>,
-        /// At most so many.
-        limit: usize,
-    },
-    /// Sets a user's password and signs the user out everywhere.
-    UserPasswd {
-        /// The name as typed.
-        username: String,
-        /// The password as typed.
-        password: Password,
-    },
-}
-
-/// A user as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserRow {
-    /// The id.
-    pub id: String,
-    /// The name.
-    pub username: String,
-    /// The roles, in alphabetical order.
-    pub roles: Vec<String>,
-    /// Whether sign-in and refresh are refused.
-    pub disabled: bool,
-    /// Milliseconds since the Unix epoch.
-    pub created_at: u64,
-}
-
-impl From<User> for UserRow {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id.to_string(),
-            username: user.profile.username.to_string(),
-            roles: user.profile.roles.iter().map(str::to_owned).collect(),
-            disabled: user.disabled,
-            created_at: user.created_at.0,
-        }
-    }
-}
-
-/// The answer to a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "snake_case")]
-pub enum Reply {
-    /// The user that the command was about, as it stands now.
-    User {
-        /// The user.
-        user: UserRow,
-    },
-    /// A list of users.
-    Users {
-        /// The users.
-        users: Vec<UserRow>,
-    },
-    /// The command was not carried out.
-    Refused {
-        /// Why, in words for the operator.
-        message: String,
-    },
-}
-
-impl Reply {
-    /// A refusal in these words.
-    pub fn refused(message: impl std::fmt::Display) -> Self {
-        Self::Refused { message: message.to_string() }
-    }
-}
+type Done = Result<Reply, Stop>;
 
 /// Carries a command out.
 pub async fn execute(app: &App, command: Command) -> Reply {
     let done = match command {
-        Command::UserAdd { username, roles, password } => add(app, &username, roles, &password).await,
-        Command::UserList { after, limit } => list(app, after.as_deref(), limit).await,
-        Command::UserPasswd { username, password } => passwd(app, &username, &password).await,
+        Command::UserAdd { username, roles, attributes, password } => {
+            users::add(app, &username, roles, attributes, &password).await
+        }
+        Command::UserList { prefix, after, limit } => users::list(app, prefix, after, limit).await,
+        Command::UserShow { user } => users::show(app, &user).await,
+        Command::UserPasswd { user, password } => users::passwd(app, &user, password).await,
+        Command::UserDisable { user } => users::disable(app, &user, true).await,
+        Command::UserEnable { user } => users::disable(app, &user, false).await,
+        Command::UserDelete { user } => users::delete(app, &user).await,
+        Command::SessionList { user, all, after, limit } => {
+            sessions::list(app, &user, all, after, limit).await
+        }
+        Command::SessionRevoke { target, reason } => sessions::revoke(app, target, reason).await,
+        Command::KeyList => keys::list(app).await,
+        Command::KeyRotate => keys::rotate(app).await,
+        Command::AuditPage { filter, before, limit } => audit::page(app, filter, before, limit).await,
     };
-    done.unwrap_or_else(|failure| {
-        tracing::warn!(error = %failure, "an operator's command failed");
-        Reply::refused(failure)
-    })
+    match done {
+        Ok(reply) => reply,
+        Err(Stop::Refused(message)) => Reply::Refused { message },
+        Err(Stop::Failed(failure)) => {
+            tracing::warn!(error = %failure, "an operator's command failed");
+            Reply::refused(failure)
+        }
+    }
 }
 
-async fn add(app: &App, username: &str, roles: Vec<String>, password: &Password) -> Result<Reply, Failure> {
-    let username: Username = match username.parse() {
-        Ok(username) => username,
-        Err(error) => return Ok(Reply::refused(error)),
-    };
-    let roles = match parse_roles(roles) {
-        Ok(roles) => roles,
-        Err(message) => return Ok(Reply::refused(message)),
-    };
-    let password = match new_password_for(app, &username, password.0.expose_secret()) {
-        Ok(password) => password,
-        Err(error) => return Ok(Reply::refused(error)),
-    };
-    let account = NewAccount::of(username, roles, password);
-    Ok(match create_user(app, &Origin::operator(), account).await? {
-        UserCreation::Created(user) => Reply::User { user: user.into() },
-        UserCreation::NameTaken => Reply::refused("another user has this name"),
-    })
-}
-
-async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Reply, Failure> {
-    let after = match after.map(str::parse::<Username>).transpose() {
-        Ok(after) => after,
-        Err(error) => return Ok(Reply::refused(error)),
-    };
-    let users = list_users(app, &UserQuery { after, limit: limit.min(1000), ..UserQuery::default() }).await?;
-    Ok(Reply::Users { users: users.into_iter().map(UserRow::from).collect() })
-}
-
-async fn passwd(app: &App, username: &str, password: &Password) -> Result<Reply, Failure> {
-    let unknown = || Reply::refused("there is no such user");
-    let Ok(username) = username.parse::<Username>() else { return Ok(unknown()) };
-    let password = match new_password_for(app, &username, password.0.expose_secret()) {
-        Ok(password) => password,
-        Err(error) => return Ok(Reply::refused(error)),
-    };
-    let user = set_password(app, &Origin::operator(), &username, password).await?;
-    Ok(user.map_or_else(unknown, |user| Reply::User { user: user.into() }))
-}
-
-fn parse_roles(names: Vec<String>) -> Result<Roles, String> {
-    let names = if names.is_empty() { vec![Role::USER.to_owned()] } else { names };
-    let roles = names
-        .iter()
-        .map(|name| name.parse::<Role>().map_err(|error| format!("{name:?}: {error}")))
-        .collect::<Result<BTreeSet<_>, _>>()?;
-    Roles::try_from(roles).map_err(|error| error.to_string())
+/// The user with this id or name; a refusal if there is none.
+async fn named(app: &App, user: &str) -> Result<User, Stop> {
+    if let Some(found) = find_named_user(app, user).await? {
+        return Ok(found);
+    }
+    let similar = similar_name(app, user).await?;
+    Err(Stop::unknown("user", user, similar.as_ref().map(Username::as_str)))
 }

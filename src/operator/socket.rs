@@ -9,19 +9,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::{Command, Reply, execute};
 use crate::app::App;
 
 /// Longest command, in bytes.
 const MAX_COMMAND: u64 = 64 * 1024;
-/// Longest answer, in bytes: a thousand users with long names and all roles.
+/// Longest answer, in bytes: a thousand users with long names and all roles and attributes.
 const MAX_REPLY: u64 = 8 * 1024 * 1024;
-/// How long one command may take, hashing included.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(5);
+/// How long either side waits for the other. Ending the sessions of a client visits every user there is.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The socket of a running server. Removed when it goes.
 pub struct AdminSocket {
@@ -47,18 +52,22 @@ impl AdminSocket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Carries out commands, one connection after the other, until it is dropped.
+    /// Carries out commands, each connection by itself, until it is dropped.
     pub async fn serve(self, app: Arc<App>) {
+        let mut under_way = FuturesUnordered::new();
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => match timeout(PATIENCE, answer(stream, &app)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "a command on the admin socket failed"),
-                    Err(_) => tracing::warn!("a command on the admin socket took too long"),
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => under_way.push(answer(stream, &app)),
+                    Err(error) => {
+                        tracing::warn!(%error, "the admin socket cannot accept");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 },
-                Err(error) => {
-                    tracing::warn!(%error, "the admin socket cannot accept");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                Some(done) = under_way.next() => {
+                    if let Err(error) = done {
+                        tracing::warn!(%error, "a command on the admin socket failed");
+                    }
                 }
             }
         }
@@ -74,13 +83,17 @@ impl Drop for AdminSocket {
 
 async fn answer(stream: UnixStream, app: &App) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut line = Vec::new();
-    (&mut stream).take(MAX_COMMAND).read_until(b'\n', &mut line).await?;
+    let mut line = Zeroizing::new(Vec::new());
+    timeout(ARRIVAL, (&mut stream).take(MAX_COMMAND).read_until(b'\n', &mut line)).await??;
+    if line.is_empty() {
+        // Somebody only wanted to know whether we are there: `answers`.
+        return Ok(());
+    }
     let reply = match serde_json::from_slice::<Command>(&line) {
         Ok(command) => execute(app, command).await,
         Err(_) => Reply::refused("the server does not know this command; is it of another version?"),
     };
-    send(&mut stream, &reply).await
+    timeout(PATIENCE, send(&mut stream, &reply)).await?
 }
 
 /// Whether a server answers behind `path`.
@@ -91,20 +104,22 @@ pub async fn answers(path: &Path) -> bool {
 /// Has the server behind `path` carry out a command.
 ///
 /// # Errors
-/// If nobody answers there, the connection breaks on the way, or the answer makes no sense.
+/// If nobody answers there, the connection breaks on the way, or the answer makes no sense to this version.
 pub async fn ask(path: &Path, command: &Command) -> io::Result<Reply> {
     let exchange = async {
         let mut stream = BufReader::new(UnixStream::connect(path).await?);
         send(&mut stream, command).await?;
         let mut line = Vec::new();
         (&mut stream).take(MAX_REPLY).read_until(b'\n', &mut line).await?;
-        Ok(serde_json::from_slice(&line)?)
+        serde_json::from_slice(&line).map_err(|_| {
+            io::Error::other("its answer is not one that this command knows; is it of another version?")
+        })
     };
     timeout(PATIENCE, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 async fn send(stream: &mut BufReader<UnixStream>, message: &impl serde::Serialize) -> io::Result<()> {
-    let mut line = zeroize::Zeroizing::new(serde_json::to_vec(message)?);
+    let mut line = Zeroizing::new(serde_json::to_vec(message)?);
     line.push(b'\n');
     stream.write_all(&line).await?;
     stream.flush().await

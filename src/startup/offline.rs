@@ -4,6 +4,7 @@ use super::error::StartError;
 use super::join::identify;
 use super::parts::Parts;
 use crate::app::App;
+use crate::app::cutoff::follow_cutoff;
 use crate::settings::Settings;
 
 /// A store that is ours, and the application on it. Tokens cannot be issued: the signing keys stay where they are.
@@ -26,5 +27,6 @@ pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
     let parts = Parts::open(settings, None).await?;
     let app = parts.app();
     identify(&parts, &*app.store).await.map_err(StartError::Join)?;
+    follow_cutoff(&app).await.map_err(|error| StartError::Join(error.into()))?;
     Ok(OpenStore { app })
 }

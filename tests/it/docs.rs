@@ -45,10 +45,14 @@ fn run(commands: &[Shown], app: &TestApp) -> Vec<String> {
     let lines = commands.iter().flat_map(|shown| [shown.command.clone(), format!("echo '{END}'")]);
     let script = lines.collect::<Vec<_>>().join("\n");
     let directory = tempfile::tempdir().unwrap();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_relatch")).parent().unwrap();
     let output = Command::new("bash")
         .args(["-u", "-c", &script.replace("localhost:8080", address)])
         .current_dir(directory.path())
         .env("no_proxy", "*")
+        // `relatch` is the command line of this server.
+        .env("PATH", format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap()))
+        .envs(app.environment())
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -62,8 +66,11 @@ fn mask(text: &str) -> String {
     let masks = [
         (r"eyJ[A-Za-z0-9_.…-]*", "eyJ…"),
         (r"rlt1_[A-Za-z0-9_…-]+", "rlt1_…"),
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "(time)"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "(time)"),
+        (r"curl/[0-9.]+", "curl"),
         (r"[A-Za-z0-9_-]{36,43}", "(id)"),
+        // Columns of tables are as wide as what is in them.
+        (r"  +", "  "),
     ];
     masks.into_iter().fold(text.to_owned(), |text, (pattern, with)| {
         Regex::new(pattern).unwrap().replace_all(&text, with).into_owned()
@@ -94,4 +101,10 @@ async fn the_tour_shows_what_happens_on_the_embedded_store() {
 #[tokio::test]
 async fn the_tour_shows_what_happens_on_redis() {
     holds("docs/tour.md", On::redis()).await;
+}
+
+#[tokio::test]
+async fn the_operator_s_tour_shows_what_happens() {
+    holds("docs/operator-tour.md", On::embedded()).await;
+    holds("docs/operator-tour.md", On::redis()).await;
 }

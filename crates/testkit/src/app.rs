@@ -182,6 +182,12 @@ impl TestApp {
         &self.on.settings
     }
 
+    /// The settings of the first node as variables: the environment of a command line that belongs to it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variable = |(key, value): (&String, &String)| (crate::launch::variable(key), value.clone());
+        self.on.settings.iter().map(variable).collect()
+    }
+
     /// What the process of its own has logged so far.
     pub fn log(&self) -> String {
         self.launched.iter().map(Launched::log).collect()

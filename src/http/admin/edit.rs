@@ -79,7 +79,7 @@ pub async fn edit(
     let origin = origin.0.by(admin.actor());
     let changes = changes(patch)?;
     match change_user(&app, &origin, user_id(&request)?, changes).await? {
-        Changed::Yes(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
+        Changed::Yes { user, .. } => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         Changed::NotDurable => Err(ApiError::not_durable()),
         Changed::Unknown => Err(ApiError::new(Code::NotFound)),
         Changed::InvalidAttributes(error) => Err(ApiError::invalid_field("attributes", error.to_string())),

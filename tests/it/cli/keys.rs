@@ -1,0 +1,72 @@
+//! `relatch key`.
+
+use serde_json::Value;
+
+use super::{done, failed, on_each_way, relatch};
+
+/// The key that an access token names in its header.
+fn kid(access_token: &str) -> String {
+    let header = access_token.split('.').next().unwrap();
+    let header = relatch_domain::base64url::decode(header).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+on_each_way! {
+    async fn a_rotated_key_signs_and_the_one_before_stays_good(place: Place) {
+        place.app.user("ada").await;
+        let before = place.app.sign_in("ada").await;
+        let first = place.object(&["key", "list"]);
+        assert_eq!((first["state"].as_str(), first["signs"].as_bool()), (Some("active"), Some(true)));
+        assert_eq!(first["algorithm"], "ES256");
+        assert_eq!(first["kid"], kid(&before.pair.access));
+
+        let said = place.does(&["key", "rotate"]);
+        let new = said.strip_suffix(" (ES256) signs from now on\n").unwrap();
+        let keys = place.json(&["key", "list"]);
+        let shown = |key: &Value| (key["kid"].clone(), key["state"].clone(), key["signs"].clone());
+        assert_eq!(shown(&keys[0]), (new.into(), "active".into(), true.into()), "the newest first");
+        assert_eq!(shown(&keys[1]), (first["kid"].clone(), "retired".into(), false.into()));
+        let table = place.table(&["key", "list"]);
+        assert_eq!(table[0], ["KEY", "ALGORITHM", "STATE", "CREATED", "RETIRED"]);
+        assert_eq!(table[1][..3], [new, "ES256", "active (signs)"]);
+        assert_eq!((table[2][2].as_str(), table[1][4].as_str()), ("retired", "-"));
+        assert_eq!(keys[1]["retired_at"], table[2][4].as_str());
+
+        // A server that was not asked itself follows within seconds.
+        let device = loop {
+            let device = place.app.sign_in("ada").await;
+            if kid(&device.pair.access) == new {
+                break device;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        device.check().await.ok();
+        before.check().await.ok();
+        let by_operator = place.object(&["audit", "tail", "--event", "key_rotated"]);
+        assert_eq!(by_operator["actor"]["kind"], "operator");
+        assert_eq!(by_operator["details"]["kid"], new);
+    }
+}
+
+#[test]
+fn keys_are_made_by_the_first_start_of_a_server_or_by_a_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = failed(relatch(dir.path(), &["key", "list"], ""), 1);
+    assert!(none.contains("there is no key yet"), "{none}");
+    let key: Value =
+        serde_json::from_str(&done(relatch(dir.path(), &["key", "rotate", "--json"], ""))).unwrap();
+    let listed: Value =
+        serde_json::from_str(&done(relatch(dir.path(), &["key", "list", "--json"], ""))).unwrap();
+    assert_eq!(key, listed);
+}
+
+#[test]
+fn a_generated_master_key_is_a_new_one_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) =
+        (relatch(dir.path(), &["key", "generate"], ""), relatch(dir.path(), &["key", "generate"], ""));
+    let (one, two) = (done(one), done(two));
+    assert_ne!(one, two);
+    assert_eq!(one.trim().len(), 44);
+}

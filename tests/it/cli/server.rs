@@ -1,0 +1,83 @@
+//! The server's process: how it starts, and what it says.
+
+use relatch_testkit::{On, PASSWORD};
+use serde_json::json;
+
+use super::{Running, done, failed, ready, relatch, serve};
+
+#[test]
+fn wrong_use_is_told_from_failure_by_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    failed(relatch(dir.path(), &["user", "ad"], ""), 2);
+    failed(relatch(dir.path(), &[], ""), 2);
+    done(relatch(dir.path(), &["--help"], ""));
+    let message = failed(relatch(dir.path(), &["serve", "--config", "nowhere.toml"], ""), 1);
+    assert_eq!(message.lines().count(), 1, "one helpful message: {message}");
+    assert!(message.contains("nowhere.toml"), "{message}");
+}
+
+#[tokio::test]
+async fn the_first_start_without_any_configuration_shows_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    let added = done(relatch(dir.path(), &["user", "add", "ada"], PASSWORD));
+    assert!(added.starts_with("ada added"), "through the running server: {added}");
+    let login = json!({"username": "ada", "password": PASSWORD});
+    node.send(node.post("/login").json(&login)).await.ok();
+    let changed = done(relatch(dir.path(), &["user", "passwd", "ada"], "another good password\n"));
+    assert!(changed.contains("signed out everywhere"), "{changed}");
+    node.send(node.post("/login").json(&login)).await.problem(401, "invalid_credentials");
+
+    for (command, password, why) in [
+        (["user", "add", "bob"], "Password1\n", "among the first that attackers try"),
+        (["user", "add", "lovelace"], "Lovelace-2024", "little more than the name"),
+        (["user", "passwd", "ada"], "passwordpassword", "among the first that attackers try"),
+    ] {
+        let message = failed(relatch(dir.path(), &command, password), 1);
+        assert!(message.contains(why) && !message.contains(password.trim()), "{message}");
+    }
+
+    let output = server.stop();
+    assert!(output.status.success(), "{output:?}");
+    let (said, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let password = said.lines().find_map(|line| line.trim().strip_prefix("password   ")).unwrap();
+    assert_eq!(said.matches(password).count(), 1);
+    assert!(!log.contains(password));
+    assert!(said.contains("curl http://"), "{said}");
+
+    // The second start says nothing of it, and the password holds.
+    std::fs::remove_file(dir.path().join("ready")).unwrap();
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    let login = json!({"username": "admin", "password": password});
+    node.send(node.post("/login").json(&login)).await.ok();
+    let output = server.stop();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("password   "));
+}
+
+#[tokio::test]
+async fn two_servers_on_one_file_is_one_too_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(serve(dir.path()));
+    ready(dir.path()).await;
+    let message = failed(serve(dir.path()).output().unwrap(), 1);
+    let said: Vec<_> = message.lines().filter(|line| !line.contains("\"WARN\"")).collect();
+    assert_eq!(said.len(), 1, "{message}");
+    assert!(said[0].contains("relatch.redb") && said[0].contains("in use"), "{message}");
+    assert!(server.stop().status.success());
+}
+
+#[tokio::test]
+async fn on_redis_a_master_key_is_asked_for() {
+    let mut app = On::redis().start().await;
+    let url = app.redis().url();
+    let without_key = std::process::Command::new(env!("CARGO_BIN_EXE_relatch"))
+        .args(["serve"])
+        .env_clear()
+        .env("RELATCH__STORE__URL", &url)
+        .output()
+        .unwrap();
+    let message = failed(without_key, 1);
+    assert!(message.contains("master_key ") && message.contains("relatch key generate"), "{message}");
+}

@@ -1,0 +1,101 @@
+//! What goes through the socket: a line of JSON each way, long lists in pages.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use relatch::operator::socket::ask;
+use relatch::operator::{AuditFilter, Command, Reply};
+use serde_json::Value;
+
+use super::Place;
+
+impl Place {
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("admin.sock")
+    }
+}
+
+/// What the server answers to a line.
+fn told(place: &Place, line: &str) -> Value {
+    let mut stream = UnixStream::connect(place.socket()).unwrap();
+    stream.write_all(line.as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[tokio::test]
+async fn lists_go_on_where_a_page_ended() {
+    let place = Place::embedded().await;
+    place.app.user("ada").await;
+    let mut expected = Vec::new();
+    for _ in 0..4 {
+        expected.push(place.app.sign_in("ada").await.session_id);
+    }
+    let (mut sessions, mut after) = (Vec::new(), None);
+    loop {
+        let command = Command::SessionList { user: "ada".to_owned(), all: false, after, limit: 3 };
+        let Reply::Sessions { sessions: page, next } = ask(&place.socket(), &command).await.unwrap() else {
+            panic!("something else")
+        };
+        sessions.extend(page.into_iter().map(|session| session.session_id));
+        after = next;
+        if after.is_none() {
+            break;
+        }
+        assert_eq!(sessions.len(), 3);
+    }
+    sessions.sort();
+    let mut all = expected.clone();
+    all.sort();
+    assert_eq!(sessions, all);
+
+    let filter =
+        AuditFilter { event: Some("signed_in".to_owned()), user: Some("ada".to_owned()), actor: None };
+    let (mut signed_in, mut before) = (Vec::new(), None);
+    loop {
+        let command = Command::AuditPage { filter: filter.clone(), before, limit: 1 };
+        let Reply::Audit { records, next } = ask(&place.socket(), &command).await.unwrap() else {
+            panic!("something else")
+        };
+        assert!(records.len() <= 1);
+        signed_in.extend(records.into_iter().filter_map(|record| record.session));
+        before = next;
+        if before.is_none() {
+            break;
+        }
+    }
+    signed_in.reverse();
+    assert_eq!(signed_in, expected, "the latest first");
+}
+
+#[tokio::test]
+async fn what_another_version_says_is_refused_in_words() {
+    let place = Place::embedded().await;
+    for line in [
+        "{\"command\":\"user_praise\"}\n",
+        "{\"command\":\"user_show\",\"user\":\"a\",\"loud\":true}\n",
+        "x\n",
+    ] {
+        let answer = told(&place, line);
+        assert_eq!(answer["reply"], "refused", "{line}");
+        assert!(answer["message"].as_str().unwrap().contains("another version"), "{answer}");
+    }
+    for line in [
+        "{\"command\":\"session_list\",\"user\":\"admin\",\"all\":true,\"after\":\"x\",\"limit\":1}\n",
+        "{\"command\":\"audit_page\",\"filter\":{},\"before\":\"1.2\",\"limit\":1}\n",
+    ] {
+        let message = told(&place, line)["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("not a place in "), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_connection_that_says_nothing() {
+    let place = Place::embedded().await;
+    let _silent: Vec<_> = (0..3).map(|_| UnixStream::connect(place.socket()).unwrap()).collect();
+    let started = std::time::Instant::now();
+    assert_eq!(place.object(&["user", "show", "admin"])["username"], "admin");
+    assert!(started.elapsed() < std::time::Duration::from_secs(4), "{:?}", started.elapsed());
+}
