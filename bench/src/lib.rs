@@ -1,8 +1,10 @@
 //! What a refresh costs: a load generator, and a floor to hold the server against.
 //!
 //! [`floor`] does the least that a refresh can be: check both tokens, one script, mint. [`load`] drives it and the
-//! real server alike. `run.py` beside this crate runs both in turns and prints the table.
+//! real server alike. `run.py` beside this crate runs both in turns and prints the table. [`crowd`] is about users: what
+//! many of them cost, straight at the store; `users.py` runs it.
 
+pub mod crowd;
 pub mod floor;
 pub mod load;
 

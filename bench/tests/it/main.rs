@@ -20,7 +20,7 @@ use relatch_domain::{ClientNumber, MacKeyId, Nonce, SessionId, SessionRef, UnixM
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::processes::{load, start_floor, start_redis, start_refusing_server};
+use crate::processes::{crowd, load, start_floor, start_redis, start_refusing_server};
 
 #[test]
 fn a_floor_under_load_answers_every_refresh() {
@@ -126,4 +126,26 @@ fn a_server_that_is_not_there_fails_the_run() {
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("bench0 cannot sign in"), "{complaint}");
+}
+
+#[test]
+fn a_crowd_is_made_and_measured_in_both_stores_and_only_in_empty_ones() {
+    let dir = TempDir::new().unwrap();
+    let (_redis, url) = start_redis(dir.path());
+    let file = dir.path().join("store");
+    for store in [["--redis", &url], ["--file", file.to_str().unwrap()]] {
+        let output = crowd(&store);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["few"], &report["many"]), (&Value::from(100), &Value::from(300)));
+        let steps = report["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), 9);
+        for step in steps {
+            let times = ["p50", "p99", "max"].map(|which| step["many"][which].as_u64().unwrap());
+            assert!(times[0] > 0 && times.is_sorted(), "{step}");
+        }
+        let again = crowd(&store);
+        assert!(!again.status.success());
+        assert!(String::from_utf8_lossy(&again.stderr).contains("has users"));
+    }
 }

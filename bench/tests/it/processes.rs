@@ -53,6 +53,11 @@ pub(crate) fn start_floor(dir: &Path, redis: &str, algorithm: &str) -> (Process,
     (floor, ready.lines().next().unwrap().parse().unwrap())
 }
 
+/// Runs the `crowd` command to its end.
+pub(crate) fn crowd(store: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_crowd")).args(store).args(["--users", "300"]).output().unwrap()
+}
+
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
