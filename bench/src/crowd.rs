@@ -27,13 +27,12 @@ const PAGE: usize = 50;
 /// What the command is told.
 #[derive(Debug, clap::Parser)]
 #[command(about = "How long the steps on users take with few users and with many")]
-#[group(required = true, multiple = false, id = "store")]
 pub struct Options {
     /// URL of an empty Redis.
-    #[arg(long, group = "store")]
+    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
     redis: Option<String>,
     /// Path of an embedded store to be made.
-    #[arg(long, group = "store")]
+    #[arg(long)]
     file: Option<PathBuf>,
     /// How many users many are.
     #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(101..))]
