@@ -80,14 +80,10 @@ async fn revoke_of_user(
 ) -> Result<Revoked, Failure> {
     let Some((user, scope)) = resolve(app, target).await? else { return Ok(Revoked::Unknown) };
     let ended = end_sessions(app, origin, user, scope, EndReason::RevokedByAdmin, note).await?;
-    // A genuine token proves that there was such a session, even when its tombstone is gone: it has ended long ago.
-    let by_id = matches!(target, Target::Session(_));
-    Ok(if by_id && ended.covered == 0 {
-        Revoked::Unknown
-    } else if ended.durable {
-        Revoked::Ended(ended.ended.len())
-    } else {
-        Revoked::NotDurable
+    Ok(match scope {
+        Scope::One(_) if ended.covered == 0 => Revoked::Unknown,
+        _ if !ended.durable => Revoked::NotDurable,
+        _ => Revoked::Ended(ended.ended.len()),
     })
 }
 

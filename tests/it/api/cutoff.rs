@@ -214,3 +214,20 @@ async fn a_store_that_is_away_is_no_reason_to_forget_it() {
     is_cut_off(old.check().await);
     new.check().await.ok();
 }
+
+/// Too few replicas have heard of it: in force, but whoever asked is told to repeat.
+#[tokio::test]
+async fn a_cutoff_that_may_not_survive_is_in_force_and_answered_503() {
+    let app = On::redis().with_clock().start().await;
+    let node = app.second_node_with(&[("store.sync_replicas", "1")]).await;
+    app.user("ada").await;
+    let mut old = sign_in_on(&node, "ada").await;
+    app.clock().advance_secs(10);
+    let now = app.clock().rfc3339(0);
+    let admin = sign_in_on(&node, "admin").await;
+    let answer = admin.post("/admin/revoke", &json!({"signed_in_before": now})).await;
+    let problem = answer.problem(503, "temporarily_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("applied"), "{problem}");
+    is_cut_off(old.check().await);
+    is_cut_off(old.refresh().await);
+}
