@@ -10,7 +10,7 @@ use relatch_domain::session::EndReason;
 use super::caller::LiveCaller;
 use super::origin::Origin;
 use super::sessions::tell_ended;
-use super::users::{PasswordRefused, new_password_for};
+use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
 use crate::store::UserChange;
 
@@ -46,7 +46,7 @@ pub async fn change_password(
     if live.record.signed_in_at.plus(max_age).is_over(live.now) {
         return Ok(PasswordChange::SignInTooOld(max_age));
     }
-    let new = match new_password_for(app, &live.profile.username, new) {
+    let new = match new_password(app, &live.profile.username, new) {
         Ok(new) => new,
         Err(refused) => return Ok(PasswordChange::Refused(refused)),
     };

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::origin::Origin;
 use super::sessions::tell_ended;
-use super::users::{PasswordRefused, new_password_for};
+use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
 use crate::store::UserChange;
 
@@ -80,9 +80,8 @@ pub async fn change_user(
         Ok(attributes) => attributes,
         Err(error) => return Ok(Changed::InvalidAttributes(error)),
     };
-    let password = wanted
-        .password
-        .map(|password| new_password_for(app, &found.profile.username, password.expose_secret()));
+    let password =
+        wanted.password.map(|password| new_password(app, &found.profile.username, password.expose_secret()));
     let password = match password.transpose() {
         Ok(password) => password,
         Err(error) => return Ok(Changed::PasswordRefused(error)),

@@ -4,14 +4,11 @@ use relatch_domain::UserId;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::event::Event;
 use relatch_domain::password_rules::{InvalidPassword, Password, WeakPassword};
-use relatch_domain::revocation::Scope;
-use relatch_domain::session::EndReason;
 use relatch_domain::user::{Roles, User, Username};
 
 use super::origin::Origin;
-use super::sessions::tell_ended;
 use super::{App, Failure};
-use crate::store::{NewUser, UserChange, UserCreation, UserQuery};
+use crate::store::{NewUser, UserCreation, UserQuery};
 
 /// Why a password cannot become somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,25 +21,13 @@ pub enum PasswordRefused {
     Weak(#[from] WeakPassword),
 }
 
-/// Reads a new password and holds it to the rules, as far as they do not ask whose it is.
-///
-/// # Errors
-/// Why it is refused.
-pub fn new_password(app: &App, text: &str) -> Result<Password, PasswordRefused> {
-    checked_password(app, None, text)
-}
-
 /// Reads a new password of this user and holds it to the rules.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn new_password_for(app: &App, username: &Username, text: &str) -> Result<Password, PasswordRefused> {
-    checked_password(app, Some(username), text)
-}
-
-fn checked_password(app: &App, username: Option<&Username>, text: &str) -> Result<Password, PasswordRefused> {
+pub fn new_password(app: &App, username: &Username, text: &str) -> Result<Password, PasswordRefused> {
     let password = Password::parse(text)?;
-    app.policy.password_rules.check(&password, username)?;
+    app.policy.password_rules.check(&password, Some(username))?;
     Ok(password)
 }
 
@@ -117,27 +102,4 @@ pub async fn search_users(
     }
     let Some(beginning) = Username::beginning(query) else { return Ok(Vec::new()) };
     Ok(app.store.list_users(&UserQuery { prefix: Some(beginning), after, limit }).await?)
-}
-
-/// Sets a user's password and ends all of the user's sessions. The user as it stands, or nothing if there is none.
-///
-/// # Errors
-/// If the store fails or the hashing queue is full.
-pub async fn set_password(
-    app: &App,
-    origin: &Origin,
-    username: &Username,
-    password: Password,
-) -> Result<Option<User>, Failure> {
-    let Some(found) = app.store.credentials(username).await? else { return Ok(None) };
-    let user = found.user.id;
-    let change = UserChange {
-        password_hash: Some(app.hasher.hash(password).await?),
-        end: Some((Scope::All, EndReason::PasswordChanged, origin.end_note(None))),
-        ..UserChange::of(user)
-    };
-    let Some(changed) = app.store.change_user(&change).await? else { return Ok(None) };
-    app.tell(origin, &Event::PasswordChanged { user }).await;
-    tell_ended(app, origin, user, &changed.ended, EndReason::PasswordChanged).await;
-    Ok(Some(changed.user))
 }

@@ -13,7 +13,7 @@ use crate::app::change_user::{Changed, Changes, change_user};
 use crate::app::delete_user::{Deleted, delete_user};
 use crate::app::origin::Origin;
 use crate::app::session_history::{SessionState, known_sessions};
-use crate::app::users::{NewAccount, create_user, list_users, new_password_for};
+use crate::app::users::{NewAccount, create_user, list_users, new_password};
 use crate::store::{UserCreation, UserQuery};
 
 /// Most users on one page.
@@ -29,7 +29,7 @@ pub(super) async fn add(
     let username: Username = username.parse().map_err(Stop::refused)?;
     let roles = parse_roles(roles)?;
     let attributes = Attributes::try_from(attributes).map_err(Stop::refused)?;
-    let password = new_password_for(app, &username, password.expose()).map_err(Stop::refused)?;
+    let password = new_password(app, &username, password.expose()).map_err(Stop::refused)?;
     let account = NewAccount { username, roles, attributes, disabled: false, password };
     match create_user(app, &Origin::operator(), account).await? {
         UserCreation::Created(user) => Ok(Reply::User { user: user.into() }),

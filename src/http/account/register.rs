@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::register::register as register_user;
-use crate::app::users::new_password_for;
+use crate::app::users::new_password;
 use crate::http::answer::UserAnswer;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{ClientOrigin, Json, OpenRegistration, Then};
@@ -50,7 +50,7 @@ pub async fn register(
     let Then(_, Json(body)) = request;
     let username = body.username.parse::<Username>();
     let username = username.map_err(|error| ApiError::invalid_field("username", error.to_string()))?;
-    let password = new_password_for(&app, &username, body.password.expose_secret());
+    let password = new_password(&app, &username, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
     match register_user(&app, &origin.0, username, password).await? {
         UserCreation::Created(user) => Ok(HttpResponse::Created().json(UserAnswer::of(&user))),

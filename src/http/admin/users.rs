@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::user_id;
 use crate::app::App;
 use crate::app::delete_user::{Deleted, delete_user};
-use crate::app::users::{NewAccount, create_user, find_user, new_password_for, search_users};
+use crate::app::users::{NewAccount, create_user, find_user, new_password, search_users};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::Limit;
@@ -96,7 +96,7 @@ pub async fn create(
     let roles = roles(&body.roles.unwrap_or_else(|| BTreeSet::from([Role::USER.to_owned()])))?;
     let attributes = Attributes::try_from(body.attributes.unwrap_or(Named(BTreeMap::new())));
     let attributes = attributes.map_err(|error| ApiError::invalid_field("attributes", error.to_string()))?;
-    let password = new_password_for(&app, &username, body.password.expose_secret());
+    let password = new_password(&app, &username, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
     let account = NewAccount { username, roles, attributes, disabled: body.disabled, password };
     match create_user(&app, &origin, account).await? {
