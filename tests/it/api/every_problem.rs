@@ -22,6 +22,7 @@ async fn bring_about(code: Code) -> Option<Answer> {
 }
 
 /// What is wrong with tokens and sessions.
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn with_tokens(code: Code, on: On) -> Option<Answer> {
     Some(match code {
         Code::AttemptKeyReused => {
