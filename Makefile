@@ -21,12 +21,18 @@ test: deps check doc deny ## Install what the tests need, then run everything
 	$(CARGO) test --workspace --locked --test '*'
 	$(CARGO) test --workspace --doc --locked
 	$(MAKE) schemathesis
+	$(MAKE) verifiers
 	$(MAKE) browser
 
 .PHONY: schemathesis
 schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
 	$(CARGO) build --locked
 	python3 tests/schemathesis/run.py
+
+.PHONY: verifiers
+verifiers: deps ## Run the guide's code for API servers against a server (PyJWT and jose, under target/)
+	$(CARGO) build --locked --bin relatch
+	python3 tests/verifiers/run.py
 
 .PHONY: browser
 browser: deps ## Look at cookies and the example page in a real Chromium

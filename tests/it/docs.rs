@@ -67,6 +67,8 @@ fn mask(text: &str) -> String {
         (r"eyJ[A-Za-z0-9_.…-]*", "eyJ…"),
         (r"rlt1_[A-Za-z0-9_…-]+", "rlt1_…"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "(time)"),
+        (r#""(exp|iat|auth_time)":\d+"#, "\"$1\":(time)"),
+        (r#""(jti|next_cursor)":"[^"]+""#, "\"$1\":(random)"),
         (r"curl/[0-9.]+", "curl"),
         (r"[A-Za-z0-9_-]{36,43}", "(id)"),
         // Columns of tables are as wide as what is in them.
@@ -101,6 +103,16 @@ async fn the_tour_shows_what_happens_on_the_embedded_store() {
 #[tokio::test]
 async fn the_tour_shows_what_happens_on_redis() {
     holds("docs/tour.md", On::redis()).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_the_api_shows_what_happens_on_the_embedded_store() {
+    holds("docs/api.md", On::embedded()).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_the_api_shows_what_happens_on_redis() {
+    holds("docs/api.md", On::redis()).await;
 }
 
 #[tokio::test]

@@ -28,3 +28,8 @@ pub use verify::{Expectations, Refusal, verify, verify_origin};
 
 /// Longest token that is looked at, in characters.
 pub const MAX_TOKEN_LEN: usize = 8192;
+
+/// What the guide to the API shows of this crate must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/api.md")]
+struct Guide;

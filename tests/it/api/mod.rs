@@ -45,6 +45,7 @@ mod forged_tokens;
 mod http;
 mod keys;
 mod log_lines;
+mod master_key;
 mod me;
 mod nodes;
 mod outage;
