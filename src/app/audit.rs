@@ -124,10 +124,10 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         Event::SignedIn { session }
         | Event::Refreshed { session, .. }
         | Event::SessionEnded { session, .. } => of(session),
-        Event::UserCreated { user }
+        Event::UserCreated { user, .. }
         | Event::PasswordChanged { user }
         | Event::UserChanged { user, .. }
-        | Event::UserDeleted { user } => (Some(user.to_string()), None),
+        | Event::UserDeleted { user, .. } => (Some(user.to_string()), None),
         Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
             (user.map(|user| user.to_string()), None)
         }
@@ -140,10 +140,10 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
 
 fn details(event: &Event) -> Map<String, Value> {
     let details = match event {
-        Event::SignedIn { .. }
-        | Event::UserCreated { .. }
-        | Event::PasswordChanged { .. }
-        | Event::UserDeleted { .. } => json!({}),
+        Event::SignedIn { .. } | Event::PasswordChanged { .. } => json!({}),
+        Event::UserCreated { username, .. } | Event::UserDeleted { username, .. } => {
+            json!({ "username": username.as_str() })
+        }
         Event::SignInFailed { failure, .. } => json!({ "reason": failure.code() }),
         Event::Refreshed { presented, verdict, .. } => {
             json!({ "verdict": verdict.name(), "generation": presented.0 })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relatch_domain::UserId;
 use relatch_domain::event::{Event, SignInFailure};
 use relatch_domain::password_rules::Password;
 use relatch_domain::revocation::Scope;
@@ -12,7 +13,7 @@ use super::origin::Origin;
 use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
-use crate::store::UserChange;
+use crate::store::{UserAsSeen, UserChange, UserChangeOutcome};
 
 /// What came of a change of password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum PasswordChange {
     SignInTooOld(Duration),
     /// The new password breaks the rules.
     Refused(PasswordRefused),
-    /// The current password is another one.
+    /// The current password is another one, perhaps since a moment ago.
     WrongPassword,
     /// The user was deleted meanwhile.
     UserGone,
@@ -52,30 +53,42 @@ pub async fn change_password(
     };
     let session = live.caller.session;
     let user = session.user;
-    if !knows_password(app, live, current).await? {
-        let failure = SignInFailure::WrongPassword;
-        app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
-        return Ok(PasswordChange::WrongPassword);
-    }
+    let Some(checked) = checked_hash(app, live, current).await? else {
+        return wrong_password(app, origin, user).await;
+    };
     let reason = EndReason::PasswordChanged;
     let change = UserChange {
         password_hash: Some(app.hasher.hash(new).await?),
-        end: Some((Scope::AllBut(session.session), reason, origin.end_note(None))),
+        end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
+        // Whoever knew only the password before this one must not undo the change by one of their own.
+        as_seen: UserAsSeen { password_hash: Some(checked), attributes: None },
         ..UserChange::of(user)
     };
-    let Some(changed) = app.store.change_user(&change).await? else { return Ok(PasswordChange::UserGone) };
+    let changed = match app.store.change_user(&change).await? {
+        UserChangeOutcome::Changed(changed) => changed,
+        UserChangeOutcome::Blocked => return wrong_password(app, origin, user).await,
+        UserChangeOutcome::Unknown => return Ok(PasswordChange::UserGone),
+    };
     app.tell(origin, &Event::PasswordChanged { user }).await;
     tell_ended(app, origin, user, &changed.ended, reason).await;
     Ok(if changed.ended.durable { PasswordChange::Done } else { PasswordChange::NotDurable })
 }
 
-/// Whether this is the caller's password. One password is hashed whatever comes, as at a sign-in.
-async fn knows_password(app: &App, live: &LiveCaller, typed: &str) -> Result<bool, Failure> {
+async fn wrong_password(app: &App, origin: &Origin, user: UserId) -> Result<PasswordChange, Failure> {
+    let failure = SignInFailure::WrongPassword;
+    app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
+    Ok(PasswordChange::WrongPassword)
+}
+
+/// The hash of the caller's password, if that is what was typed. One password is hashed whatever comes, as at a sign-in.
+async fn checked_hash(app: &App, live: &LiveCaller, typed: &str) -> Result<Option<String>, Failure> {
     let found = app.store.credentials(&live.profile.username).await?;
     // A name can have gone to somebody else meanwhile.
     let own = found.filter(|found| found.user.id == live.caller.session.user);
-    Ok(match Password::parse(typed) {
-        Ok(password) => app.hasher.verify(password, own.and_then(|own| own.password_hash)).await?,
+    let hash = own.and_then(|own| own.password_hash);
+    let right = match Password::parse(typed) {
+        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
         Err(_) => app.hasher.refuse().await?,
-    })
+    };
+    Ok(hash.filter(|_| right))
 }

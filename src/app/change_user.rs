@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::origin::Origin;
 use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
-use super::{App, Failure};
-use crate::store::UserChange;
+use super::{App, Failure, ROUNDS};
+use crate::store::{UserAsSeen, UserChange, UserChangeOutcome, UserChanged};
 
 /// What is to change. What is not named stays as it is.
 #[derive(Default)]
@@ -35,11 +35,14 @@ pub enum AttributesChange {
     Patch(AttributesPatch),
 }
 
+/// Attributes as they are to be, and as they must be until then, if that matters.
+type Patched = (Attributes, Option<Attributes>);
+
 impl AttributesChange {
-    fn apply(self, attributes: &Attributes) -> Result<Attributes, InvalidAttributes> {
+    fn apply(&self, attributes: &Attributes) -> Result<Patched, InvalidAttributes> {
         match self {
-            Self::Clear => Ok(Attributes::default()),
-            Self::Patch(patch) => attributes.patched(patch),
+            Self::Clear => Ok((Attributes::default(), None)),
+            Self::Patch(patch) => Ok((attributes.patched(patch.clone())?, Some(attributes.clone()))),
         }
     }
 }
@@ -64,24 +67,23 @@ pub enum Changed {
 }
 
 /// Changes a user. Of two changes at once each holds in what it names; where both name the same, the later one.
-/// Attributes are one thing here: they are read, patched and written back, all of them.
+/// Attributes are read, patched and written back, on the condition that they are still those that were read.
 ///
 /// # Errors
-/// If the store fails or the hashing queue is full.
+/// If the store fails, the hashing queue is full, or the attributes became others each time between reading and writing.
 pub async fn change_user(
     app: &App,
     origin: &Origin,
     id: UserId,
     wanted: Changes,
 ) -> Result<Changed, Failure> {
-    let Some(found) = app.store.user(id).await? else { return Ok(Changed::Unknown) };
-    let patched = wanted.attributes.map(|change| change.apply(&found.profile.attributes));
-    let attributes = match patched.transpose() {
-        Ok(attributes) => attributes,
-        Err(error) => return Ok(Changed::InvalidAttributes(error)),
-    };
+    let Some(mut found) = app.store.user(id).await? else { return Ok(Changed::Unknown) };
+    if let Some(Err(error)) = patched(&wanted, &found) {
+        return Ok(Changed::InvalidAttributes(error));
+    }
+    let password = wanted.password.as_ref();
     let password =
-        wanted.password.map(|password| new_password(app, &found.profile.username, password.expose_secret()));
+        password.map(|password| new_password(app, &found.profile.username, password.expose_secret()));
     let password = match password.transpose() {
         Ok(password) => password,
         Err(error) => return Ok(Changed::PasswordRefused(error)),
@@ -89,29 +91,60 @@ pub async fn change_user(
     let edit = UserEdit {
         roles: wanted.roles.as_ref().map(|roles| roles.iter().map(str::to_owned).collect()),
         disabled: wanted.disabled,
-        attributes: attributes.is_some(),
+        attributes: wanted.attributes.is_some(),
         password: password.is_some(),
     };
     let password_hash = match password {
         Some(password) => Some(app.hasher.hash(password).await?),
         None => None,
     };
+    let end = end_reason(&edit).map(|reason| (Scope::All, reason, origin.end_note(Some(id), None)));
+    for _ in 0..=ROUNDS {
+        let (attributes, seen) = match patched(&wanted, &found).transpose() {
+            Ok(patched) => patched.unzip(),
+            Err(error) => return Ok(Changed::InvalidAttributes(error)),
+        };
+        let change = UserChange {
+            user: id,
+            roles: wanted.roles.clone(),
+            disabled: wanted.disabled,
+            attributes,
+            password_hash: password_hash.clone(),
+            end: end.clone(),
+            as_seen: UserAsSeen { attributes: seen.flatten(), password_hash: None },
+        };
+        match app.store.change_user(&change).await? {
+            UserChangeOutcome::Changed(done) => return Ok(tell_changed(app, origin, edit, done).await),
+            UserChangeOutcome::Unknown => return Ok(Changed::Unknown),
+            UserChangeOutcome::Blocked => match app.store.user(id).await? {
+                Some(now) => found = now,
+                None => return Ok(Changed::Unknown),
+            },
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// What the attributes become, if they change.
+fn patched(wanted: &Changes, user: &User) -> Option<Result<Patched, InvalidAttributes>> {
+    wanted.attributes.as_ref().map(|change| change.apply(&user.profile.attributes))
+}
+
+/// Tells of a change that is made.
+async fn tell_changed(app: &App, origin: &Origin, edit: UserEdit, done: UserChanged) -> Changed {
+    let UserChanged { user, ended } = done;
     let reason = end_reason(&edit);
-    let end = reason.map(|reason| (Scope::All, reason, origin.end_note(None)));
-    let (roles, disabled) = (wanted.roles, wanted.disabled);
-    let change = UserChange { user: id, roles, disabled, attributes, password_hash, end };
-    let Some(done) = app.store.change_user(&change).await? else { return Ok(Changed::Unknown) };
     if edit.password {
-        app.tell(origin, &Event::PasswordChanged { user: id }).await;
+        app.tell(origin, &Event::PasswordChanged { user: user.id }).await;
     }
-    app.tell(origin, &Event::UserChanged { user: id, edit }).await;
+    app.tell(origin, &Event::UserChanged { user: user.id, edit }).await;
     if let Some(reason) = reason {
-        tell_ended(app, origin, id, &done.ended, reason).await;
+        tell_ended(app, origin, user.id, &ended, reason).await;
     }
-    if !done.ended.durable {
-        return Ok(Changed::NotDurable);
+    if !ended.durable {
+        return Changed::NotDurable;
     }
-    Ok(Changed::Yes { user: Box::new(done.user), ended: done.ended.ended.len() })
+    Changed::Yes { user: Box::new(user), ended: ended.ended.len() }
 }
 
 /// Why all sessions end, if they do. That the account is disabled is the stronger reason.

@@ -74,7 +74,7 @@ pub async fn raise_cutoff(
         CutoffRaised::Raised { cutoff, durable } => (cutoff, durable),
     };
     app.node.cutoff.learn(cutoff);
-    app.node.sweeps.order(SweepOrder { cutoff, note: origin.end_note(note) });
+    app.node.sweeps.order(SweepOrder { cutoff, note: origin.end_note(None, note) });
     app.tell(origin, &Event::CutoffRaised { cutoff }).await;
     Ok(if durable { Raised::InForce(cutoff) } else { Raised::NotDurable })
 }

@@ -23,6 +23,7 @@ pub enum Deleted {
 /// If the store fails. The deletion may be repeated.
 pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Deleted, Failure> {
     let Some(deleted) = app.store.delete_user(id).await? else { return Ok(Deleted::Unknown) };
-    app.tell(origin, &Event::UserDeleted { user: id }).await;
+    let username = deleted.user.profile.username;
+    app.tell(origin, &Event::UserDeleted { user: id, username }).await;
     Ok(if deleted.durable { Deleted::Yes } else { Deleted::NotDurable })
 }

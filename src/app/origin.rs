@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest;
+use relatch_domain::UserId;
 use relatch_domain::event::Actor;
 use relatch_domain::ids::OriginTag;
 
@@ -66,9 +67,10 @@ impl Origin {
         self.address.map(|address| address.to_canonical().to_string())
     }
 
-    /// What is kept about a session that somebody here ends.
-    pub fn end_note(&self, text: Option<String>) -> EndNote {
-        EndNote { text, address: self.shown_address(), user_agent: self.user_agent.clone() }
+    /// What is kept about the end of sessions that somebody here ends: of sessions of this user, if it is one user's.
+    pub fn end_note(&self, user: Option<UserId>, text: Option<String>) -> EndNote {
+        let by_its_user = matches!(self.actor, Actor::User(session) if Some(session.user) == user);
+        EndNote { text, address: self.shown_address(), user_agent: self.user_agent.clone(), by_its_user }
     }
 
     /// A short hash of address block and agent. Equal for the same device in the same network, so that a session

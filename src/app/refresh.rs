@@ -113,7 +113,8 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     let step = step(app, &token, delivery, &request)?;
     let settled = settle(app, &step, &request.origin).await?;
     let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
-    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict }).await;
+    let ended = settled.ended;
+    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended }).await;
     conclude(app, &token, settled)
 }
 
@@ -142,6 +143,14 @@ struct Settled {
     /// The record from which to mint, if the verdict mints.
     record: Option<SessionRecord>,
     observed: Observation,
+    /// Whether the session ended by it.
+    ended: bool,
+}
+
+impl Settled {
+    fn of(verdict: Verdict, record: Option<SessionRecord>, observed: Observation) -> Self {
+        Self { verdict, record, observed, ended: false }
+    }
 }
 
 /// Takes the step; as long as it is blocked, has the verdict judged and carries it out.
@@ -153,7 +162,7 @@ async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled
             Rotated::Blocked(observed) => observed,
         };
         if let Some(record) = applied_before(step, &observed) {
-            return Ok(Settled { verdict: Verdict::Rotate, record: Some(record), observed });
+            return Ok(Settled::of(Verdict::Rotate, Some(record), observed));
         }
         outcome = match judge(&observed.seen, &step.presented, observed.now, &step.policy) {
             // What blocked it is over: the clock went on, or somebody else's write was undone.
@@ -163,10 +172,10 @@ async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled
                 blocked @ Rotated::Blocked(_) => blocked,
             },
             Verdict::Reuse => {
-                end_session(app, step, origin).await?;
-                return Ok(Settled { verdict: Verdict::Reuse, record: None, observed });
+                let ended = end_session(app, step, origin).await?;
+                return Ok(Settled { ended, ..Settled::of(Verdict::Reuse, None, observed) });
             }
-            verdict => return Ok(Settled { verdict, record: observed.seen.session, observed }),
+            verdict => return Ok(Settled::of(verdict, observed.seen.session, observed)),
         };
     }
     Err(Failure::Contended)
@@ -194,7 +203,7 @@ fn rotated(step: &RotateStep, verdict: Verdict, observed: Observation) -> Settle
         .seen
         .session
         .map(|record| rotation::next(&record, &step.presented, &step.fresh, observed.now, &step.policy));
-    Settled { verdict, record, observed }
+    Settled::of(verdict, record, observed)
 }
 
 async fn heal(app: &App, step: &RotateStep, observed: &Observation) -> Result<Rotated, Failure> {
@@ -209,19 +218,20 @@ async fn heal(app: &App, step: &RotateStep, observed: &Observation) -> Result<Ro
     }?)
 }
 
-async fn end_session(app: &App, step: &RotateStep, origin: &Origin) -> Result<(), Failure> {
+/// Ends the session, and says whether it was live until now.
+async fn end_session(app: &App, step: &RotateStep, origin: &Origin) -> Result<bool, Failure> {
     let session = step.presented.session;
     let end = EndStep {
         user: session.user,
         scope: Scope::One(session.session),
         reason: EndReason::Reuse,
-        note: origin.end_note(None),
+        note: origin.end_note(Some(session.user), None),
     };
     let ended = app.store.end_sessions(&end).await?;
     if !ended.durable {
         tracing::warn!(%session, "a reuse was detected; its revocation has not reached enough replicas");
     }
-    Ok(())
+    Ok(!ended.ended.is_empty())
 }
 
 /// The answer to a verdict that has been carried out.

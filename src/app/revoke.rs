@@ -96,7 +96,7 @@ async fn revoke_client(
     number: ClientNumber,
     note: Option<String>,
 ) -> Result<Revoked, Failure> {
-    let note = origin.end_note(note);
+    let note = origin.end_note(None, note);
     let ending = Ending { scope: Scope::Client(number), reason: EndReason::RevokedByAdmin, note };
     let mut tally = Tally::default();
     let mut after = None;

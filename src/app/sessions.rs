@@ -37,7 +37,7 @@ pub async fn end_sessions(
     reason: EndReason,
     note: Option<String>,
 ) -> Result<Ended, Failure> {
-    let note = origin.end_note(note);
+    let note = origin.end_note(Some(user), note);
     let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
     tell_ended(app, origin, user, &ended, reason).await;
     Ok(ended)

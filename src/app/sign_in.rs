@@ -44,6 +44,10 @@ pub enum SignedIn {
     No,
 }
 
+/// How often the password is checked, should the user change each time before the session begins. A password that was
+/// right a moment ago is checked once more, against the one that the user has by then.
+const CHECKS: usize = 2;
+
 /// How often a sign-in tries to begin its session. In each round of a crowd one gets through, and next to the password's
 /// hash, which the loser would have to pay once more, a round costs nothing.
 const BEGIN_ROUNDS: usize = 8;
@@ -51,24 +55,41 @@ const BEGIN_ROUNDS: usize = 8;
 /// Signs a user in.
 ///
 /// # Errors
-/// If the store fails, keys are missing, the hashing queue is full, or others signed the same user in each time between
-/// reading and writing the sessions.
+/// If the store fails, keys are missing, the hashing queue is full, others signed the same user in each time between
+/// reading and writing the sessions, or the user was changed each time between checking and writing.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
-    let user = match check(app, &request).await? {
-        Ok(user) => user,
-        Err(event) => {
-            app.tell(&request.origin, &event).await;
-            return Ok(SignedIn::No);
-        }
-    };
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
-    let Some(pair) = begin(app, &user, &request, earlier).await? else {
-        tracing::warn!(user = %user.id, "no sign-in: the access token would not fit a cookie");
-        return Ok(SignedIn::TooLarge);
-    };
-    let origin = request.origin.clone().by(Actor::User(pair.session));
+    for _ in 0..CHECKS {
+        let checked = match check(app, &request).await? {
+            Ok(checked) => checked,
+            Err(event) => {
+                app.tell(&request.origin, &event).await;
+                return Ok(SignedIn::No);
+            }
+        };
+        match begin(app, &checked, &request, earlier).await? {
+            Beginning::Begun(pair) => return welcome(app, request, checked.user, *pair, earlier).await,
+            Beginning::TooLarge => {
+                tracing::warn!(user = %checked.user.id, "no sign-in: the access token would not fit a cookie");
+                return Ok(SignedIn::TooLarge);
+            }
+            Beginning::Outdated => {}
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// What remains to be done when the session has begun.
+async fn welcome(
+    app: &App,
+    request: SignIn<'_>,
+    user: User,
+    pair: IssuedPair,
+    earlier: Option<SessionRef>,
+) -> Result<SignedIn, Failure> {
+    let origin = request.origin.by(Actor::User(pair.session));
     app.tell(&origin, &Event::SignedIn { session: pair.session }).await;
     // One of the same user has made room for the new session already.
     if let Some(earlier) = earlier.filter(|earlier| earlier.user != user.id) {
@@ -87,8 +108,14 @@ async fn replace(app: &App, origin: &Origin, earlier: SessionRef) {
     }
 }
 
+/// A user whose password was right, and the hash that it was checked against.
+struct Checked {
+    user: User,
+    hash: Option<String>,
+}
+
 /// Checks name and password. One password is hashed whatever comes, so that time tells nothing.
-async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<User, Event>, Failure> {
+async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<Checked, Event>, Failure> {
     let credentials = match request.username.parse::<Username>() {
         Ok(name) => app.store.credentials(&name).await?,
         Err(_) => None,
@@ -98,7 +125,7 @@ async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<User, Event>, F
         None => (None, None),
     };
     let right = match Password::parse(request.password) {
-        Ok(password) => app.hasher.verify(password, hash).await?,
+        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
         // Nobody has such a password.
         Err(_) => app.hasher.refuse().await?,
     };
@@ -107,18 +134,29 @@ async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<User, Event>, F
         None => failed(None, SignInFailure::UnknownUser),
         Some(user) if !right => failed(Some(user.id), SignInFailure::WrongPassword),
         Some(user) if user.disabled => failed(Some(user.id), SignInFailure::Disabled),
-        Some(user) => Ok(Ok(user)),
+        Some(user) => Ok(Ok(Checked { user, hash })),
     }
+}
+
+/// What came of the beginning of a session.
+enum Beginning {
+    /// It has begun.
+    Begun(Box<IssuedPair>),
+    /// The access token would not fit its cookie.
+    TooLarge,
+    /// The user is not the one any more who was checked: another password, disabled, or gone.
+    Outdated,
 }
 
 /// Begins the session, making room for it among the user's others. Its tokens are made before it begins: if they cannot
 /// be delivered there is no session, and nothing is given.
 async fn begin(
     app: &App,
-    user: &User,
+    checked: &Checked,
     request: &SignIn<'_>,
     earlier: Option<SessionRef>,
-) -> Result<Option<IssuedPair>, Failure> {
+) -> Result<Beginning, Failure> {
+    let user = &checked.user;
     let new = NewSession {
         nonce: Nonce(app.random.bytes()?),
         mac_key: app.macs.minting_id(),
@@ -134,18 +172,36 @@ async fn begin(
         let record = first_record(&new, existing.now, &app.policy.rotation);
         let pair = app.issue(session, &record, &user.profile, record.rotated_at)?;
         if request.cookie_room.is_some_and(|room| pair.access.token.len() > room) {
-            return Ok(None);
+            return Ok(Beginning::TooLarge);
         }
         let earlier = earlier.filter(|earlier| earlier.user == user.id).map(|earlier| earlier.session);
         let (changes, max_found) = room(app, &existing, earlier);
-        let step =
-            BeginStep { session, record, details: details(request), thumbprint: None, changes, max_found };
+        let step = BeginStep {
+            session,
+            record,
+            details: details(request),
+            thumbprint: None,
+            changes,
+            max_found,
+            checked_hash: checked.hash.clone(),
+        };
         if app.store.begin_session(&step).await? == Begun::Begun {
             tell_replaced(app, &request.origin, &step).await;
-            return Ok(Some(pair));
+            return Ok(Beginning::Begun(Box::new(pair)));
+        }
+        if !still_holds(app, checked).await? {
+            return Ok(Beginning::Outdated);
         }
     }
     Err(Failure::Contended)
+}
+
+/// Whether what was checked is still so. Asked when a beginning was blocked: often it was only by another sign-in.
+async fn still_holds(app: &App, checked: &Checked) -> Result<bool, Failure> {
+    let found = app.store.credentials(&checked.user.profile.username).await?;
+    Ok(found.is_some_and(|found| {
+        found.user.id == checked.user.id && !found.user.disabled && found.password_hash == checked.hash
+    }))
 }
 
 /// Tells of the sessions that ended to make room.

@@ -52,7 +52,7 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         user: session.user,
         scope: Scope::One(session.session),
         reason: EndReason::SignedOut,
-        note: request.origin.end_note(None),
+        note: request.origin.end_note(Some(session.user), None),
     };
     let ended = app.store.end_sessions(&step).await?;
     if !ended.ended.is_empty() {

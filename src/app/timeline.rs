@@ -39,6 +39,27 @@ pub enum What {
     Ended(EndReason, EndNote),
 }
 
+impl What {
+    /// The same as the session's user may read it. What administrators write is for administrators, and so is where
+    /// they sit: who ended the session is told of only if it was its user, or somebody who came with its tokens.
+    #[must_use]
+    pub fn for_its_user(self) -> Self {
+        let Self::Ended(reason, note) = self else { return self };
+        let told = note.by_its_user
+            || match reason {
+                EndReason::SignedOut | EndReason::RevokedByUser | EndReason::Reuse | EndReason::Replaced => {
+                    true
+                }
+                EndReason::RevokedByAdmin
+                | EndReason::PasswordChanged
+                | EndReason::SignedInBefore
+                | EndReason::UserDisabled => false,
+            };
+        let note = if told { EndNote { text: None, ..note } } else { EndNote::default() };
+        Self::Ended(reason, note)
+    }
+}
+
 /// A deadline that a session can miss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
@@ -210,6 +231,37 @@ mod tests {
         // Nor is it forgotten that it had expired before.
         let expired = (2000, What::Expired(Deadline::Idle));
         assert_eq!(told(ended_at(2000), 9000), [signed_in(), expired, ended(2000)]);
+    }
+
+    #[test]
+    fn its_user_reads_of_whoever_held_its_tokens_and_of_no_administrator() {
+        let read = |reason, by_its_user| {
+            let note = EndNote {
+                address: Some("192.0.2.7".to_owned()),
+                user_agent: Some("agent".to_owned()),
+                by_its_user,
+                ..EndNote::saying("lost")
+            };
+            match What::Ended(reason, note).for_its_user() {
+                What::Ended(same, note) if same == reason => (note.text, note.address, note.user_agent),
+                other => unreachable!("{other:?}"),
+            }
+        };
+        let told = (None, Some("192.0.2.7".to_owned()), Some("agent".to_owned()));
+        for reason in [EndReason::SignedOut, EndReason::RevokedByUser, EndReason::Reuse, EndReason::Replaced]
+        {
+            assert_eq!(read(reason, false), told, "{reason:?}");
+        }
+        for reason in [
+            EndReason::RevokedByAdmin,
+            EndReason::PasswordChanged,
+            EndReason::SignedInBefore,
+            EndReason::UserDisabled,
+        ] {
+            assert_eq!(read(reason, false), (None, None, None), "{reason:?}");
+            assert_eq!(read(reason, true), told, "{reason:?}");
+        }
+        assert_eq!(signed_in().1.for_its_user(), signed_in().1);
     }
 
     proptest! {

@@ -63,7 +63,8 @@ pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Res
     let new = NewUser { id, username, roles, attributes, disabled, password_hash };
     let creation = app.store.create_user(&new).await?;
     if let UserCreation::Created(user) = &creation {
-        app.tell(origin, &Event::UserCreated { user: user.id }).await;
+        let username = user.profile.username.clone();
+        app.tell(origin, &Event::UserCreated { user: user.id, username }).await;
     }
     Ok(creation)
 }

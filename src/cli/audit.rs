@@ -179,7 +179,9 @@ fn identity(record: &AuditRow) -> String {
 
 fn cells(record: &AuditRow) -> Vec<String> {
     let session = record.session.as_ref().map(|session| format!("session={session}"));
-    let details = record.details.iter().map(|(name, value)| detail(name, value)).chain(session);
+    // Whom it was about has a column.
+    let details = record.details.iter().filter(|(name, _)| *name != "username");
+    let details = details.map(|(name, value)| detail(name, value)).chain(session);
     vec![
         record.at.clone(),
         record.event.clone(),

@@ -139,7 +139,7 @@ pub struct SessionAnswer {
     /// When the session began.
     #[schema(format = DateTime, examples("2026-11-21T10:33:52Z"))]
     signed_in_at: String,
-    /// When it was last refreshed, to five minutes.
+    /// When it was last refreshed, to five minutes; never before `signed_in_at`.
     #[schema(format = DateTime, examples("2026-11-21T12:05:00Z"))]
     last_seen_at: String,
     /// Whether it is the caller's own.
@@ -163,10 +163,11 @@ impl SessionAnswer {
     }
 }
 
-/// The time of the last rotation, to five minutes: users see when a device was used, not what it did.
+/// When a device was last used, to five minutes: users see when it was, not what it did. Not before the sign-in, which
+/// they see to the second.
 fn last_seen(record: &SessionRecord) -> UnixSeconds {
-    let seconds = record.rotated_at.seconds().0;
-    UnixSeconds(seconds - seconds % 300)
+    let seconds = record.last_seen_at().0;
+    UnixSeconds(seconds - seconds % 300).max(record.signed_in_at)
 }
 
 /// One page of a list.

@@ -43,11 +43,11 @@ pub struct EntryAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, examples("phone"))]
     device_name: Option<String>,
-    /// From where it was caused.
+    /// From where it was caused. Where administrators sit is for administrators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, examples("192.0.2.7"))]
     address: Option<String>,
-    /// `User-Agent` of whoever caused it.
+    /// `User-Agent` of whoever caused it. That of administrators is for administrators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, examples("okhttp/5.1"))]
     user_agent: Option<String>,
@@ -61,7 +61,8 @@ impl EntryAnswer {
     fn of(entry: Entry, user: UserId, for_admin: bool) -> Self {
         let session_id = SessionRef { user, session: entry.session }.to_string();
         let base = Self { at: rfc3339(entry.at), session_id, ..Self::default() };
-        match entry.what {
+        let what = if for_admin { entry.what } else { entry.what.for_its_user() };
+        match what {
             What::SignedIn(details) => Self {
                 event: "signed_in",
                 generation: Some(0),
@@ -79,7 +80,7 @@ impl EntryAnswer {
                 reason: Some(reason.code()),
                 address: note.address,
                 user_agent: note.user_agent,
-                note: note.text.filter(|_| for_admin),
+                note: note.text,
                 ..base
             },
         }

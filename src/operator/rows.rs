@@ -111,7 +111,7 @@ impl SessionRow {
             user_agent: stored.details.user_agent,
             address: stored.details.address,
             signed_in_at: rfc3339::seconds(record.signed_in_at),
-            last_seen_at: rfc3339::seconds(record.rotated_at.seconds()),
+            last_seen_at: rfc3339::seconds(record.last_seen_at()),
             expires_at: rfc3339::seconds(record.idle_deadline.min(record.absolute_deadline)),
             ended,
         }
@@ -166,7 +166,7 @@ pub struct AuditRow {
     /// The user that it was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// That user's name, if there still is such a user.
+    /// That user's name, if there still is such a user or the record has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The session that it was about.
@@ -205,10 +205,11 @@ impl AuditRow {
     /// A record, with the names that these ids have.
     pub fn of(record: AuditRecord, names: &BTreeMap<String, String>) -> Self {
         let name_of = |id: &Option<String>| id.as_ref().and_then(|id| names.get(id)).cloned();
+        let recorded = record.details.get("username").and_then(Value::as_str).map(str::to_owned);
         Self {
             at: rfc3339::millis(UnixMillis(record.at)),
             event: record.event,
-            username: name_of(&record.user),
+            username: name_of(&record.user).or(recorded),
             actor: ActorRow {
                 username: name_of(&record.actor.user),
                 kind: record.actor.kind,

@@ -18,7 +18,8 @@ pub use error::StoreError;
 pub use steps::{
     AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
     Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey, StoredSession, SwapStep,
-    Trail, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    Trail, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
+    UserSessions,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -42,8 +43,8 @@ pub trait Store: Send + Sync + 'static {
     /// A user's sessions, ended ones too.
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError>;
 
-    /// Begins a session and makes room for it, if the user is enabled, the session's id is free, every session that
-    /// changes is still as it was seen and there are not too many others.
+    /// Begins a session and makes room for it, if the user is enabled, the password is still the one that was checked,
+    /// the session's id is free, every session that changes is still as it was seen and there are not too many others.
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError>;
 
     /// Creates a user, if the name is free.
@@ -61,8 +62,8 @@ pub trait Store: Send + Sync + 'static {
     /// How many users there are.
     async fn count_users(&self) -> Result<u64, StoreError>;
 
-    /// Changes a user and ends sessions, all in one step. Nothing if there is no such user.
-    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError>;
+    /// Changes a user and ends sessions, all in one step, if what the change was made from is still as it was seen.
+    async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError>;
 
     /// Deletes a user with all sessions and all that is kept with them; the name is free again, the id never is.
     /// Nothing if there is no such user. May be repeated after an error.

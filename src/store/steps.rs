@@ -79,6 +79,9 @@ pub struct EndNote {
     /// `User-Agent` of whoever asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// Whether the session's own user asked for it, signed in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_its_user: bool,
 }
 
 impl EndNote {
@@ -159,6 +162,9 @@ pub struct BeginStep {
     /// How many records the user may have before all this: those that were seen, and as many more as the limit leaves
     /// room for. Above that, others have signed in meanwhile.
     pub max_found: usize,
+    /// The stored hash that the user's password was checked against. If there is another one by now, the password has
+    /// been changed: what was checked no longer proves anything. None for a user who was recognised by something else.
+    pub checked_hash: Option<String>,
 }
 
 /// What came of a [`BeginStep`].
@@ -220,16 +226,56 @@ pub struct UserChange {
     pub password_hash: Option<String>,
     /// Which of the user's sessions end, why, and what is kept about it.
     pub end: Option<(Scope, EndReason, EndNote)>,
+    /// What must still be as it was seen.
+    pub as_seen: UserAsSeen,
 }
 
 impl UserChange {
     /// A change of nothing.
     pub fn of(user: UserId) -> Self {
-        Self { user, roles: None, disabled: None, attributes: None, password_hash: None, end: None }
+        Self {
+            user,
+            roles: None,
+            disabled: None,
+            attributes: None,
+            password_hash: None,
+            end: None,
+            as_seen: UserAsSeen::default(),
+        }
     }
 }
 
+/// What of a user a change was made from, and without which it is not made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserAsSeen {
+    /// The attributes, all of them.
+    pub attributes: Option<Attributes>,
+    /// The password's hash.
+    pub password_hash: Option<String>,
+}
+
 /// What came of a [`UserChange`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserChangeOutcome {
+    /// It is made.
+    Changed(UserChanged),
+    /// Something was not as it was seen any more: nothing was written.
+    Blocked,
+    /// There is no such user.
+    Unknown,
+}
+
+impl UserChangeOutcome {
+    /// The change, if it is made.
+    pub fn changed(self) -> Option<UserChanged> {
+        match self {
+            Self::Changed(changed) => Some(changed),
+            Self::Blocked | Self::Unknown => None,
+        }
+    }
+}
+
+/// A [`UserChange`] that is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserChanged {
     /// The user as it is now.

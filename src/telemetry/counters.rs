@@ -21,9 +21,9 @@ impl Counters {
         match event {
             Event::SignedIn { .. } => add(&self.sign_ins, 1),
             Event::SignInFailed { .. } => add(&self.refused_sign_ins, 1),
-            Event::Refreshed { verdict, .. } => {
+            Event::Refreshed { verdict, ended, .. } => {
                 add_named(&Verdict::NAMES, &self.refreshes, verdict.name(), 1);
-                if *verdict == Verdict::Reuse {
+                if *ended {
                     self.ended(EndReason::Reuse, 1);
                 }
             }
@@ -55,7 +55,7 @@ impl Counters {
         Verdict::NAMES.into_iter().zip(self.refreshes.iter().map(|counter| counter.load(Ordering::Relaxed)))
     }
 
-    /// Sessions that this node has ended, by the reason's code. Those that made room for a newer one are not counted.
+    /// Sessions that this node has ended, by the reason's code.
     pub fn sessions_ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.sessions_ended.iter().map(|counter| counter.load(Ordering::Relaxed));
         EndReason::CODES.into_iter().zip(counts)
@@ -87,14 +87,17 @@ mod tests {
     fn each_event_is_counted_under_its_name() {
         let session =
             SessionRef { user: UserId::from_bytes([1; 16]), session: SessionId::from_bytes([2; 16]) };
-        let refreshed = |verdict| Event::Refreshed { session, presented: Generation(0), verdict };
+        let refreshed =
+            |verdict, ended| Event::Refreshed { session, presented: Generation(0), verdict, ended };
         let counters = Counters::default();
         for event in [
             Event::SignedIn { session },
-            refreshed(Verdict::Rotate),
-            refreshed(Verdict::Rotate),
-            refreshed(Verdict::Revoked(EndReason::SignedOut)),
-            refreshed(Verdict::Reuse),
+            refreshed(Verdict::Rotate, false),
+            refreshed(Verdict::Rotate, false),
+            refreshed(Verdict::Revoked(EndReason::SignedOut), false),
+            refreshed(Verdict::Reuse, true),
+            // Two presented old tokens at the same time, and the session ended once.
+            refreshed(Verdict::Reuse, false),
             Event::SessionEnded { session, reason: EndReason::SignedOut },
             Event::ClientRevoked { client: "relatch", sessions: 3 },
         ] {
@@ -103,7 +106,7 @@ mod tests {
         let nonzero = |counts: Vec<(&'static str, u64)>| -> Vec<_> {
             counts.into_iter().filter(|(_, count)| *count > 0).collect()
         };
-        assert_eq!(nonzero(counters.refreshes().collect()), [("revoked", 1), ("rotate", 2), ("reuse", 1)]);
+        assert_eq!(nonzero(counters.refreshes().collect()), [("revoked", 1), ("rotate", 2), ("reuse", 2)]);
         let ended = nonzero(counters.sessions_ended().collect());
         assert_eq!(ended, [("signed_out", 1), ("revoked_by_admin", 3), ("reuse", 1)]);
         assert_eq!((counters.sign_ins(), counters.refused_sign_ins()), (1, 0));

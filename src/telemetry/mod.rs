@@ -21,20 +21,20 @@ pub fn record(origin: &Origin, event: &Event) {
             let user = user.map(|user| user.to_string());
             tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");
         }
-        Event::Refreshed { session, presented, verdict } => {
+        Event::Refreshed { session, presented, verdict, .. } => {
             refreshed(name, *session, *presented, *verdict, address);
         }
         Event::SessionEnded { session, reason } => {
             tracing::info!(event = name, %session, reason = reason.code(), address, "session ended");
         }
-        Event::UserCreated { user } => tracing::info!(event = name, %user, address, "user created"),
+        Event::UserCreated { user, .. } => tracing::info!(event = name, %user, address, "user created"),
         Event::PasswordChanged { user } => tracing::info!(event = name, %user, address, "password changed"),
         Event::UserChanged { user, edit } => {
             let roles = edit.roles.as_ref().map(|roles| roles.join(","));
             let (disabled, attributes, password) = (edit.disabled, edit.attributes, edit.password);
             tracing::info!(event = name, %user, roles, disabled, attributes, password, address, "user changed");
         }
-        Event::UserDeleted { user } => tracing::info!(event = name, %user, address, "user deleted"),
+        Event::UserDeleted { user, .. } => tracing::info!(event = name, %user, address, "user deleted"),
         Event::CutoffRaised { cutoff } => {
             tracing::warn!(
                 event = name,

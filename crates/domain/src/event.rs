@@ -5,6 +5,7 @@ use crate::ids::{Generation, SessionRef, UserId};
 use crate::rotation::Verdict;
 use crate::session::EndReason;
 use crate::time::UnixSeconds;
+use crate::user::Username;
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +79,8 @@ pub enum Event {
         presented: Generation,
         /// What became of it.
         verdict: Verdict,
+        /// Whether the session ended by it: a reuse ends it, unless somebody was quicker.
+        ended: bool,
     },
     /// A session ended.
     SessionEnded {
@@ -90,6 +93,8 @@ pub enum Event {
     UserCreated {
         /// The user.
         user: UserId,
+        /// The name. For audit records: the log has ids only.
+        username: Username,
     },
     /// A user's password was set anew.
     PasswordChanged {
@@ -107,6 +112,8 @@ pub enum Event {
     UserDeleted {
         /// The user.
         user: UserId,
+        /// The name that the user had, by which alone the id can be told from others. For audit records.
+        username: Username,
     },
     /// Everyone who signed in before a point in time was signed out.
     CutoffRaised {

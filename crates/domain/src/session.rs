@@ -117,6 +117,12 @@ impl SessionRecord {
         self.ended.is_none() && !self.idle_deadline.is_over(now) && !self.absolute_deadline.is_over(now)
     }
 
+    /// When the session was last used: when its tokens were last issued. Never before the sign-in, though a clock may have
+    /// gone back since.
+    pub fn last_seen_at(&self) -> UnixSeconds {
+        self.rotated_at.seconds().max(self.signed_in_at)
+    }
+
     /// The same session, ended. A session that has ended stays as it is: the first reason is the true one.
     #[must_use]
     pub fn end(self, reason: EndReason, now: UnixMillis) -> Self {

@@ -9,8 +9,8 @@ use relatch::ambient::Clock;
 use relatch::store::{
     AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
     Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store, StoreError, StoredKey,
-    StoredSession, SwapStep, Trail, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery,
-    UserSessions,
+    StoredSession, SwapStep, Trail, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted,
+    UserQuery, UserSessions,
 };
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
@@ -169,7 +169,10 @@ impl Store for ModelStore {
         let seen = state.observe(now, step.session).seen;
         let unchanged = step.changes.iter().all(|(id, as_seen, _)| state.holds(other(id), as_seen));
         let crowded = state.sessions.range(sessions_from(step.session.user)).count() > step.max_found;
-        if seen.user != Standing::Enabled || seen.session.is_some() || !unchanged || crowded {
+        let hash = state.users.get(&step.session.user).and_then(|user| user.password_hash.clone());
+        let other_password = step.checked_hash.is_some() && step.checked_hash != hash;
+        let is_free = seen.user == Standing::Enabled && seen.session.is_none();
+        if !is_free || !unchanged || crowded || other_password {
             return Ok(Begun::Blocked);
         }
         for (id, _, change) in &step.changes {
@@ -223,11 +226,16 @@ impl Store for ModelStore {
         Ok(self.step().0.users.len() as u64)
     }
 
-    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+    async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let (mut state, now) = self.step();
         let Some(Credentials { user, password_hash }) = state.users.get_mut(&change.user) else {
-            return Ok(None);
+            return Ok(UserChangeOutcome::Unknown);
         };
+        let seen = &change.as_seen;
+        let other_attributes = seen.attributes.as_ref().is_some_and(|seen| user.profile.attributes != *seen);
+        if other_attributes || seen.password_hash.is_some() && seen.password_hash != *password_hash {
+            return Ok(UserChangeOutcome::Blocked);
+        }
         if let Some(roles) = &change.roles {
             user.profile.roles = roles.clone();
         }
@@ -241,7 +249,7 @@ impl Store for ModelStore {
             Some((scope, reason, note)) => state.end(now, &EndStep { user: user.id, scope, reason, note }),
             None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
         };
-        Ok(Some(UserChanged { user, ended }))
+        Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
     }
 
     async fn delete_user(&self, id: UserId) -> Result<Option<UserDeleted>, StoreError> {

@@ -62,7 +62,7 @@ problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound);
     summary = "Change a user",
     description = "What the body does not name stays. Everything is in force when the answer comes: sign-in, refresh and \
         `/admin` go by it. Access tokens have new roles and attributes from the next refresh on. Of two changes at the \
-        same time that name the same field, the later one holds, and all attributes are one field.",
+        same time each holds in what it names; where both name the same field or attribute, the later one.",
     security(("bearer" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),

@@ -69,7 +69,7 @@ pub struct NodeAnswer {
     /// Judged refreshes, by verdict.
     #[schema(schema_with = by_verdict)]
     refreshes: BTreeMap<&'static str, u64>,
-    /// Sessions that it has ended, by reason. Those that made room for newer ones are not counted.
+    /// Sessions that it has ended, by reason.
     #[schema(schema_with = by_reason)]
     sessions_ended: BTreeMap<&'static str, u64>,
 }
@@ -93,10 +93,7 @@ fn by_verdict() -> Object {
 
 fn by_reason() -> Object {
     let example = json!({ "signed_out": 95, "revoked_by_admin": 4 });
-    counts(
-        "Sessions that it has ended, by reason. Those that made room for newer ones are not counted.",
-        example,
-    )
+    counts("Sessions that it has ended, by reason.", example)
 }
 
 fn counts(description: &str, example: Value) -> Object {

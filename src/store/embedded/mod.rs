@@ -34,7 +34,7 @@ use self::writer::{Reopen, Shared};
 use super::{
     AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
     NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
-    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use crate::ambient::Clock;
 
@@ -196,7 +196,7 @@ impl Store for EmbeddedStore {
         self.read(|snapshot, _| Ok(snapshot.names.len()?)).await
     }
 
-    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+    async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let change = change.clone();
         self.queue.run(move |tables, now| users::change(tables, now, &change)).await
     }

@@ -139,6 +139,10 @@ fn may_begin(tables: &Tables<'_>, step: &BeginStep) -> Result<bool, Failure> {
     if standing(user.as_ref()) != Standing::Enabled || tables.sessions.get(&key(step.session))?.is_some() {
         return Ok(false);
     }
+    let hash = user.and_then(|user| user.password_hash);
+    if step.checked_hash.is_some() && step.checked_hash != hash {
+        return Ok(false);
+    }
     let (first, last) = keys_of(step.session.user);
     if tables.sessions.range::<&SessionKey>(&first..=&last)?.count() > step.max_found {
         return Ok(false);

@@ -223,8 +223,15 @@ async fn the_writer_sweeps_by_itself() {
     let session = SessionRef { user: user.id, session: SessionId::from_bytes([1; 16]) };
     let record = relatch_domain::testing::live_record(UnixSeconds(1));
     let details = crate::store::SessionDetails::default();
-    let step =
-        BeginStep { session, record, details, thumbprint: None, changes: Vec::new(), max_found: usize::MAX };
+    let step = BeginStep {
+        session,
+        record,
+        details,
+        thumbprint: None,
+        changes: Vec::new(),
+        max_found: usize::MAX,
+        checked_hash: None,
+    };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     while store.observe(session).await.unwrap().seen.session.is_some() {
         tokio::task::yield_now().await;

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::sessions;
 use super::tables::{Failure, SessionKey, Snapshot, Tables, keys_of};
 use crate::store::{
-    Credentials, EndStep, Ended, NewUser, UserChange, UserChanged, UserCreation, UserDeleted, UserQuery,
+    Credentials, EndStep, Ended, NewUser, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
+    UserCreation, UserDeleted, UserQuery,
 };
 
 /// The version of [`StoredUser`] that this code reads and writes.
@@ -94,10 +95,12 @@ pub(super) fn change(
     tables: &mut Tables<'_>,
     now: UnixMillis,
     change: &UserChange,
-) -> Result<Option<UserChanged>, Failure> {
-    let Some(Credentials { mut user, password_hash }) = load(&tables.users, change.user)? else {
-        return Ok(None);
-    };
+) -> Result<UserChangeOutcome, Failure> {
+    let Some(found) = load(&tables.users, change.user)? else { return Ok(UserChangeOutcome::Unknown) };
+    if !is_as_seen(&found, &change.as_seen) {
+        return Ok(UserChangeOutcome::Blocked);
+    }
+    let Credentials { mut user, password_hash } = found;
     user.profile.roles = change.roles.clone().unwrap_or(user.profile.roles);
     user.profile.attributes = change.attributes.clone().unwrap_or(user.profile.attributes);
     user.disabled = change.disabled.unwrap_or(user.disabled);
@@ -109,7 +112,13 @@ pub(super) fn change(
         }
         None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
     };
-    Ok(Some(UserChanged { user, ended }))
+    Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
+}
+
+fn is_as_seen(found: &Credentials, seen: &UserAsSeen) -> bool {
+    let UserAsSeen { attributes, password_hash } = seen;
+    attributes.as_ref().is_none_or(|seen| found.user.profile.attributes == *seen)
+        && (password_hash.is_none() || found.password_hash == *password_hash)
 }
 
 /// See [`crate::store::Store::delete_user`].

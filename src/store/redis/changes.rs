@@ -13,35 +13,39 @@ use relatch_domain::user::User;
 
 use super::Handle;
 use super::failure::Effect;
-use super::reply::{self, Row};
+use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use super::sessions::ended;
+use super::sessions::{condition, ended};
 use super::users::{half_done, json};
-use crate::store::{StoreError, UserChange, UserChanged, UserDeleted};
+use crate::store::{StoreError, UserChange, UserChangeOutcome, UserChanged, UserDeleted};
 
 static CHANGE: Script = script!("#!lua flags=allow-oom", ["ending", "change_user"], Effect::Writes);
 static DELETE: Script = script!("delete_user", Effect::Writes);
 static FREE: Script = script!("free_name", Effect::Writes);
 
 impl Handle {
-    pub(super) async fn change(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+    pub(super) async fn change(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let request = self.on_user(&CHANGE, change.user).arg(self.time.argument());
         let mut request = match &change.end {
             Some((scope, reason, note)) => self.ending(request, *scope, *reason, note),
             None => (0..6).fold(request, |request, _| request.arg("")),
         };
+        let attributes = change.as_seen.attributes.as_ref().map(json).transpose()?;
+        request = condition(request, attributes);
+        request = condition(request, change.as_seen.password_hash.as_deref());
         let fields = fields(change)?;
         for (field, value) in &fields {
             request = request.arg(field).arg(value);
         }
-        let wrote = |changed: &Option<UserChanged>| {
-            changed.as_ref().is_some_and(|changed| !fields.is_empty() || changed.ended.covered > 0)
+        let wrote = |outcome: &UserChangeOutcome| match outcome {
+            UserChangeOutcome::Changed(changed) => !fields.is_empty() || changed.ended.covered > 0,
+            UserChangeOutcome::Blocked | UserChangeOutcome::Unknown => false,
         };
-        let written = self.write(&request, |answer| changed(change.user, answer), wrote).await?;
-        Ok(written.answer.map(|mut changed| {
+        let mut written = self.write(&request, |answer| outcome(change.user, answer), wrote).await?;
+        if let UserChangeOutcome::Changed(changed) = &mut written.answer {
             changed.ended.durable = written.durable;
-            changed
-        }))
+        }
+        Ok(written.answer)
     }
 
     pub(super) async fn delete(&self, id: UserId) -> Result<Option<UserDeleted>, StoreError> {
@@ -88,12 +92,14 @@ fn fields(change: &UserChange) -> Result<Vec<(&'static str, Vec<u8>)>, StoreErro
     Ok(fields)
 }
 
-fn changed(id: UserId, answer: Value) -> Result<Option<UserChanged>, StoreError> {
-    if answer == Value::Nil {
-        return Ok(None);
+fn outcome(id: UserId, answer: Value) -> Result<UserChangeOutcome, StoreError> {
+    match answer {
+        Value::Nil => return Ok(UserChangeOutcome::Unknown),
+        Value::Int(0) => return Ok(UserChangeOutcome::Blocked),
+        _ => {}
     }
     let mut row = Row::new(answer)?;
     let ended = ended(&mut row)?;
-    let user = reply::user(id, &mut row)?;
-    Ok(user.map(|user| UserChanged { user, ended }))
+    let user = reply::user(id, &mut row)?.ok_or_else(|| corrupt("a changed user without a name"))?;
+    Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
 }

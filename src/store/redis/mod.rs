@@ -30,7 +30,7 @@ pub use settings::{OpenError, RedisSettings, TimeSource};
 use super::{
     AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
     NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
-    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use keyspace::Keyspace;
 use lane::Lane;
@@ -146,7 +146,7 @@ impl Store for Handle {
         self.count().await
     }
 
-    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+    async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         self.change(change).await
     }
 

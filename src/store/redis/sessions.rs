@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redis::Value;
+use redis::{ToRedisArgs, Value};
 use relatch_domain::attempt::AttemptHash;
 use relatch_domain::record::{self, delivery_byte, reason_byte};
 use relatch_domain::revocation::Scope;
@@ -96,6 +96,7 @@ impl Handle {
             .arg(step.thumbprint.as_ref().map_or([].as_slice(), |thumbprint| &thumbprint.0))
             .arg(self.time.argument())
             .arg(step.max_found);
+        request = condition(request, step.checked_hash.as_deref());
         for (session, as_seen, change) in &step.changes {
             request = request.arg(session.as_bytes()).arg(&record::encode(as_seen));
             request = match change {
@@ -140,6 +141,14 @@ impl Handle {
     pub(super) fn on_user(&self, script: &'static Script, user: UserId) -> Request {
         let UserKeys { sessions, user, details } = self.keyspace.of_user(user);
         script.on([&sessions, &user, &details])
+    }
+}
+
+/// Adds a condition on a part of the user: whether there is one, and how the part must stand there.
+pub(super) fn condition(request: Request, part: Option<impl ToRedisArgs>) -> Request {
+    match part {
+        Some(part) => request.arg(1).arg(part),
+        None => request.arg(0).arg(""),
     }
 }
 

@@ -57,6 +57,10 @@ on_both_stores! {
         let ids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| &item["session_id"]).collect();
         assert_eq!(ids.len(), 2, "{listed}");
         assert!(!ids.contains(&&json!(old.session_id)));
+        let path = format!("/admin/users/{}/sessions", new.user_id);
+        let shown = app.sign_in("admin").await.get(&path).await.ok();
+        assert!(shown["items"].as_array().unwrap().iter().all(|item| item["session_id"] != old.session_id), "{shown}");
+        assert_eq!(shown["items"].as_array().unwrap().len(), 2);
     }
 
     async fn a_session_from_before_may_still_sign_out(on: On) {

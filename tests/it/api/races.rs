@@ -2,9 +2,10 @@
 //! and a session never has two successors.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join, join_all, join3};
-use relatch_testkit::{Answer, Device, Node, On, Pair, TestApp};
+use relatch_testkit::{Answer, Device, Node, On, PASSWORD, Pair, TestApp};
 use serde_json::json;
 
 /// How often each race is run.
@@ -163,6 +164,77 @@ async fn ended_once(app: &TestApp, nodes: &[Node]) {
     assert_eq!(counted, expected, "ended as {reason}");
 }
 
+/// Somebody who knows Ada's password signs in as fast as they can until it is changed, or she is disabled. Gives the
+/// sessions that they got, from before the change and from its midst.
+async fn sign_ins_against(change: impl Future<Output = Answer>, nodes: &[Node]) -> Vec<Device> {
+    let over = AtomicBool::new(false);
+    let sign_ins = (0..8).map(async |number: usize| {
+        let node = &nodes[number % nodes.len()];
+        let body = json!({"username": "ada", "password": PASSWORD});
+        let mut sessions = Vec::new();
+        // Whoever begins while the change is under way may be through with the password when it lands.
+        while !over.load(Ordering::Relaxed) {
+            let answer = node.send(node.post("/login").json(&body)).await;
+            match answer.status {
+                200 => sessions.push(Device::signed_in(node, &answer.json())),
+                401 => drop(answer.problem(401, "invalid_credentials")),
+                _ => drop(answer.problem(503, "temporarily_unavailable")),
+            }
+        }
+        sessions
+    });
+    let changed = async {
+        let changed = change.await;
+        over.store(true, Ordering::Relaxed);
+        assert!([200, 204].contains(&changed.status), "{changed:?}");
+    };
+    let (sessions, ()) = join(join_all(sign_ins), changed).await;
+    sessions.concat()
+}
+
+/// Of the sessions that the old password has begun none outlives its change by the user or an administrator, nor the
+/// disabling of the user.
+async fn no_sign_in_outlives_a_change(on: On, count: usize) {
+    let app = on.set("password.bcrypt_cost", "8").set("sessions.max_per_user", "1000").start().await;
+    let nodes = nodes(&app, count).await;
+    let admin = app.admin().await;
+    let mut caught = 0;
+    for round in 0..ROUNDS {
+        let path = format!("/admin/users/{}", app.user("ada").await);
+        let new = "a long walk on the pier";
+        let (sessions, reason) = match round % 3 {
+            0 => {
+                let ada = app.sign_in("ada").await;
+                let body = json!({"current_password": PASSWORD, "new_password": new});
+                (sign_ins_against(ada.put("/password", &body), &nodes).await, "password_changed")
+            }
+            1 => {
+                let body = json!({"password": new});
+                (sign_ins_against(admin.patch(&path, &body), &nodes).await, "password_changed")
+            }
+            _ => {
+                let disabling = async {
+                    // Takes as long as a change of password, so that somebody can be quicker.
+                    app.login("ada", "wrong").await.problem(401, "invalid_credentials");
+                    admin.patch(&path, &json!({"disabled": true})).await
+                };
+                let sessions = sign_ins_against(disabling, &nodes).await;
+                app.login("ada", PASSWORD).await.problem(401, "invalid_credentials");
+                admin.patch(&path, &json!({"disabled": false, "password": new})).await.ok();
+                (sessions, "user_disabled")
+            }
+        };
+        caught += sessions.len();
+        for session in sessions {
+            let body = session.send_refresh(None).await.problem(401, "session_revoked");
+            assert_eq!(body["reason"], reason);
+        }
+        app.login("ada", PASSWORD).await.problem(401, "invalid_credentials");
+        admin.delete(&path).await.expect(204);
+    }
+    assert!(caught > 0, "nobody was quick enough to sign in");
+}
+
 async fn nodes(app: &TestApp, count: usize) -> Vec<Node> {
     let more = join_all((1..count).map(|_| app.second_node())).await;
     [app.node.clone()].into_iter().chain(more).collect()
@@ -193,6 +265,10 @@ on_both_stores! {
         refresh_against_every_end(on, 1).await;
     }
 
+    async fn a_sign_in_does_not_outlive_a_change_of_the_user(on: On) {
+        no_sign_in_outlives_a_change(on, 1).await;
+    }
+
     async fn a_session_has_one_successor_and_one_end(on: On) {
         refresh_against_itself(on, 1).await;
     }
@@ -201,6 +277,11 @@ on_both_stores! {
 #[tokio::test]
 async fn nothing_is_refreshed_once_the_end_was_told_by_either_of_two_nodes() {
     refresh_against_every_end(On::redis(), 2).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_does_not_outlive_a_change_of_the_user_on_another_node() {
+    no_sign_in_outlives_a_change(On::redis(), 2).await;
 }
 
 #[tokio::test]

@@ -27,8 +27,21 @@ on_both_stores! {
         assert_eq!(items[0]["signed_in_at"], app.clock().rfc3339(-5));
         assert_eq!(items[1]["session_id"], phone.session_id);
         assert_eq!(items[1]["current"], false);
-        let last_seen = items[0]["last_seen_at"].as_str().unwrap();
+    }
+
+    async fn a_device_was_last_seen_at_its_last_refresh_to_five_minutes(on: On) {
+        let app = on.with_clock().start().await;
+        app.user("ada").await;
+        let mut device = app.sign_in("ada").await;
+        let fresh = device.get("/sessions").await.ok()["items"][0].clone();
+        assert_eq!(fresh["last_seen_at"], fresh["signed_in_at"], "not before the sign-in, though that is not rounded");
+        app.clock().advance_secs(601);
+        device.refresh().await.ok();
+        let used = device.get("/sessions").await.ok()["items"][0].clone();
+        let last_seen = used["last_seen_at"].as_str().unwrap();
         assert!(last_seen.ends_with("0:00Z") || last_seen.ends_with("5:00Z"), "five minutes: {last_seen}");
+        assert!(last_seen > fresh["signed_in_at"].as_str().unwrap(), "{last_seen}");
+        assert!(*last_seen <= *app.clock().rfc3339(0), "{last_seen}");
     }
 
     async fn the_list_comes_in_pages(on: On) {

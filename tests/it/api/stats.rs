@@ -1,6 +1,7 @@
 //! `GET /admin/stats`.
 
-use relatch_testkit::On;
+use futures_util::future::join_all;
+use relatch_testkit::{On, PASSWORD};
 use serde_json::{Value, json};
 
 /// The counts that are not zero.
@@ -37,6 +38,32 @@ on_both_stores! {
         assert_eq!(nonzero(&node["refreshes"]), json!({"rotate": 2, "revoked": 1}));
         assert_eq!(nonzero(&node["sessions_ended"]), json!({"signed_out": 1}));
         assert_eq!(node["refreshes"]["reuse"], 0, "what never happened is there as well");
+    }
+
+    async fn each_session_that_ended_is_counted_once(on: On) {
+        let app = on.with_clock().set("sessions.max_per_user", "2").start().await;
+        let admin = app.admin().await;
+        app.user("ada").await;
+        // Two of five take the place of others, one of them because its browser signs in anew.
+        for _ in 0..3 {
+            app.sign_in("ada").await;
+        }
+        let mut browser = app.browse("ada", "hybrid").await;
+        browser.sign_in("ada", "hybrid").await.expect(200);
+        app.post_json("/login", &json!({"username": "admin", "password": PASSWORD})).await.ok();
+        admin.post("/admin/revoke", &json!({"username": "ada"})).await.ok();
+
+        let mut robbed = app.sign_in("ada").await;
+        let old = robbed.clone();
+        robbed.refresh().await.ok();
+        app.clock().advance_secs(60);
+        for answer in join_all((0..6).map(|_| old.send_refresh(None))).await {
+            assert_eq!(answer.status, 401);
+        }
+        let node = admin.get("/admin/stats").await.ok()["node"].clone();
+        assert_eq!(nonzero(&node["sessions_ended"]), json!({"replaced": 3, "revoked_by_admin": 2, "reuse": 1}));
+        let refused = node["refreshes"]["reuse"].as_u64().unwrap() + node["refreshes"]["revoked"].as_u64().unwrap();
+        assert_eq!(refused, 6);
     }
 
     async fn it_takes_no_parameters_and_is_for_administrators(on: On) {

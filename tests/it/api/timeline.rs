@@ -51,8 +51,7 @@ on_both_stores! {
         assert_eq!(
             json!(told),
             json!([
-                {"at": app.clock().rfc3339(0), "event": "ended", "session_id": id, "reason": "revoked_by_admin",
-                 "address": "127.0.0.1", "user_agent": "relatch-testkit"},
+                {"at": app.clock().rfc3339(0), "event": "ended", "session_id": id, "reason": "revoked_by_admin"},
                 {"at": app.clock().rfc3339(-30), "event": "refreshed", "session_id": id, "generation": 2, "count": 2},
                 {"at": app.clock().rfc3339(-90), "event": "signed_in", "session_id": id, "generation": 0,
                  "device_name": "phone", "address": "127.0.0.1", "user_agent": "relatch-testkit"},
@@ -69,6 +68,43 @@ on_both_stores! {
         assert!(!page.text.contains("lost phone") && !page.text.contains("note"), "{}", page.text);
         let told = read(&app.admin().await, &timeline_of(&phone)).await;
         assert_eq!(told[0]["note"], "lost phone");
+        assert_eq!((&told[0]["address"], &told[0]["user_agent"]), (&json!("127.0.0.1"), &json!("relatch-testkit")));
+    }
+
+    async fn where_an_administrator_sits_is_for_administrators(on: On) {
+        let app = on.with_clock().start().await;
+        let ada = app.user("ada").await;
+        let admin = app.admin().await;
+        let path = format!("/admin/users/{ada}");
+        let ended_by = async |device: &Device, reader: &Device| {
+            let told = read(reader, &timeline_of(device)).await;
+            (told[0]["reason"].clone(), told[0].get("address").is_some(), told[0].get("user_agent").is_some())
+        };
+        let changed = app.sign_in("ada").await;
+        admin.patch(&path, &json!({"password": "a long walk on the pier"})).await.ok();
+        let disabled = Device::signed_in(&app.node, &app.login("ada", "a long walk on the pier").await.ok());
+        admin.patch(&path, &json!({"disabled": true})).await.ok();
+        admin.patch(&path, &json!({"disabled": false, "password": PASSWORD})).await.ok();
+        let cut = app.sign_in("ada").await;
+        app.clock().advance_secs(1);
+        admin.post("/admin/revoke", &json!({"signed_in_before": app.clock().rfc3339(0)})).await.expect(202);
+        let admin = app.sign_in("admin").await;
+        let reader = app.sign_in("ada").await;
+        // The sweep writes the end down.
+        while read(&admin, &timeline_of(&cut)).await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        for (device, reason) in
+            [(&changed, "password_changed"), (&disabled, "user_disabled"), (&cut, "signed_in_before")]
+        {
+            assert_eq!(ended_by(device, &reader).await, (json!(reason), false, false));
+            assert_eq!(ended_by(device, &admin).await, (json!(reason), true, true));
+        }
+        // Her own doing she is told of, though the reason can be the same.
+        let other = app.sign_in("ada").await;
+        let change = json!({"current_password": PASSWORD, "new_password": "tangled fjords of norway"});
+        reader.put("/password", &change).await.expect(204);
+        assert_eq!(ended_by(&other, &reader).await, (json!("password_changed"), true, true));
     }
 
     async fn each_end_has_its_reason(on: On) {

@@ -39,6 +39,18 @@ on_each_way! {
         assert_eq!(table[4][0], trail[3]["at"].as_str().unwrap());
     }
 
+    async fn of_a_deleted_user_the_name_is_still_told(place: Place) {
+        let id = place.app.user("ada").await;
+        place.does(&["user", "delete", "ada", "--yes"]);
+        let trail = place.json(&["audit", "tail", "--user", &id]);
+        assert_eq!(events(&trail), ["user_created", "user_deleted"]);
+        for record in &trail {
+            assert_eq!((&record["username"], &record["details"]), (&json!("ada"), &json!({ "username": "ada" })));
+        }
+        let table = place.table(&["audit", "tail", "--user", &id]);
+        assert_eq!(table[2][1..], ["user_deleted", "the operator", "ada", "-", "-"]);
+    }
+
     async fn filters_and_the_number_of_records_hold(place: Place) {
         place.app.user("ada").await;
         place.app.user("bob").await;

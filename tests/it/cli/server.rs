@@ -1,7 +1,7 @@
 //! The server's process: how it starts, and what it says.
 
-use relatch_testkit::{On, PASSWORD};
-use serde_json::json;
+use relatch_testkit::{Device, On, PASSWORD};
+use serde_json::{Value, json};
 
 use super::{Running, done, failed, ready, relatch, serve};
 
@@ -54,6 +54,36 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
     node.send(node.post("/login").json(&login)).await.ok();
     let output = server.stop();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("password   "));
+}
+
+#[tokio::test]
+async fn without_a_server_a_point_in_time_sweeps_before_the_command_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    done(relatch(dir.path(), &["user", "add", "ada"], PASSWORD));
+    let login = json!({"username": "ada", "password": PASSWORD});
+    let mut phone = Device::signed_in(&node, &node.send(node.post("/login").json(&login)).await.ok());
+    assert!(server.stop().status.success());
+
+    let ended = loop {
+        done(relatch(dir.path(), &["session", "revoke", "--signed-in-before", "now", "--yes"], ""));
+        let listed = done(relatch(dir.path(), &["session", "list", "ada", "--all", "--json"], ""));
+        let session: Value = serde_json::from_str(&listed).unwrap();
+        // Before the second of the sign-in is over, it is not before.
+        if session["state"] == "ended" {
+            break session["ended"].clone();
+        }
+    };
+    assert_eq!(ended["reason"], "signed_in_before");
+    assert!(ended["at"].is_string(), "it has its tombstone: {ended}");
+    assert_eq!(done(relatch(dir.path(), &["session", "list", "ada", "--json"], "")), "");
+
+    std::fs::remove_file(dir.path().join("ready")).unwrap();
+    let server = Running::start(serve(dir.path()));
+    phone.node = ready(dir.path()).await;
+    assert_eq!(phone.refresh().await.problem(401, "session_revoked")["reason"], "signed_in_before");
+    assert!(server.stop().status.success());
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use relatch::store::embedded::{EmbeddedStore, Housekeeping};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
     AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
-    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserAsSeen,
+    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
@@ -24,8 +24,9 @@ use relatch_testkit::model_store::ModelStore;
 use relatch_testkit::redis_server::RedisServer;
 
 /// All verdicts, and what must have happened to users for the comparison to show much.
-const REACHED: [&str; 20] = [
+const REACHED: [&str; 22] = [
     "attempt_key_reused",
+    "change_blocked",
     "disabled",
     "ended_by_change",
     "ended_by_client",
@@ -40,6 +41,7 @@ const REACHED: [&str; 20] = [
     "reuse",
     "revoked",
     "rotate",
+    "sign_in_overtaken",
     "superseded",
     "throttled",
     "unknown",
@@ -206,6 +208,10 @@ enum Flaw {
     KeepsTheDeleted,
     /// Attributes are acknowledged and not kept.
     LosesAttributes,
+    /// A user is changed whatever was seen of them.
+    ChangesUnseen,
+    /// A session begins whatever password was checked.
+    BeginsUnchecked,
 }
 
 #[async_trait]
@@ -247,7 +253,9 @@ impl Store for Flawed {
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
-        self.model.begin_session(step).await
+        let mut step = step.clone();
+        step.checked_hash = step.checked_hash.filter(|_| self.flaw != Flaw::BeginsUnchecked);
+        self.model.begin_session(&step).await
     }
 
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
@@ -270,9 +278,12 @@ impl Store for Flawed {
         self.model.count_users().await
     }
 
-    async fn change_user(&self, change: &UserChange) -> Result<Option<UserChanged>, StoreError> {
+    async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let mut change = change.clone();
         change.attributes = change.attributes.filter(|_| self.flaw != Flaw::LosesAttributes);
+        if self.flaw == Flaw::ChangesUnseen {
+            change.as_seen = UserAsSeen::default();
+        }
         self.model.change_user(&change).await
     }
 
@@ -330,6 +341,8 @@ async fn the_suite_finds_flaws_and_makes_the_failing_case_short() {
         (Flaw::LosesRotations, 4),
         (Flaw::KeepsTheDeleted, 2),
         (Flaw::LosesAttributes, 2),
+        (Flaw::ChangesUnseen, 1),
+        (Flaw::BeginsUnchecked, 1),
     ] {
         let clock = clock();
         let model = ModelStore::new(Arc::new(clock.clone()));

@@ -73,6 +73,7 @@ async fn begin(store: &dyn Store, session: SessionRef, now: UnixSeconds) -> Begi
         thumbprint: None,
         changes: Vec::new(),
         max_found: usize::MAX,
+        checked_hash: None,
     };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     step
@@ -424,5 +425,6 @@ fn begin_like(session: SessionRef) -> BeginStep {
         thumbprint: None,
         changes: Vec::new(),
         max_found: usize::MAX,
+        checked_hash: None,
     }
 }

@@ -13,12 +13,12 @@ use relatch_domain::policy::SessionLimits;
 use relatch_domain::record::encode;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{Authentication, Delivery, EndReason, SessionRecord};
-use relatch_domain::sign_in::{NewSession, first_record, make_room, spare_room};
+use relatch_domain::sign_in::{Change, NewSession, first_record, make_room, spare_room};
 use relatch_domain::testing::AROUND;
 use relatch_domain::user::Username;
 use relatch_domain::{ClientNumber, Generation, Nonce, SessionId, SessionRef, UnixSeconds, UserId};
 
-use super::command::{At, Command, Ending, NAMES, USERS, Which, policy};
+use super::command::{At, Command, Ending, Meanwhile, NAMES, USERS, Which, policy};
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
 use crate::clock::ManualClock;
@@ -45,6 +45,12 @@ impl History {
         self.tokens.push(Issued { generation, nonce, at });
         self.records.push(*record);
     }
+}
+
+/// Which sessions change for a new one, and how many there may be.
+struct Room {
+    changes: Vec<(SessionId, SessionRecord, Change)>,
+    max_found: usize,
 }
 
 pub(super) struct Case {
@@ -93,11 +99,12 @@ impl Case {
             Command::FindUsers { user, name, prefix, after, limit } => {
                 self.find_users(user, name, prefix, after, limit.into()).await
             }
-            Command::SignIn { at, policy, delivery, bound, limit, stale } => {
-                self.sign_in(at, policy, delivery, bound, limit, stale).await
+            Command::SignIn { at, policy, delivery, bound, limit, meanwhile } => {
+                self.sign_in(at, policy, delivery, bound, limit, meanwhile).await
             }
             Command::Plant { at, record } => {
-                self.begin_session(at, record.0, record.0.dpop_bound, (Vec::new(), usize::MAX)).await
+                let room = Room { changes: Vec::new(), max_found: usize::MAX };
+                self.begin_session(at, record.0, record.0.dpop_bound, room, None).await
             }
             Command::Refresh { at, token, attempt, twist, policy, twice } => {
                 let step = self.rotate_step(at, token, attempt, twist, policy);
@@ -146,9 +153,11 @@ impl Case {
         delivery: Delivery,
         bound: bool,
         limit: u8,
-        stale: bool,
+        meanwhile: Meanwhile,
     ) -> Result<(), Divergence> {
         let user = self.user(at.user);
+        let checked_hash = self.find_user(at.user).await?.and_then(|found| found.password_hash);
+        let stale = meanwhile == Meanwhile::SessionsChange;
         let found = self.pair.ask(("sessions", user), async |store| store.sessions_of(user).await).await?;
         let existing: Vec<_> = found.sessions.iter().map(|session| (session.id, session.record)).collect();
         let limits = SessionLimits {
@@ -178,7 +187,10 @@ impl Case {
         let unseen = usize::from(stale && changes.is_empty());
         let max_found =
             (existing.len() + spare_room(&existing, None, found.now, &limits)).saturating_sub(unseen);
-        self.begin_session(at, record, bound, (changes, max_found)).await
+        if meanwhile == Meanwhile::PasswordChanges {
+            self.change_password(at.user).await?;
+        }
+        self.begin_session(at, record, bound, Room { changes, max_found }, checked_hash).await
     }
 
     async fn begin_session(
@@ -186,7 +198,8 @@ impl Case {
         at: At,
         record: SessionRecord,
         bound: bool,
-        (changes, max_found): (Vec<(SessionId, SessionRecord, relatch_domain::sign_in::Change)>, usize),
+        Room { changes, max_found }: Room,
+        checked_hash: Option<String>,
     ) -> Result<(), Divergence> {
         let number = self.fresh();
         let details = SessionDetails {
@@ -195,7 +208,8 @@ impl Case {
             address: Some("192.0.2.1".to_owned()),
         };
         let thumbprint = bound.then_some(OWN_KEY);
-        let step = BeginStep { session: self.session(at), record, details, thumbprint, changes, max_found };
+        let session = self.session(at);
+        let step = BeginStep { session, record, details, thumbprint, changes, max_found, checked_hash };
         let begun = self.pair.ask(&step, async |store| store.begin_session(&step).await).await?;
         if begun == Begun::Begun {
             self.histories.insert(at, History::default());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::bool::weighted;
 use proptest::collection::vec;
-use proptest::option::of;
+use proptest::option::{of, weighted as weighted_option};
 use proptest::prelude::*;
 use relatch_domain::budget::Budget;
 use relatch_domain::policy::{HealPolicy, RotationPolicy};
@@ -80,6 +80,20 @@ pub(super) struct Edit {
     pub(super) disabled: Option<bool>,
     pub(super) attributes: Option<u8>,
     pub(super) password: Option<u8>,
+    /// Only if the attributes are these.
+    pub(super) seen_attributes: Option<u8>,
+    /// Only if the password is the one that it is, or is another one.
+    pub(super) seen_password: Option<bool>,
+}
+
+/// What happens while somebody signs in, between reading and beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    Nothing,
+    /// The sessions are others than those that were seen.
+    SessionsChange,
+    /// The password becomes another one.
+    PasswordChanges,
 }
 
 /// A record that no rule has made. Shows as the hexadecimal form of its bytes.
@@ -98,7 +112,7 @@ pub(super) enum Command {
     ChangeUser { at: At, edit: Edit, ending: Option<Ending> },
     DeleteUser { user: u8 },
     FindUsers { user: u8, name: u8, prefix: u8, after: Option<u8>, limit: u8 },
-    SignIn { at: At, policy: u8, delivery: Delivery, bound: bool, limit: u8, stale: bool },
+    SignIn { at: At, policy: u8, delivery: Delivery, bound: bool, limit: u8, meanwhile: Meanwhile },
     Plant { at: At, record: Planted },
     Refresh { at: At, token: Token, attempt: u8, twist: Twist, policy: u8, twice: bool },
     End { at: At, ending: Ending },
@@ -169,14 +183,17 @@ fn refresh(policy: u8) -> impl Strategy<Value = Command> {
 }
 
 fn sign_in(at: impl Strategy<Value = At>, policy: u8) -> impl Strategy<Value = Command> {
-    (at, near(policy), testing::delivery(), weighted(0.2), 1_u8..4, weighted(0.1)).prop_map(
-        |(at, policy, delivery, bound, limit, stale)| Command::SignIn {
+    let meanwhile = prop_oneof![
+        16 => Just(Meanwhile::Nothing), 2 => Just(Meanwhile::SessionsChange), 1 => Just(Meanwhile::PasswordChanges),
+    ];
+    (at, near(policy), testing::delivery(), weighted(0.2), 1_u8..4, meanwhile).prop_map(
+        |(at, policy, delivery, bound, limit, meanwhile)| Command::SignIn {
             at,
             policy,
             delivery,
             bound,
             limit,
-            stale,
+            meanwhile,
         },
     )
 }
@@ -198,12 +215,11 @@ fn change() -> impl Strategy<Value = Command> {
         prop_oneof![3 => Just(None), 2 => Just(Some(true)), 3 => Just(Some(false))],
         of(0_u8..4),
         of(any::<u8>()),
+        weighted_option(0.2, 0_u8..4),
+        weighted_option(0.2, any::<bool>()),
     );
-    let edit = edit.prop_map(|(roles, disabled, attributes, password)| Edit {
-        roles,
-        disabled,
-        attributes,
-        password,
+    let edit = edit.prop_map(|(roles, disabled, attributes, password, seen_attributes, seen_password)| {
+        Edit { roles, disabled, attributes, password, seen_attributes, seen_password }
     });
     (at(), edit, of(ending())).prop_map(|(at, edit, ending)| Command::ChangeUser { at, edit, ending })
 }

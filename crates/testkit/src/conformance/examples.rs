@@ -11,7 +11,7 @@ use futures_util::future::{join, join_all};
 use relatch::ambient::{Clock, Random};
 use relatch::store::{
     BeginStep, Begun, EndNote, EndStep, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails,
-    Store, StoredKey, SwapStep, UserChange, UserCreation, UserQuery,
+    Store, StoredKey, SwapStep, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserQuery,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
@@ -35,6 +35,8 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.users_are_listed_in_the_byte_order_of_their_names().await;
     stage.a_password_is_set_for_those_who_exist().await;
     stage.a_user_changes_and_sessions_end_in_one_step().await;
+    stage.a_change_is_made_only_from_what_was_seen().await;
+    stage.a_session_begins_only_by_the_password_that_was_checked().await;
     stage.a_disabled_user_can_neither_sign_in_nor_refresh().await;
     stage.a_deleted_user_is_gone_with_all_sessions_and_the_name_is_free().await;
     stage.users_are_found_by_prefix_and_counted().await;
@@ -123,10 +125,11 @@ impl Stage {
 
     async fn a_password_is_set_for_those_who_exist(&self) {
         let user = self.user("").await;
-        assert!(self.store.change_user(&new_password(user.id, "another")).await.unwrap().is_some());
+        assert!(self.change(&new_password(user.id, "another")).await.is_some());
         let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
         assert_eq!((found.user, found.password_hash.as_deref()), (user, Some("another")));
-        assert!(self.store.change_user(&new_password(some_id(), "nobody's")).await.unwrap().is_none());
+        let nobodys = self.store.change_user(&new_password(some_id(), "nobody's")).await.unwrap();
+        assert_eq!(nobodys, UserChangeOutcome::Unknown);
     }
 
     async fn a_session_begins_once_and_for_a_user(&self) {
@@ -355,6 +358,10 @@ impl Stage {
         self.store.observe(session).await.unwrap()
     }
 
+    async fn change(&self, change: &UserChange) -> Option<UserChanged> {
+        self.store.change_user(change).await.unwrap().changed()
+    }
+
     fn begin_step(&self, session: SessionRef) -> BeginStep {
         let details = SessionDetails {
             device_name: Some("Ada's \"phone\" é".to_owned()),
@@ -363,7 +370,15 @@ impl Stage {
         };
         // In the past, so that a rotation can be told from the sign-in.
         let record = live_record(self.clock.now().seconds().minus(Duration::from_mins(1)));
-        BeginStep { session, record, details, thumbprint: None, changes: Vec::new(), max_found: usize::MAX }
+        BeginStep {
+            session,
+            record,
+            details,
+            thumbprint: None,
+            changes: Vec::new(),
+            max_found: usize::MAX,
+            checked_hash: None,
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 #!lua
--- Begins a session and makes room for it, if the user is enabled, the session's id is free, every session that changes
--- is still as it was seen and there are not too many others.
+-- Begins a session and makes room for it, if the user is enabled, the password is still the one that was checked, the
+-- session's id is free, every session that changes is still as it was seen and there are not too many others.
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 session id, 16 bytes      2 its first record, 64 bytes
 --         3 its details, JSON         4 DPoP thumbprint, 32 bytes, empty for none
 --         5 time, ms; empty for the server's own
 --         6 how many records the user may have before all this
+--         7 1 if a password was checked       8 the hash that it was checked against
 --         then for each session that changes: session id, record as it was seen, record to write or empty to forget
 -- Reply   1 if begun, 0 if a condition did not hold and nothing was written
 -- Takes   O(n) of the sessions that change. Lifetimes of the keys only grow and outlive the session's absolute
@@ -20,15 +21,16 @@ if not now then
 end
 
 local sid, record = ARGV[1], ARGV[2]
-local user = redis.call('HMGET', KEYS[2], 'name', 'disabled')
+local user = redis.call('HMGET', KEYS[2], 'name', 'disabled', 'password')
 if not user[1] or user[2] ~= '0' then return 0 end
+if ARGV[7] == '1' and user[3] ~= ARGV[8] then return 0 end
 if redis.call('HEXISTS', KEYS[1], sid) == 1 then return 0 end
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[6]) then return 0 end
-for i = 7, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then return 0 end
 end
 
-for i = 7, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local other, replacement = ARGV[i], ARGV[i + 2]
   if replacement == '' then
     redis.call('HDEL', KEYS[1], other)

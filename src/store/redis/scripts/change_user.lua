@@ -1,10 +1,13 @@
--- Changes a user and ends sessions, all or nothing. Runs behind `ending.lua`.
+-- Changes a user and ends sessions, all or nothing, if what the change was made from is still as it was seen. Runs
+-- behind `ending.lua`.
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 time, ms; empty for the server's own
 --         2 to 7 which sessions end and how, see `ending.lua`; an empty scope if none end
+--         8 1 if the attributes must be as seen     9 those attributes, JSON; {} is as good as no field
+--         10 1 if the password must be as seen     11 that password's hash
 --         then field and value in turn: what is to stand in the user
--- Reply   nil if there is no such user; else time used in ms, number of records covered, ids of the live sessions that
+-- Reply   nil if there is no such user; 0 if something is not as it was seen; else time used in ms, number of records covered, ids of the live sessions that
 --         ended, and of the user as changed name, roles, disabled flag, attributes or nil, and time of creation
 -- Takes   O(n) of the user's sessions. May run when the server is out of memory: a full store must stop neither the
 --         disabling of a user nor the change of a password that somebody else knows.
@@ -14,8 +17,11 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-if not redis.call('HGET', KEYS[2], 'name') then return false end
-if #ARGV > 7 then redis.call('HSET', KEYS[2], unpack(ARGV, 8)) end
+local seen = redis.call('HMGET', KEYS[2], 'name', 'attributes', 'password')
+if not seen[1] then return false end
+if ARGV[8] == '1' and (seen[2] or '{}') ~= ARGV[9] then return 0 end
+if ARGV[10] == '1' and seen[3] ~= ARGV[11] then return 0 end
+if #ARGV > 11 then redis.call('HSET', KEYS[2], unpack(ARGV, 12)) end
 local covered, ended = 0, {}
 if ARGV[2] ~= '' then
   covered, ended = end_sessions(now, KEYS[1], KEYS[3], { unpack(ARGV, 2, 7) })

@@ -161,7 +161,7 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     unavailable(&store.create_user(&super::new_user("grace")).await);
     assert_eq!(store.observe(session).await.unwrap().seen.session, Some(record));
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-    assert!(store.change_user(&new_password(user, "$2b$04$other")).await.unwrap().is_some());
+    assert!(store.change_user(&new_password(user, "$2b$04$other")).await.unwrap().changed().is_some());
     let note = EndStep { note: EndNote::saying("stolen"), ..end_all(user) };
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
     let cutoff = now();
@@ -180,7 +180,7 @@ async fn in_a_full_store_a_user_is_disabled_and_signed_out() {
     tell::<()>(&mut connection, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let end = Some((Scope::All, EndReason::UserDisabled, EndNote::saying("left the company")));
     let change = UserChange { disabled: Some(true), end, ..UserChange::of(user) };
-    let changed = store.change_user(&change).await.unwrap().unwrap();
+    let changed = store.change_user(&change).await.unwrap().changed().unwrap();
     assert!(changed.user.disabled && changed.ended.durable);
     assert_eq!(changed.ended.ended, [session.session]);
 }

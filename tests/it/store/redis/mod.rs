@@ -133,6 +133,7 @@ fn begin_step(session: SessionRef, record: SessionRecord) -> BeginStep {
         thumbprint: None,
         changes: Vec::new(),
         max_found: usize::MAX,
+        checked_hash: None,
     }
 }
 

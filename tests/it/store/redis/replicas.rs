@@ -42,7 +42,7 @@ async fn with_the_replica_there_every_step_is_acknowledged_and_on_it() {
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
     let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
     assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 1);
-    assert!(store.change_user(&new_password(user, "other")).await.unwrap().is_some());
+    assert!(store.change_user(&new_password(user, "other")).await.unwrap().changed().is_some());
     let password: String = tell(&mut copy, &["HGET", &format!("test:{{{user}}}:u"), "password"]).await;
     assert_eq!(password, "other");
     let cutoff = now();
@@ -94,7 +94,7 @@ async fn without_the_replica_changes_and_deletions_are_in_doubt_until_one_that_i
     let cutoff = now();
     replica.pause();
     for change in changes.iter().chain(&changes) {
-        let outcome = store.change_user(change).await.unwrap().unwrap();
+        let outcome = store.change_user(change).await.unwrap().changed().unwrap();
         assert_eq!((outcome.user.disabled, outcome.ended.durable), (true, false));
     }
     let raised = |durable| Ok(CutoffRaised::Raised { cutoff, durable });

@@ -321,7 +321,7 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
 
         let answer = if by_change {
             let change = UserChange { end: Some((scope, reason, note.clone())), ..UserChange::of(user) };
-            store.change_user(&change).await.unwrap().unwrap().ended
+            store.change_user(&change).await.unwrap().changed().unwrap().ended
         } else {
             store.end_sessions(&EndStep { user, scope, reason, note: note.clone() }).await.unwrap()
         };

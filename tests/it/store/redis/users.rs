@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relatch::store::{Begun, Rotated, Store, StoreError, UserCreation, UserDeleted, UserQuery};
+use relatch::store::{
+    Begun, Rotated, Store, StoreError, UserChangeOutcome, UserCreation, UserDeleted, UserQuery,
+};
 use relatch_domain::session::Standing;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{UnixMillis, UserId};
@@ -35,13 +37,13 @@ async fn a_user_is_found_by_id_and_by_name() {
     assert_eq!(store.user(new.id).await.unwrap(), Some(user.clone()));
     let credentials = store.credentials(&new.username).await.unwrap().unwrap();
     assert_eq!((credentials.user, credentials.password_hash), (user, new.password_hash));
-    assert!(store.change_user(&new_password(new.id, "other")).await.unwrap().is_some());
+    assert!(store.change_user(&new_password(new.id, "other")).await.unwrap().changed().is_some());
     let credentials = store.credentials(&new.username).await.unwrap().unwrap();
     assert_eq!(credentials.password_hash.as_deref(), Some("other"));
 
     assert_eq!(store.user(user_id()).await, Ok(None));
     assert_eq!(store.credentials(&name("grace")).await, Ok(None));
-    assert_eq!(store.change_user(&new_password(user_id(), "other")).await, Ok(None));
+    assert_eq!(store.change_user(&new_password(user_id(), "other")).await, Ok(UserChangeOutcome::Unknown));
     assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
 }
 
@@ -214,7 +216,7 @@ async fn a_deletion_that_broke_off_is_one_and_is_finished_by_whoever_repeats_it(
     let ada = half_deleted(&server, &store, "ada").await;
     assert_eq!(store.user(ada.id).await, Ok(None));
     assert_eq!(store.credentials(&ada.profile.username).await, Ok(None));
-    assert_eq!(store.change_user(&new_password(ada.id, "other")).await, Ok(None));
+    assert_eq!(store.change_user(&new_password(ada.id, "other")).await, Ok(UserChangeOutcome::Unknown));
     assert_eq!(names(&store, None, 10).await, Vec::<String>::new());
     assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
     assert_eq!(kept(&server).await, Vec::<String>::new());

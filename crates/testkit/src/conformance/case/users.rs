@@ -1,6 +1,8 @@
 //! Users who come, change and go.
 
-use relatch::store::{NewUser, Store, UserChange, UserChanged, UserCreation, UserQuery};
+use relatch::store::{
+    Credentials, NewUser, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserQuery,
+};
 use relatch_domain::attributes::Attributes;
 use relatch_domain::user::{Role, Roles, User};
 
@@ -52,14 +54,21 @@ impl Case {
             attributes: edit.attributes.map(attributes),
             password_hash: edit.password.map(|number| format!("hash {number}")),
             end: end.clone(),
+            as_seen: UserAsSeen {
+                attributes: edit.seen_attributes.map(attributes),
+                password_hash: self.seen_password(at.user, edit.seen_password).await?,
+            },
         };
-        let alike = |changed: Option<UserChanged>| {
-            changed.map(|changed| UserChanged { ended: sorted(changed.ended), ..changed })
-        };
-        let asked = async |store: &dyn Store| store.change_user(&change).await;
-        let Some(changed) = self.pair.ask_alike(&change, asked, alike).await? else {
-            self.coverage.happened("nobody_changed");
-            return Ok(());
+        let changed = match self.change(&change).await? {
+            UserChangeOutcome::Changed(changed) => changed,
+            UserChangeOutcome::Blocked => {
+                self.coverage.happened("change_blocked");
+                return self.find_user(at.user).await.map(drop);
+            }
+            UserChangeOutcome::Unknown => {
+                self.coverage.happened("nobody_changed");
+                return Ok(());
+            }
         };
         self.coverage.happened("user_changed");
         if let Some((scope, ..)) = end {
@@ -68,7 +77,36 @@ impl Case {
                 self.coverage.happened("ended_by_change");
             }
         }
-        self.find_user(at.user).await
+        self.find_user(at.user).await.map(drop)
+    }
+
+    async fn change(&self, change: &UserChange) -> Result<UserChangeOutcome, Divergence> {
+        let alike = |outcome: UserChangeOutcome| match outcome {
+            UserChangeOutcome::Changed(changed) => {
+                UserChangeOutcome::Changed(UserChanged { ended: sorted(changed.ended), ..changed })
+            }
+            other => other,
+        };
+        self.pair.ask_alike(change, async |store| store.change_user(change).await, alike).await
+    }
+
+    /// The password's hash as it is, or one that it is not.
+    async fn seen_password(&self, user: u8, right: Option<bool>) -> Result<Option<String>, Divergence> {
+        match right {
+            None => Ok(None),
+            Some(false) => Ok(Some("never anybody's".to_owned())),
+            Some(true) => Ok(self.find_user(user).await?.and_then(|found| found.password_hash)),
+        }
+    }
+
+    /// A user gets a password that nobody has had.
+    pub(super) async fn change_password(&mut self, user: u8) -> Result<(), Divergence> {
+        let password_hash = Some(format!("new hash {}", self.fresh()));
+        let change = UserChange { password_hash, ..UserChange::of(self.user(user)) };
+        if let UserChangeOutcome::Changed(_) = self.change(&change).await? {
+            self.coverage.happened("sign_in_overtaken");
+        }
+        Ok(())
     }
 
     pub(super) async fn delete_user(&mut self, user: u8) -> Result<(), Divergence> {
@@ -107,11 +145,12 @@ impl Case {
         self.pair.ask_alike(&query, async |store| store.list_users(&query).await, only_ours).await.map(drop)
     }
 
-    async fn find_user(&self, user: u8) -> Result<(), Divergence> {
+    /// A user, by id and by name.
+    pub(super) async fn find_user(&self, user: u8) -> Result<Option<Credentials>, Divergence> {
         let id = self.user(user);
         let found = self.pair.ask(("user", id), async |store| store.user(id).await).await?;
-        let Some(name) = found.map(|user| user.profile.username) else { return Ok(()) };
-        self.pair.ask(&name, async |store| store.credentials(&name).await).await.map(drop)
+        let Some(name) = found.map(|user| user.profile.username) else { return Ok(None) };
+        self.pair.ask(&name, async |store| store.credentials(&name).await).await
     }
 }
 

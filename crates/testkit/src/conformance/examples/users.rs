@@ -1,14 +1,18 @@
 //! Users who change and go, and the sessions that end with it.
 
+use futures_util::future::join_all;
 use relatch::ambient::Clock;
-use relatch::store::{Begun, EndNote, EndStep, Rotated, UserChange, UserCreation, UserQuery};
+use relatch::store::{
+    BeginStep, Begun, EndNote, EndStep, NewUser, Rotated, UserAsSeen, UserChange, UserChangeOutcome,
+    UserCreation, UserQuery,
+};
 use relatch_domain::ClientNumber;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
 use relatch_domain::user::{Roles, User, Username};
 
-use super::{Stage, new_user, rotation, session, some_id, some_name};
+use super::{Stage, new_password, new_user, rotation, session, some_id, some_name};
 
 fn attributes(json: &str) -> Attributes {
     serde_json::from_str(json).unwrap()
@@ -35,7 +39,7 @@ impl Stage {
             end: Some((Scope::AllBut(spared.session), EndReason::RevokedByAdmin, note.clone())),
             ..change_of(&user)
         };
-        let changed = self.store.change_user(&change).await.unwrap().unwrap();
+        let changed = self.change(&change).await.unwrap();
         assert_eq!(changed.user, user);
         assert_eq!((changed.ended.covered, changed.ended.now), (1, self.clock.now()));
         assert_eq!(changed.ended.ended, [session(user.id, 2).session]);
@@ -52,13 +56,71 @@ impl Stage {
 
         user.profile.attributes = Attributes::default();
         let change = UserChange { attributes: Some(Attributes::default()), ..change_of(&user) };
-        let changed = self.store.change_user(&change).await.unwrap().unwrap();
+        let changed = self.change(&change).await.unwrap();
         assert_eq!((changed.user, changed.ended.covered, changed.ended.ended), (user.clone(), 0, Vec::new()));
-        let nothing = self.store.change_user(&change_of(&user)).await.unwrap().unwrap();
+        let nothing = self.change(&change_of(&user)).await.unwrap();
         assert_eq!((nothing.user, nothing.ended.covered), (user.clone(), 0));
         let kept = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
         assert_eq!((kept.user, kept.password_hash.as_deref()), (user, Some("hash")));
-        assert_eq!(self.store.change_user(&UserChange::of(some_id())).await.unwrap(), None);
+        assert_eq!(self.change(&UserChange::of(some_id())).await, None);
+    }
+
+    pub(super) async fn a_change_is_made_only_from_what_was_seen(&self) {
+        let user = self.user("").await;
+        self.store.begin_session(&self.begin_step(session(user.id, 1))).await.unwrap();
+        let (none, some, others) =
+            (Attributes::default(), attributes(r#"{"a":["\"é\""],"b":1}"#), attributes(r#"{"b":1}"#));
+        let change = |seen: &Attributes, new: &Attributes| UserChange {
+            attributes: Some(new.clone()),
+            as_seen: UserAsSeen { attributes: Some(seen.clone()), password_hash: None },
+            end: Some((Scope::All, EndReason::RevokedByAdmin, EndNote::default())),
+            ..change_of(&user)
+        };
+        for unseen in [change(&some, &others), change(&others, &none)] {
+            assert_eq!(self.store.change_user(&unseen).await.unwrap(), UserChangeOutcome::Blocked);
+        }
+        assert_eq!(self.store.user(user.id).await.unwrap(), Some(user.clone()));
+        let saw = self.observe(session(user.id, 1)).await.seen.session;
+        assert_eq!(saw.and_then(|record| record.ended), None, "what is blocked ends nothing");
+        // From none to some and back: attributes that were never there and those that are gone are the same.
+        for (seen, new) in [(&none, &some), (&some, &none), (&none, &others)] {
+            let changed = self.change(&change(seen, new)).await.unwrap();
+            assert_eq!(changed.user.profile.attributes, *new);
+        }
+
+        let by_password = |seen: &str, new: &str| UserChange {
+            as_seen: UserAsSeen { password_hash: Some(seen.to_owned()), attributes: None },
+            ..new_password(user.id, new)
+        };
+        let outcome = self.store.change_user(&by_password("another", "new")).await.unwrap();
+        assert_eq!(outcome, UserChangeOutcome::Blocked);
+        assert!(self.change(&by_password("hash", "new")).await.is_some());
+        let rivals = ["b", "c", "d", "e"].map(|new| by_password("new", new));
+        let outcomes = join_all(rivals.iter().map(|rival| self.change(rival))).await;
+        assert_eq!(outcomes.iter().flatten().count(), 1, "of many from the same state one is made");
+        let nobodys = UserChange { user: some_id(), ..by_password("new", "other") };
+        assert_eq!(self.store.change_user(&nobodys).await.unwrap(), UserChangeOutcome::Unknown);
+    }
+
+    pub(super) async fn a_session_begins_only_by_the_password_that_was_checked(&self) {
+        let user = self.user("").await;
+        // Read, then the password is changed, then begun.
+        let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
+        let step = |number, checked_hash: Option<&str>| BeginStep {
+            checked_hash: checked_hash.map(str::to_owned),
+            ..self.begin_step(session(user.id, number))
+        };
+        self.change(&new_password(user.id, "another")).await.unwrap();
+        let late = step(1, found.password_hash.as_deref());
+        assert_eq!(self.store.begin_session(&late).await.unwrap(), Begun::Blocked);
+        assert_eq!(self.observe(late.session).await.seen.session, None);
+        for (number, hash) in [(1, Some("another")), (2, None)] {
+            assert_eq!(self.store.begin_session(&step(number, hash)).await.unwrap(), Begun::Begun);
+        }
+        let without = NewUser { password_hash: None, ..new_user(some_name("")) };
+        self.store.create_user(&without).await.unwrap();
+        let of_nothing = BeginStep { session: session(without.id, 1), ..step(3, Some("another")) };
+        assert_eq!(self.store.begin_session(&of_nothing).await.unwrap(), Begun::Blocked);
     }
 
     pub(super) async fn a_disabled_user_can_neither_sign_in_nor_refresh(&self) {
@@ -66,7 +128,7 @@ impl Stage {
         let user = began.session.user;
         let set = async |disabled| {
             let change = UserChange { disabled: Some(disabled), ..UserChange::of(user) };
-            let changed = self.store.change_user(&change).await.unwrap().unwrap();
+            let changed = self.change(&change).await.unwrap();
             assert_eq!(changed.user.disabled, disabled);
         };
         set(true).await;
