@@ -36,7 +36,7 @@ problems!(MeProblems: LiveSession, Query<NoParams>);
     get, path = "/me", operation_id = "getMe", tag = tag::ACCOUNT,
     summary = "Who the caller is",
     description = "Name, roles and attributes as they are now, whatever the access token says.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     responses((status = 200, description = "The caller", body = MeAnswer), MeProblems),
 )]
 pub async fn me(request: Then<LiveSession, Query<NoParams>>) -> Answer<HttpResponse> {

@@ -124,7 +124,7 @@ problems!(ListProblems: Admin, Query<AuditParams>);
     summary = "Read the audit trail",
     description = "What happened, the latest first. Filters combine. One call looks at 5,000 records at the most: a page \
         may be shorter than `limit`, or empty, while `next_cursor` is not null.",
-    security(("bearer" = [])), params(AuditParams),
+    security(("bearer" = []), ("accessCookie" = [])), params(AuditParams),
     responses((status = 200, description = "A page of records", body = Page<Item>), ListProblems),
 )]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<AuditParams>>) -> Answer<HttpResponse> {

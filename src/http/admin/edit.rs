@@ -51,7 +51,7 @@ fn attributes_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Attrib
     Ok(Some(patch.map_or(AttributesChange::Clear, AttributesChange::Patch)))
 }
 
-problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound);
+problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound, CrossSiteRequest);
 
 /// Answers 200 with the user as it is now. What the body does not name stays.
 ///
@@ -63,7 +63,7 @@ problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound);
     description = "What the body does not name stays. Everything is in force when the answer comes: sign-in, refresh and \
         `/admin` go by it. Access tokens have new roles and attributes from the next refresh on. Of two changes at the \
         same time that name the same field, the later one holds, and all attributes are one field.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     request_body = Patch,
