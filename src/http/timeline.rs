@@ -25,7 +25,10 @@ pub struct EntryAnswer {
     #[schema(examples("ended"))]
     event: &'static str,
     /// To which session.
-    #[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    #[schema(
+        pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
+        examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")
+    )]
     session_id: String,
     /// The generation of the refresh token then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +102,7 @@ problems!(UserProblems: Admin, Query<ListParams>; NotFound);
     summary = "What happened to a session",
     description = "Newest first. Ended sessions have a timeline too, for at least a day. Administrators read anyone's.",
     security(("bearer" = []), ("accessCookie" = [])),
-    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
             example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"), ListParams),
     responses((status = 200, description = "A page of entries", body = Page<EntryAnswer>), SessionProblems),
 )]

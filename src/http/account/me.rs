@@ -21,7 +21,7 @@ struct MeAnswer<'a> {
     #[schema(schema_with = crate::http::openapi::attributes::all)]
     attributes: &'a Attributes,
     /// The session that the access token belongs to.
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
              examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     session_id: SessionRef,
 }

@@ -15,7 +15,7 @@ use crate::app::change_user::{AttributesChange, Changed, Changes, change_user};
 use crate::http::answer::AdminUserAnswer;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 
 /// What changes about a user: a JSON merge patch (RFC 7396) with at least one of these.
 #[derive(Deserialize, ToSchema)]
@@ -24,7 +24,7 @@ use crate::http::openapi::{problems, tag};
 pub struct Patch {
     /// All roles from now on.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<String>, required = false, max_items = 32, examples("user"))]
+    #[schema(value_type = Vec<types::Role>, required = false, max_items = 32)]
     roles: Option<BTreeSet<String>>,
     /// Whether sign-in and refresh are refused. `true` ends all sessions.
     #[serde(default, deserialize_with = "given")]

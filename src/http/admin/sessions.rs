@@ -81,7 +81,7 @@ pub async fn end_all(
     security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"),
-           ("sid" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+           ("sid" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
             example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")),
     responses((status = 204, description = "The session has ended"), EndOneProblems),
 )]

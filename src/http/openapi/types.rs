@@ -3,9 +3,12 @@
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-/// A session's public id.
+/// A session's public id: 32 bytes in base64url, so that the last character has four bits only.
 #[derive(ToSchema)]
-#[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+#[schema(
+    pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
+    examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")
+)]
 pub struct SessionId(pub String);
 
 /// A role: 1 to 64 lower-case letters, digits, `_`, `-`, `.` or `:`.
