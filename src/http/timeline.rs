@@ -25,7 +25,10 @@ pub struct EntryAnswer {
     #[schema(examples("ended"))]
     event: &'static str,
     /// To which session.
-    #[schema(pattern = "^[A-Za-z0-9_-]{43}$", examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
+    #[schema(
+        pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
+        examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")
+    )]
     session_id: String,
     /// The generation of the refresh token then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,8 +102,8 @@ problems!(UserProblems: Admin, Query<ListParams>; NotFound);
     get, path = "/sessions/{id}/timeline", operation_id = "getSessionTimeline", tag = tag::SESSIONS,
     summary = "What happened to a session",
     description = "Newest first. Ended sessions have a timeline too, for at least a day. Administrators read anyone's.",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+    security(("bearer" = []), ("accessCookie" = [])),
+    params(("id" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
             example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"), ListParams),
     responses((status = 200, description = "A page of entries", body = Page<EntryAnswer>), SessionProblems),
 )]
@@ -126,7 +129,7 @@ pub async fn of_session(
     get, path = "/admin/users/{id}/timeline", operation_id = "getUserTimeline", tag = tag::ADMIN,
     summary = "What happened to a user's sessions",
     description = "All sessions that are remembered, as one timeline, newest first.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, description = "The user", format = Uuid,
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"), ListParams),
     responses((status = 200, description = "A page of entries", body = Page<EntryAnswer>), UserProblems),

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Has schemathesis attack a server of its own by what /openapi.json says, three times: as a stranger, as a user, as an
-administrator. Fails on a server error, an answer that is not documented, or a request that should have been refused.
+"""Has schemathesis attack a server of its own by what /openapi.json says, four times: as a stranger, as a user, as an
+administrator, and as an administrator in a browser, with cookies. Fails on a server error, an answer that is not documented, or a request that should have been refused.
 
-    python3 tests/schemathesis/run.py                   all three
+    python3 tests/schemathesis/run.py                   all four
     python3 tests/schemathesis/run.py --seed 7 admin    one of them, with other data
 
 Needs the debug binary (`make schemathesis` builds it) and python3-venv. What it makes is under target/schemathesis.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -23,15 +24,27 @@ HERE = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")).resolve()
 WORK = TARGET / "schemathesis"
 PASSWORD = "correct horse battery staple"
-# Who attacks, and the longest time in seconds that it may take: far more than it does.
-ATTACKERS = {"stranger": 300, "user": 600, "admin": 600}
+# Who attacks, and with which of schemathesis's phases. Coverage goes by the schema alone: it is tried without a token, and
+# with one that opens every door.
+ALL = "examples,coverage,fuzzing,stateful"
+ATTACKERS = {
+    "stranger": ALL,
+    "user": "examples,fuzzing,stateful",
+    "admin": ALL,
+    "browser": "examples,fuzzing,stateful",
+}
+# Who may do everything, and so must have succeeded at everything.
+ALMIGHTY = {"admin", "browser"}
+# The longest time in seconds that an attack may take: far more than it does.
+PATIENCE = 600
 # Schemathesis leaves out the operation from which it has the document.
 NOT_ATTACKED = {"getDocument"}
 
 
 def schemathesis() -> pathlib.Path:
-    """The program, installed in an environment of its own when the requirements have changed."""
-    venv, wanted = WORK / "venv", (HERE / "requirements.txt").read_text()
+    """The program, installed in an environment of its own when the requirements or the place have changed."""
+    venv = WORK / "venv"
+    wanted = f"# {venv}\n{(HERE / 'requirements.txt').read_text()}"
     installed = venv / "installed.txt"
     if not installed.exists() or installed.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
@@ -42,15 +55,16 @@ def schemathesis() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def server():
-    """A server on a free port and an empty store. Gives its address."""
+def server(attacker: str):
+    """A server on a free port and an empty store, for one attacker. Gives its address."""
     with tempfile.TemporaryDirectory(prefix="relatch-schemathesis-") as directory:
-        ready, log = pathlib.Path(directory, "ready"), WORK / "server.log"
+        ready, log = pathlib.Path(directory, "ready"), WORK / f"server-{attacker}.log"
         settings = {
             "RELATCH__HTTP__LISTEN": "127.0.0.1:0",
             "RELATCH__OPS__LISTEN": "127.0.0.1:0",
             "RELATCH__STORE__URL": f"redb:{directory}/relatch.redb",
             "RELATCH__BOOTSTRAP__ADMIN_PASSWORD": PASSWORD,
+            "RELATCH__REGISTRATION__ENABLED": "true",
             # Every request signs in anew, see hooks.py.
             "RELATCH__PASSWORD__BCRYPT_COST": "4",
             "RELATCH__RATE_LIMIT__ENABLED": "false",
@@ -81,14 +95,38 @@ def call(base: str, path: str, body: dict, token: str = "") -> dict:
         return json.load(response)
 
 
-def never_succeeded(base: str) -> list[str]:
-    """The operations that no administrator was ever answered with a success."""
+def never_succeeded(base: str, attacker: str) -> list[str]:
+    """The operations that this administrator was never answered with a success."""
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{base}/openapi.json") as response:
         paths = json.load(response)["paths"].values()
     operations = {operation["operationId"] for path in paths for operation in path.values()}
-    answers = json.loads((WORK / "answers-admin.json").read_text())
+    answers = json.loads((WORK / f"answers-{attacker}.json").read_text())
     succeeded = {name for name, counts in answers.items() if any(status.startswith("2") for status in counts)}
     return sorted(operations - succeeded - NOT_ATTACKED)
+
+
+def attack(attacker: str, seed: str) -> tuple[str, list[str]]:
+    """What schemathesis says, and what has failed."""
+    with server(attacker) as base:
+        admin = call(base, "/login", {"username": "admin", "password": PASSWORD})["access_token"]
+        # Whom the attackers sign in as, and who is there to be found.
+        for name in ("attacker", "victim"):
+            call(base, "/admin/users", {"username": name, "password": PASSWORD}, admin)
+        environment = os.environ | {
+            "RELATCH_BASE": base,
+            "RELATCH_ATTACKER": attacker,
+            "RELATCH_PASSWORD": PASSWORD,
+            "PYTHONPATH": str(HERE),
+            "NO_PROXY": "*",
+        }
+        command = [schemathesis(), "--config-file", HERE / "schemathesis.toml", "run", "--checks", "all"]
+        command += ["--seed", seed, "--phases", ATTACKERS[attacker], f"{base}/openapi.json"]
+        done = subprocess.run(command, cwd=WORK, env=environment, timeout=PATIENCE, capture_output=True, text=True)
+        said, failed = done.stdout + done.stderr, [attacker] if done.returncode != 0 else []
+        if attacker in ALMIGHTY and (missed := never_succeeded(base, attacker)):
+            said += f"never answered with a success, see with_real_values in hooks.py: {', '.join(missed)}\n"
+            failed.append(f"{attacker}, in vain")
+    return said, failed
 
 
 def main() -> int:
@@ -98,32 +136,16 @@ def main() -> int:
     arguments = parser.parse_args()
     attackers = arguments.attackers or list(ATTACKERS)
     WORK.mkdir(parents=True, exist_ok=True)
-    program, failed = schemathesis(), []
-    with server() as base:
-        admin = call(base, "/login", {"username": "admin", "password": PASSWORD})["access_token"]
-        # Whom the attackers sign in as, and who is there to be found.
-        for name in ("attacker", "victim"):
-            call(base, "/admin/users", {"username": name, "password": PASSWORD}, admin)
-        for attacker in attackers:
-            print(f"=== schemathesis as {attacker}", flush=True)
-            environment = os.environ | {
-                "RELATCH_BASE": base,
-                "RELATCH_ATTACKER": attacker,
-                "RELATCH_PASSWORD": PASSWORD,
-                "PYTHONPATH": str(HERE),
-                "NO_PROXY": "*",
-            }
-            config = ["--config-file", HERE / "schemathesis.toml"]
-            command = [program, *config, "run", "--checks", "all", "--seed", arguments.seed]
-            command.append(f"{base}/openapi.json")
-            done = subprocess.run(command, cwd=WORK, env=environment, timeout=ATTACKERS[attacker])
-            if done.returncode != 0:
-                failed.append(attacker)
-        if "admin" in attackers and (missed := never_succeeded(base)):
-            print(f"never answered with a success, see with_real_values in hooks.py: {', '.join(missed)}")
-            failed.append("in vain")
-    print(f"schemathesis: failed {', '.join(failed)}" if failed else f"schemathesis: {len(attackers)} runs, no issues")
-    return 1 if failed else 0
+    schemathesis()
+    all_failed = []
+    # Each has a server of its own: what one does to it does not disturb the others.
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        attacks = [threads.submit(attack, attacker, arguments.seed) for attacker in attackers]
+        for attacker, (said, failed) in zip(attackers, (attack.result() for attack in attacks)):
+            print(f"=== schemathesis as {attacker}\n{said}", flush=True)
+            all_failed += failed
+    print(f"schemathesis: failed {', '.join(all_failed)}" if all_failed else f"schemathesis: {len(attackers)} runs, no issues")
+    return 1 if all_failed else 0
 
 
 if __name__ == "__main__":

@@ -157,6 +157,22 @@ impl TestApp {
         Ok(node)
     }
 
+    /// Whether the store is Redis; if not it is the embedded one.
+    pub const fn is_on_redis(&self) -> bool {
+        self.redis.is_some()
+    }
+
+    /// Stops the first node, has something done in its directory, and starts it again: [`Self::node`] is another one
+    /// then.
+    pub async fn while_stopped(&mut self, done: impl FnOnce(&Path)) {
+        self.launched.clear();
+        self.admin = Arc::default();
+        done(self.dir.path());
+        self.node =
+            self.launch(&[]).await.unwrap_or_else(|message| panic!("the server does not start: {message}"));
+        self.until_ready().await;
+    }
+
     /// The Redis process.
     pub fn redis(&mut self) -> &mut RedisServer {
         self.redis.as_mut().expect("the application is on Redis")

@@ -21,7 +21,7 @@ struct MeAnswer<'a> {
     #[schema(schema_with = crate::http::openapi::attributes::all)]
     attributes: &'a Attributes,
     /// The session that the access token belongs to.
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$",
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
              examples("AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     session_id: SessionRef,
 }
@@ -36,7 +36,7 @@ problems!(MeProblems: LiveSession, Query<NoParams>);
     get, path = "/me", operation_id = "getMe", tag = tag::ACCOUNT,
     summary = "Who the caller is",
     description = "Name, roles and attributes as they are now, whatever the access token says.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     responses((status = 200, description = "The caller", body = MeAnswer), MeProblems),
 )]
 pub async fn me(request: Then<LiveSession, Query<NoParams>>) -> Answer<HttpResponse> {

@@ -25,7 +25,8 @@ pub struct Body {
     new_password: SecretString,
 }
 
-problems!(ChangeProblems: LiveSession, Json<Body>; InvalidCredentials, InsufficientUserAuthentication);
+problems!(ChangeProblems: LiveSession, Json<Body>;
+    InvalidCredentials, InsufficientUserAuthentication, CrossSiteRequest);
 
 /// Answers 204: the password is changed, and the caller's other sessions have ended.
 ///
@@ -37,7 +38,7 @@ problems!(ChangeProblems: LiveSession, Json<Body>; InvalidCredentials, Insuffici
     description = "Ends all other sessions of the caller; this one goes on. A sign-in older than \
         `password.reauthentication_age` is answered 401 `insufficient_user_authentication`, with `max_age` in the \
         challenge (RFC 9470): sign in again, and repeat.",
-    security(("bearer" = [])), request_body = Body,
+    security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
     responses((status = 204, description = "The password is changed"), ChangeProblems),
 )]
 pub async fn change(

@@ -6,7 +6,7 @@ use relatch_domain::{UnixMillis, base64url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::app::audit::read::{ActorFilter, AuditFilter, AuditPlace, read_audit};
@@ -25,16 +25,19 @@ use crate::store::AuditId;
 #[into_params(parameter_in = Query)]
 pub struct AuditParams {
     /// What happened: an event's name, such as `session_ended`.
-    #[param(nullable = false)]
+    #[param(schema_with = event_name)]
     event: Option<String>,
     /// Who did it: a user's id, or `anonymous`, `user`, `operator` or `server`.
-    #[param(nullable = false)]
+    #[param(
+        nullable = false,
+        pattern = "^(anonymous|user|operator|server|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$"
+    )]
     actor: Option<String>,
     /// To whom: a user's id.
     #[param(nullable = false, format = Uuid)]
     user: Option<String>,
     /// To which session.
-    #[param(nullable = false, pattern = "^[A-Za-z0-9_-]{43}$")]
+    #[param(nullable = false, pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
     session: Option<String>,
     /// At this time or later.
     #[param(nullable = false, format = DateTime)]
@@ -105,6 +108,10 @@ pub struct ActorAnswer {
     session: Option<String>,
 }
 
+fn event_name() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Event::NAMES)).build()
+}
+
 fn details() -> Object {
     ObjectBuilder::new()
         .description(Some("What else there is to say; it differs from event to event."))
@@ -124,7 +131,7 @@ problems!(ListProblems: Admin, Query<AuditParams>);
     summary = "Read the audit trail",
     description = "What happened, the latest first. Filters combine. One call looks at 5,000 records at the most: a page \
         may be shorter than `limit`, or empty, while `next_cursor` is not null.",
-    security(("bearer" = [])), params(AuditParams),
+    security(("bearer" = []), ("accessCookie" = [])), params(AuditParams),
     responses((status = 200, description = "A page of records", body = Page<Item>), ListProblems),
 )]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<AuditParams>>) -> Answer<HttpResponse> {

@@ -15,7 +15,7 @@ use crate::app::change_user::{AttributesChange, Changed, Changes, change_user};
 use crate::http::answer::AdminUserAnswer;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 
 /// What changes about a user: a JSON merge patch (RFC 7396) with at least one of these.
 #[derive(Deserialize, ToSchema)]
@@ -24,7 +24,7 @@ use crate::http::openapi::{problems, tag};
 pub struct Patch {
     /// All roles from now on.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<String>, required = false, max_items = 32, examples("user"))]
+    #[schema(value_type = Vec<types::Role>, required = false, max_items = 32)]
     roles: Option<BTreeSet<String>>,
     /// Whether sign-in and refresh are refused. `true` ends all sessions.
     #[serde(default, deserialize_with = "given")]
@@ -51,7 +51,7 @@ fn attributes_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Attrib
     Ok(Some(patch.map_or(AttributesChange::Clear, AttributesChange::Patch)))
 }
 
-problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound);
+problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound, CrossSiteRequest);
 
 /// Answers 200 with the user as it is now. What the body does not name stays.
 ///
@@ -63,7 +63,7 @@ problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound);
     description = "What the body does not name stays. Everything is in force when the answer comes: sign-in, refresh and \
         `/admin` go by it. Access tokens have new roles and attributes from the next refresh on. Of two changes at the \
         same time each holds in what it names; where both name the same field or attribute, the later one.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     request_body = Patch,

@@ -59,7 +59,7 @@ impl KeyAnswer {
 }
 
 problems!(ListProblems: Admin, Query<NoParams>);
-problems!(RotateProblems: Admin, OptionalJson<Body>);
+problems!(RotateProblems: Admin, OptionalJson<Body>; CrossSiteRequest);
 
 /// `GET /admin/keys`: answers 200 with all signing keys, the newest first.
 ///
@@ -69,7 +69,7 @@ problems!(RotateProblems: Admin, OptionalJson<Body>);
     get, path = "/admin/keys", operation_id = "listKeys", tag = tag::ADMIN,
     summary = "List the signing keys",
     description = "All of them on one page, the newest first; private parts are never shown.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     responses((status = 200, description = "The keys", body = Page<KeyAnswer>), ListProblems),
 )]
 pub async fn list(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answer<HttpResponse> {
@@ -86,7 +86,7 @@ pub async fn list(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answe
     summary = "Make a new signing key",
     description = "It signs from now on: at once on the answering node, within seconds on the others. The former one is \
         retired: what it signed stays good. API servers meet an unknown `kid` and load the public keys again.",
-    security(("bearer" = [])), request_body = Option<Body>,
+    security(("bearer" = []), ("accessCookie" = [])), request_body = Option<Body>,
     responses((status = 201, description = "The new key", body = KeyAnswer), RotateProblems),
 )]
 pub async fn rotate(

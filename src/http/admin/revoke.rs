@@ -65,7 +65,7 @@ pub struct CutoffAnswer {
     cutoff: String,
 }
 
-problems!(RevokeProblems: Admin, Json<Body>; NotFound);
+problems!(RevokeProblems: Admin, Json<Body>; NotFound, CrossSiteRequest);
 
 /// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist. For
 /// `signed_in_before` it answers 202 with the cutoff that is in force now, which may be later than the one asked for.
@@ -77,7 +77,7 @@ problems!(RevokeProblems: Admin, Json<Body>; NotFound);
     summary = "End sessions",
     description = "Afterwards no refresh of those sessions succeeds. Exactly one field says which. \
         `signed_in_before` is in force on every node within a second.",
-    security(("bearer" = [])), request_body = Body,
+    security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
     responses(
         (status = 200, description = "How many sessions have ended", body = RevokedAnswer),
         (status = 202, description = "The cutoff that is in force now; only for `signed_in_before`",

@@ -17,8 +17,8 @@ use crate::http::openapi::{problems, tag};
 use crate::http::session::page;
 
 problems!(ListProblems: Admin, Query<ListParams>; NotFound);
-problems!(EndAllProblems: Admin, Query<NoParams>; NotFound);
-problems!(EndOneProblems: Admin, Query<NoParams>; NotFound);
+problems!(EndAllProblems: Admin, Query<NoParams>; NotFound, CrossSiteRequest);
+problems!(EndOneProblems: Admin, Query<NoParams>; NotFound, CrossSiteRequest);
 
 /// `GET /admin/users/{id}/sessions`: answers 200 with the user's live sessions, the latest sign-in first.
 ///
@@ -28,7 +28,7 @@ problems!(EndOneProblems: Admin, Query<NoParams>; NotFound);
     get, path = "/admin/users/{id}/sessions", operation_id = "listUserSessions", tag = tag::ADMIN,
     summary = "A user's devices",
     description = "Live sessions, the latest sign-in first. `current` is the caller's own.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"), ListParams),
     responses((status = 200, description = "A page of sessions", body = Page<SessionAnswer>), ListProblems),
@@ -51,7 +51,7 @@ pub async fn list(
     delete, path = "/admin/users/{id}/sessions", operation_id = "endUserSessions", tag = tag::ADMIN,
     summary = "Sign a user out everywhere",
     description = "Ends all of the user's sessions, the caller's own too if it is one of them.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     responses((status = 204, description = "The sessions have ended"), EndAllProblems),
@@ -78,10 +78,10 @@ pub async fn end_all(
     delete, path = "/admin/users/{id}/sessions/{sid}", operation_id = "endUserSession", tag = tag::ADMIN,
     summary = "Sign one of a user's devices out",
     description = "One that has ended already is as good.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6"),
-           ("sid" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{43}$",
+           ("sid" = String, Path, description = "The session", pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
             example = "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ")),
     responses((status = 204, description = "The session has ended"), EndOneProblems),
 )]

@@ -117,7 +117,7 @@ problems!(ShowProblems: Admin, Query<NoParams>);
     summary = "Show how things stand",
     description = "Numbers of users and keys, the cutoff, and the state of node and store. What stands under `node` is \
         what the answering node alone has seen since it started.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     responses((status = 200, description = "How things stand", body = StatsAnswer), ShowProblems),
 )]
 pub async fn show(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answer<HttpResponse> {

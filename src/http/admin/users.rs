@@ -64,10 +64,10 @@ pub struct SearchParams {
     cursor: Option<String>,
 }
 
-problems!(CreateProblems: Admin, Query<NoParams>, Json<Body>; UsernameTaken);
+problems!(CreateProblems: Admin, Query<NoParams>, Json<Body>; UsernameTaken, CrossSiteRequest);
 problems!(GetProblems: Admin, Query<NoParams>; NotFound);
 problems!(ListProblems: Admin, Query<SearchParams>);
-problems!(DeleteProblems: Admin, Query<NoParams>; NotFound);
+problems!(DeleteProblems: Admin, Query<NoParams>; NotFound, CrossSiteRequest);
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
 ///
@@ -77,7 +77,7 @@ problems!(DeleteProblems: Admin, Query<NoParams>; NotFound);
     post, path = "/admin/users", operation_id = "createUser", tag = tag::ADMIN,
     summary = "Create a user",
     description = "The name must be free; it is compared without case.",
-    security(("bearer" = [])), request_body = Body,
+    security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
     responses(
         (status = 201, description = "The user", body = AdminUserAnswer,
          headers(("Location" = String, description = "Where the user is found"))),
@@ -115,7 +115,7 @@ pub async fn create(
     get, path = "/admin/users/{id}", operation_id = "getUser", tag = tag::ADMIN,
     summary = "Show a user",
     description = "All about a user but the password.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     responses((status = 200, description = "The user", body = AdminUserAnswer), GetProblems),
@@ -141,7 +141,7 @@ pub async fn get(
     summary = "List users",
     description = "In the byte order of their names: all, or those whose name begins with `query`, or the one whose id \
         it is.",
-    security(("bearer" = [])), params(SearchParams),
+    security(("bearer" = []), ("accessCookie" = [])), params(SearchParams),
     responses((status = 200, description = "A page of users", body = Page<AdminUserAnswer>), ListProblems),
 )]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>) -> Answer<HttpResponse> {
@@ -161,7 +161,7 @@ pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>
     delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = tag::ADMIN,
     summary = "Delete a user",
     description = "With all sessions. The name is free again; the id is never given to anybody else.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
     responses((status = 204, description = "The user is gone"), DeleteProblems),

@@ -125,15 +125,10 @@ impl Refuses for OptionalBearer {
 }
 
 impl Refuses for AccessToken {
-    /// With those of the token's verification, which comes next.
+    /// With those of the token's verification, which comes next. What changes something is refused by `CrossSiteRequest`
+    /// as well, for the cookie; it says so itself.
     fn codes() -> Vec<Code> {
-        vec![
-            Code::InvalidRequest,
-            Code::AuthenticationRequired,
-            Code::InvalidToken,
-            Code::TokenExpired,
-            Code::CrossSiteRequest,
-        ]
+        vec![Code::InvalidRequest, Code::AuthenticationRequired, Code::InvalidToken, Code::TokenExpired]
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! 1. Above the handler, name its refusals: those of its extractors (they implement [`Refuses`]), [`App`] if it may ask
 //!    the store, and its own codes after a semicolon:
-//!    `problems!(CreateProblems: Admin, Json<Body>; UsernameTaken);`
-//!    Status, words and examples come from the catalogue. What every request can be refused with is added.
+//!    `problems!(CreateProblems: Admin, Json<Body>; UsernameTaken, CrossSiteRequest);`
+//!    The last one is for all that takes a cookie and is no GET. Status, words and examples come from the catalogue. What every request can be refused with is added.
 //! 2. On the handler: `#[utoipa::path(post, path = "/admin/users", operation_id = "createUser", tag = tag::ADMIN,
 //!    summary = "…", description = "…", security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
 //!    responses((status = 201, description = "…", body = AdminUserAnswer), CreateProblems))]`.
@@ -14,7 +14,7 @@
 //!    `value_type`, see [`types`]. The example of a whole body is composed of its fields'; where that makes no sense (fields that
 //!    exclude each other) the type has `#[schema(examples(json!({…})))]`. Of the fields marked with
 //!    `extensions(("x-alternative" = json!(true)))` a request has exactly one.
-//! 4. Add the handler to `paths(…)` below. `tests/it/openapi.rs` holds the document to the routes, the catalogue and
+//! 4. Add the handler to `paths(…)` below. `tests/it/openapi` holds the document to the routes, the catalogue and
 //!    its own schemas.
 
 pub mod attributes;
@@ -28,6 +28,7 @@ use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::answer::TokenAnswer;
 use super::error::{Code, Problem};
 use super::{account, admin, ops, session, timeline, token};
 use crate::app::App;
@@ -90,7 +91,7 @@ pub mod tag {
         ops::health::ready,
         ops::docs::document,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, TokenAnswer)),
     tags(
         (name = "Tokens", description = "The life of a client: sign in, refresh, check, sign out."),
         (name = "Account", description = "What people do about their own account."),

@@ -27,8 +27,8 @@ pub struct EndParams {
 }
 
 problems!(ListProblems: LiveSession, Query<ListParams>);
-problems!(EndOneProblems: LiveSession; NotFound);
-problems!(EndOthersProblems: LiveSession, Query<EndParams>);
+problems!(EndOneProblems: LiveSession; NotFound, CrossSiteRequest);
+problems!(EndOthersProblems: LiveSession, Query<EndParams>; CrossSiteRequest);
 
 /// `GET /sessions`: answers 200 with the caller's live sessions, the latest sign-in first.
 ///
@@ -38,7 +38,7 @@ problems!(EndOthersProblems: LiveSession, Query<EndParams>);
     get, path = "/sessions", operation_id = "listSessions", tag = tag::SESSIONS,
     summary = "The caller's devices",
     description = "Live sessions, the latest sign-in first.",
-    security(("bearer" = [])), params(ListParams),
+    security(("bearer" = []), ("accessCookie" = [])), params(ListParams),
     responses((status = 200, description = "A page of sessions", body = Page<SessionAnswer>), ListProblems),
 )]
 pub async fn list(
@@ -79,7 +79,7 @@ pub(super) async fn page(
     delete, path = "/sessions/{id}", operation_id = "endSession", tag = tag::SESSIONS,
     summary = "Sign one device out",
     description = "Ends one of the caller's own sessions. One that has ended already is as good.",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = types::SessionId, Path, description = "The session")),
     responses((status = 204, description = "The session has ended"), EndOneProblems),
 )]
@@ -111,7 +111,7 @@ pub async fn end_one(
     delete, path = "/sessions", operation_id = "endSessions", tag = tag::SESSIONS,
     summary = "Sign all other devices out",
     description = "Ends all of the caller's sessions but the current one; with `include_current=true` that one too.",
-    security(("bearer" = [])), params(EndParams),
+    security(("bearer" = []), ("accessCookie" = [])), params(EndParams),
     responses((status = 204, description = "The sessions have ended"), EndOthersProblems),
 )]
 pub async fn end_others(

@@ -59,7 +59,11 @@ problems!(CheckProblems: AccessToken, Query<Params>, App; SessionRevoked, Sessio
     description = "Verifies the access token without asking the store; with `live=true` the store is asked too. With \
         `access_token.sliding`, an access token in its cookie that is about to expire is renewed.",
     security(("bearer" = []), ("accessCookie" = [])), params(Params),
-    responses((status = 200, description = "The caller is signed in", body = CheckAnswer), CheckProblems),
+    responses(
+        (status = 200, description = "The caller is signed in", body = CheckAnswer,
+         headers(("Set-Cookie" = String, description = "The renewed `__Host-relatch-at`, if it was about to expire"))),
+        CheckProblems,
+    ),
 )]
 pub async fn check(app: web::Data<App>, request: Then<AccessToken, Query<Params>>) -> Answer<HttpResponse> {
     let Then(access_token, Query(params)) = request;

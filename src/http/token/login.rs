@@ -7,13 +7,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::deliver::{access_cookie, deliver};
+use super::described::SignedInPair;
 use crate::app::App;
 use crate::app::sign_in::{SignIn, SignedIn, sign_in};
-use crate::http::answer::TokenAnswer;
 use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{ClientOrigin, Cookies, Json};
-use crate::http::openapi::{problems, tag};
+use crate::http::openapi::{problems, tag, types};
 
 /// Longest device name, in characters.
 const MAX_DEVICE_NAME: usize = 100;
@@ -34,7 +34,7 @@ pub struct Body {
     device_name: Option<String>,
     /// How the tokens reach the client.
     #[serde(default)]
-    #[schema(value_type = String, default = "body", pattern = "^body$", examples("body"))]
+    #[schema(required = false, schema_with = types::delivery)]
     delivery: Delivery,
     /// Reserved for known devices; accepted, and without effect until there is such a thing.
     #[serde(rename = "device_token")]
@@ -51,9 +51,21 @@ problems!(SignInProblems: Json<Body>, App; InvalidCredentials, CrossSiteRequest,
     post, path = "/login", operation_id = "signIn", tag = tag::TOKENS,
     summary = "Sign in",
     description = "Begins a session on a device, with a pair of tokens. Wrong password, unknown user and disabled user \
-        are one answer. With delivery `hybrid` or `cookie` the refresh token goes into an `HttpOnly` cookie.",
-    security(()), request_body = Body,
-    responses((status = 200, description = "The pair, and who signed in", body = TokenAnswer), SignInProblems),
+        are one answer. With delivery `hybrid` or `cookie` the refresh token goes into an `HttpOnly` cookie. The \
+        session of a refresh cookie that came with the request is replaced.",
+    security(()),
+    request_body(content = Body, examples(
+        ("body" = (summary = "An app", value = json!({
+            "username": "ada", "password": "a long walk on the pier", "device_name": "phone",
+        }))),
+        ("hybrid" = (summary = "A page that calls APIs with Bearer", value = json!({
+            "username": "ada", "password": "a long walk on the pier", "delivery": "hybrid",
+        }))),
+        ("cookie" = (summary = "A site of the same server", value = json!({
+            "username": "ada", "password": "a long walk on the pier", "delivery": "cookie",
+        }))),
+    )),
+    responses(SignedInPair, SignInProblems),
 )]
 pub async fn login(
     app: web::Data<App>,

@@ -24,7 +24,11 @@ problems!(SignOutProblems: OptionalBearer, OptionalJson<Body>, App;
     description = "Ends the session of a valid access token, or of a refresh token with or without an access token. \
         May be repeated. Our cookies that came with the request are cleared.",
     security(("bearer" = []), ("accessCookie" = []), ("refreshCookie" = []), ()), params(RefreshTokenHeader), request_body = Option<Body>,
-    responses((status = 204, description = "The session has ended"), SignOutProblems),
+    responses(
+        (status = 204, description = "The session has ended",
+         headers(("Set-Cookie" = String, description = "Each cookie of ours that came, with `Max-Age=0`"))),
+        SignOutProblems,
+    ),
 )]
 pub async fn logout(
     app: web::Data<App>,

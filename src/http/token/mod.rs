@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod deliver;
+pub mod described;
 pub mod login;
 pub mod logout;
 pub mod refresh;

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::deliver::deliver;
+use super::described::RefreshedPair;
 use crate::app::App;
 use crate::app::refresh::{RefreshRequest, Refreshed, Way, refresh as refresh_pair};
-use crate::http::answer::TokenAnswer;
 use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::header::single;
@@ -22,7 +22,7 @@ use crate::http::openapi::{problems, tag};
 #[schema(as = RefreshToken)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
-    /// The refresh token, unless it comes in the header `X-Refresh-Token`.
+    /// The refresh token, unless it comes in the header `X-Refresh-Token` or its cookie.
     #[schema(value_type = Option<String>, examples("rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ"))]
     refresh_token: Option<SecretString>,
 }
@@ -31,7 +31,7 @@ pub struct Body {
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct RefreshTokenHeader {
-    /// The refresh token, unless it comes in the body.
+    /// The refresh token, unless it comes in the body or its cookie.
     #[param(rename = "X-Refresh-Token", nullable = false)]
     pub refresh_token: Option<String>,
 }
@@ -65,18 +65,12 @@ problems!(RefreshProblems: OptionalBearer, OptionalJson<Body>, App;
     post, path = "/token/refresh", operation_id = "refresh", tag = tag::TOKENS,
     summary = "Refresh the pair",
     description = "Takes the access token, expired or not, with the refresh token of the same session, and answers with \
-        a new pair. A failed refresh consumes nothing. A refresh token that was rotated out before ends the session.",
+        a new pair. A failed refresh consumes nothing. A refresh token that was rotated out before ends the session. \
+        Tokens come back the way they were delivered: cookies in cookies, and what the JSON had in the request. \
+        `token_too_large` is the one failure that sets a cookie, the new refresh token: else the session would be lost.",
     security(("bearer" = []), ("bearer" = [], "refreshCookie" = []), ("pairCookie" = [], "refreshCookie" = []),
         ("accessCookie" = [], "refreshCookie" = [])), params(RefreshTokenHeader, AttemptHeader), request_body = Option<Body>,
-    responses(
-        (status = 200, description = "The new pair", body = TokenAnswer, example = json!({
-            "access_token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMWEx….c2lnbmF0dXJl",
-            "token_type": "Bearer", "expires_in": 900,
-            "refresh_token": "rlt1_AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ", "refresh_expires_in": 1_209_600,
-            "session_id": "AaH9q2oHeG-ZftCuDiZGtvX0zhGwWUnUkyz7Cg9mQCQ",
-        })),
-        RefreshProblems,
-    ),
+    responses(RefreshedPair, RefreshProblems),
 )]
 pub async fn refresh(
     app: web::Data<App>,

@@ -1,5 +1,6 @@
 //! The document at `/openapi.json`, held to the routes, to the catalogue of problems and to its own schemas.
 
+mod cookies;
 mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
