@@ -71,7 +71,8 @@ impl App {
         }
         let record = record_of(origin, event, self.clock.now().0);
         let trail = match event {
-            Event::SignInFailed { .. } => Trail::RefusedSignIns,
+            // Whoever has an account can have this answer thousands of times a second.
+            Event::SignInFailed { .. } | Event::AdminCall { status: 403, .. } => Trail::Refused,
             _ => Trail::Acts,
         };
         let kept = match serde_json::to_vec(&record) {

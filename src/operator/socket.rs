@@ -2,15 +2,17 @@
 //!
 //! One connection carries one command: a line of JSON, and a line of JSON in answer.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -23,6 +25,10 @@ use crate::app::App;
 const MAX_COMMAND: u64 = 64 * 1024;
 /// Longest answer, in bytes: a thousand users with long names and all roles and attributes.
 const MAX_REPLY: u64 = 8 * 1024 * 1024;
+/// How many commands are carried out at once. The others wait to be accepted; so do those who connect and say nothing.
+const AT_ONCE: usize = 64;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 128;
 /// How long a command may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// How long either side waits for the other. Ending the sessions of a client visits every user there is.
@@ -43,12 +49,8 @@ impl AdminSocket {
         if answers(path).await {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"));
         }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        remove_socket(path)?;
+        let listener = UnixListener::from_std(listen(path)?)?;
         Ok(Self { listener, path: path.to_owned() })
     }
 
@@ -57,7 +59,7 @@ impl AdminSocket {
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
+                accepted = self.listener.accept(), if under_way.len() < AT_ONCE => match accepted {
                     Ok((stream, _)) => under_way.push(answer(stream, &app)),
                     Err(error) => {
                         tracing::warn!(%error, "the admin socket cannot accept");
@@ -78,6 +80,28 @@ impl Drop for AdminSocket {
     fn drop(&mut self) {
         // Whoever comes next replaces it anyway.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens at a path that nobody but the server's own user can connect to. The mode is there before the path is: a
+/// socket is made at a path with the mode that it has had without one, less the umask (Linux; the test below sees to it).
+fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let unnamed = File::from(OwnedFd::from(Socket::new(Domain::UNIX, Type::STREAM, None)?));
+    unnamed.set_permissions(Permissions::from_mode(0o600))?;
+    let socket = Socket::from(OwnedFd::from(unnamed));
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+/// Removes a socket. Anything else stays: a path that was mistaken for one may be the database.
+fn remove_socket(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else than a socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -123,4 +147,34 @@ async fn send(stream: &mut BufReader<UnixStream>, message: &impl serde::Serializ
     line.push(b'\n');
     stream.write_all(&line).await?;
     stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_can_ever_open_the_door() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        // Nothing changes the mode after this.
+        let _listening = listen(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("relatch.redb");
+        std::fs::write(&path, "everything").unwrap();
+        let refused = AdminSocket::bind(&path).await.err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "everything");
+        // A link to a socket is not one either.
+        let (socket, link) = (dir.path().join("other.sock"), dir.path().join("link.sock"));
+        drop(listen(&socket).unwrap());
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        assert!(AdminSocket::bind(&link).await.is_err());
+        assert!(AdminSocket::bind(&socket).await.is_ok());
+    }
 }

@@ -232,7 +232,7 @@ impl RefreshBudget {
 /// `audit.*`
 #[derive(Debug, Clone)]
 pub struct AuditSettings {
-    /// Records that are kept at the least: of acts, and as many of refused sign-ins.
+    /// Records that are kept at the least: of acts, and as many of what was refused.
     pub max_records: usize,
 }
 

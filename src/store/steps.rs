@@ -318,13 +318,13 @@ pub enum CutoffRaised {
     InFuture,
 }
 
-/// Where audit records are kept: apart, so that strangers who try passwords cannot push out what administrators did.
+/// Where audit records are kept: apart, so that whoever is refused, as often as they like, cannot push out what others did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trail {
     /// Sign-ins, security events, administrative acts.
     Acts,
-    /// Refused sign-ins.
-    RefusedSignIns,
+    /// Refused sign-ins, and administrative calls of users who are no administrators.
+    Refused,
 }
 
 /// The place of a record in its trail. Later records have higher ids.

@@ -20,7 +20,7 @@ pub struct Username(String);
 
 /// Not a user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a user name has 1 to 128 letters, digits or ASCII symbols and no spaces (RFC 8265)")]
+#[error("a user name has 1 to 128 letters, digits or ASCII symbols and no spaces (RFC 8265), and is no UUID")]
 pub struct InvalidUsername;
 
 impl Username {
@@ -63,6 +63,10 @@ impl FromStr for Username {
         }
         let mapped = until_stable(text).ok_or(InvalidUsername)?;
         if mapped.is_empty() || mapped.len() > Self::MAX_LEN {
+            return Err(InvalidUsername);
+        }
+        // Operators name users by name or id: who takes another's id for a name would have them punish that one.
+        if mapped.parse::<UserId>().is_ok() {
             return Err(InvalidUsername);
         }
         Ok(Self(mapped))

@@ -41,6 +41,21 @@ fn the_illegal_examples_of_the_standard_are_not() {
 }
 
 #[test]
+fn nobody_is_called_by_an_id() {
+    let id = "01a1ff1d-c100-7122-9a39-b880db2bd756";
+    refused(id);
+    refused(&id.to_uppercase());
+    let wide = |c: char| match c {
+        '!'..='~' => char::from_u32(u32::from(c) - 0x21 + 0xff01).unwrap(),
+        other => other,
+    };
+    refused(&id.chars().map(wide).collect::<String>());
+    for other in ["01a1ff1d-c100-7122-9a39-b880db2bd75", "x01a1ff1d-c100-7122-9a39-b880db2bd756"] {
+        assert_eq!(name(other).as_str(), other);
+    }
+}
+
+#[test]
 fn width_does_not_matter() {
     assert_eq!(name("\u{ff21}\u{ff44}\u{ff41}\u{ff11}"), name("ada1"));
     assert_eq!(name("\u{ff21}da\u{ff20}example.org"), name("ada@example.org"));

@@ -45,7 +45,7 @@ pub enum ActorFilter {
 pub struct AuditPlace {
     /// In the trail of acts.
     pub acts: AuditId,
-    /// In the trail of refused sign-ins.
+    /// In the trail of what was refused.
     pub refused: AuditId,
 }
 
@@ -116,7 +116,7 @@ pub async fn read_trails(
     limit: usize,
 ) -> Result<AuditPage, StoreError> {
     let mut acts = Reader::new(Trail::Acts, after.map(|place| place.acts).or(filter.start()));
-    let mut refused = Reader::new(Trail::RefusedSignIns, after.map(|place| place.refused).or(filter.start()));
+    let mut refused = Reader::new(Trail::Refused, after.map(|place| place.refused).or(filter.start()));
     let mut records = Vec::new();
     let mut looked_at = 0;
     let more = loop {

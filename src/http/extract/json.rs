@@ -72,8 +72,12 @@ impl<T> Refuses for OptionalJson<T> {
     }
 }
 
-/// The whole body. One that announces too much is refused before any of it is read.
+/// The whole body. One that announces too much is refused before any of it is read. What has a body has no query: a
+/// parameter there is a typo, or a token in the wrong place.
 async fn read(request: &HttpRequest, payload: Payload) -> Answer<Bytes> {
+    if !request.query_string().is_empty() {
+        return Err(ApiError::invalid_request("parameters belong into the body, not into the query"));
+    }
     let announced =
         request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {

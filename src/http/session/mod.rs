@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::app::sessions::{end_sessions, live_sessions};
 use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::{ListParams, Query};
+use crate::http::extract::query::{ListParams, NoParams, Query};
 use crate::http::extract::{ClientOrigin, LiveSession, Then};
 use crate::http::openapi::{problems, tag, types};
 use crate::store::StoredSession;
@@ -27,7 +27,7 @@ pub struct EndParams {
 }
 
 problems!(ListProblems: LiveSession, Query<ListParams>);
-problems!(EndOneProblems: LiveSession; NotFound, CrossSiteRequest);
+problems!(EndOneProblems: LiveSession, Query<NoParams>; NotFound, CrossSiteRequest);
 problems!(EndOthersProblems: LiveSession, Query<EndParams>; CrossSiteRequest);
 
 /// `GET /sessions`: answers 200 with the caller's live sessions, the latest sign-in first.
@@ -87,9 +87,10 @@ pub async fn end_one(
     app: web::Data<App>,
     request: HttpRequest,
     origin: ClientOrigin,
-    live: LiveSession,
+    caller: Then<LiveSession, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
-    let (user, origin) = (live.0.caller.session.user, origin.0.by(live.0.actor()));
+    let Then(LiveSession(live), _) = caller;
+    let (user, origin) = (live.caller.session.user, origin.0.by(live.actor()));
     let named = request.match_info().get("id").and_then(|id| id.parse::<SessionRef>().ok());
     let Some(session) = named.filter(|named| named.user == user) else {
         return Err(ApiError::new(Code::NotFound));

@@ -67,7 +67,7 @@ pub(super) fn page(
 const fn byte_of(trail: Trail) -> u8 {
     match trail {
         Trail::Acts => 0,
-        Trail::RefusedSignIns => 1,
+        Trail::Refused => 1,
     }
 }
 

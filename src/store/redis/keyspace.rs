@@ -9,7 +9,7 @@
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
 //! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
-//! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of refused sign-ins in the second |
+//! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of what was refused in the second |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //!
 //! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
@@ -71,7 +71,7 @@ impl Keyspace {
     pub(super) fn audit(&self, trail: Trail) -> String {
         match trail {
             Trail::Acts => format!("{}:audit", self.prefix),
-            Trail::RefusedSignIns => format!("{}:audit:refused", self.prefix),
+            Trail::Refused => format!("{}:audit:refused", self.prefix),
         }
     }
 

@@ -78,6 +78,24 @@ on_both_stores! {
         }
     }
 
+    async fn whoever_is_refused_pushes_nothing_out(on: On) {
+        // Redis drops records by the hundred.
+        let app = on.set("audit.max_records", "100").start().await;
+        let admin = app.admin().await;
+        let id = app.user("ada").await;
+        let ada = app.sign_in("ada").await;
+        for _ in 0..20 {
+            let calls = (0..20).map(|_| ada.get("/admin/users"));
+            for answer in futures_util::future::join_all(calls).await {
+                answer.problem(403, "insufficient_scope");
+            }
+        }
+        let created = read(&admin, &format!("&event=user_created&user={id}")).await;
+        assert_eq!(events(&created), ["user_created"]);
+        let refused = read(&admin, &format!("&event=admin_call&actor={id}")).await;
+        assert!((100..=300).contains(&refused.len()), "{}", refused.len());
+    }
+
     async fn strangers_leave_none(on: On) {
         let app = on.start().await;
         let admin = app.admin().await;

@@ -38,6 +38,41 @@ on_both_stores! {
         assert_eq!(problem["fields"][0]["field"], "password");
     }
 
+    async fn what_belongs_into_the_body_is_refused_in_the_query(on: On) {
+        let app = on.set("registration.enabled", "true").start().await;
+        app.user("ada").await;
+        let (admin, mut device) = (app.admin().await, app.sign_in("ada").await);
+        let other = app.sign_in("ada").await;
+        let end = format!("/sessions/{}", other.session_id);
+        let credentials = json!({"username": "eve", "password": PASSWORD});
+        let known = json!({"username": "ada", "password": PASSWORD});
+        let change = json!({"current_password": PASSWORD, "new_password": "a long walk on the pier"});
+        let refresh = json!({"refresh_token": device.pair.refresh});
+        for (caller, method, path, body) in [
+            (&device, "POST", "/login", &known),
+            (&device, "POST", "/register", &credentials),
+            (&device, "POST", "/token/refresh", &refresh),
+            (&device, "POST", "/logout", &refresh),
+            (&device, "PUT", "/password", &change),
+            (&device, "DELETE", end.as_str(), &json!({})),
+            (&admin, "POST", "/admin/users", &credentials),
+            (&admin, "POST", "/admin/revoke", &json!({"username": "ada"})),
+            (&admin, "POST", "/admin/keys/rotate", &json!({})),
+        ] {
+            for query in ["delivery=cookie", "x", "reason=lost%20phone"] {
+                let request = app.node.request(method, &format!("{path}?{query}"));
+                let request = request.bearer_auth(&caller.pair.access).json(body);
+                app.node.send(request).await.problem(400, "invalid_request");
+            }
+        }
+        let sessions = device.get("/sessions").await.ok();
+        assert_eq!(sessions["items"].as_array().unwrap().len(), 2, "{sessions}");
+        assert_eq!(admin.get("/admin/users").await.ok()["items"].as_array().unwrap().len(), 2);
+        assert_eq!(admin.get("/admin/keys").await.ok()["items"].as_array().unwrap().len(), 1);
+        app.login("ada", PASSWORD).await.ok();
+        device.refresh().await.ok();
+    }
+
     async fn other_media_types_are_refused(on: On) {
         let app = on.start().await;
         app.user("ada").await;

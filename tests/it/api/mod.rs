@@ -29,6 +29,7 @@ mod admin_user_sessions;
 mod admin_users;
 mod attributes;
 mod audit;
+mod authorization;
 mod bad_input;
 mod check;
 mod cookies;

@@ -68,6 +68,8 @@ on_both_stores! {
             ("username", json!({"username": "eve\u{202e}", "password": PASSWORD})),
             ("username", json!({"username": "eve\u{5d0}", "password": PASSWORD})),
             ("username", json!({"username": "x".repeat(10_000), "password": PASSWORD})),
+            // It could be somebody's id.
+            ("username", json!({"username": "01A1FF1D-C100-7122-9A39-B880DB2BD756", "password": PASSWORD})),
             ("username", json!({"username": ["eve"], "password": PASSWORD})),
             ("username", json!({"password": PASSWORD})),
             ("password", json!({"username": "eve"})),

@@ -67,7 +67,7 @@ impl Milli for ManualClock {
 async fn both_trails_are_one_in_the_order_of_time_whatever_the_page() {
     let trails = Trails::new();
     for n in 0..700 {
-        let trail = if n % 3 == 0 || n > 600 { Trail::Acts } else { Trail::RefusedSignIns };
+        let trail = if n % 3 == 0 || n > 600 { Trail::Acts } else { Trail::Refused };
         trails.append(trail, "x").await;
     }
     for limit in [1, 7, 200] {
@@ -90,7 +90,7 @@ async fn one_call_looks_at_five_thousand_records_and_the_next_goes_on() {
     let trails = Trails::new();
     trails.append(Trail::Acts, "signed_in").await;
     for _ in 0..5_100 {
-        trails.append(Trail::RefusedSignIns, "sign_in_failed").await;
+        trails.append(Trail::Refused, "sign_in_failed").await;
     }
     let filter = AuditFilter { event: Some("signed_in"), ..AuditFilter::default() };
     let (items, next) = trails.page(&filter, None, 50).await;
@@ -109,7 +109,7 @@ async fn what_comes_while_somebody_reads_does_not_disturb_the_pages() {
     let (items, next) = trails.page(&AuditFilter::default(), None, 2).await;
     assert_eq!(items, [4, 3]);
     trails.append(Trail::Acts, "x").await;
-    trails.append(Trail::RefusedSignIns, "x").await;
+    trails.append(Trail::Refused, "x").await;
     let (items, next) = trails.page(&AuditFilter::default(), next, 2).await;
     assert_eq!((items, next), (vec![2, 1], None));
 }
@@ -118,7 +118,7 @@ async fn what_comes_while_somebody_reads_does_not_disturb_the_pages() {
 async fn a_span_of_time_begins_with_its_first_millisecond_and_ends_before_its_last() {
     let trails = Trails::new();
     for n in 0..20 {
-        let trail = if n % 2 == 0 { Trail::Acts } else { Trail::RefusedSignIns };
+        let trail = if n % 2 == 0 { Trail::Acts } else { Trail::Refused };
         trails.append(trail, "x").await;
     }
     let (since, until) = (Some(UnixMillis(START + 5)), Some(UnixMillis(START + 8)));

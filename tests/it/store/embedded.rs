@@ -351,7 +351,7 @@ async fn a_trail_is_trimmed_from_its_old_end_and_shrinks_to_a_lower_limit_step_b
         append(&store, number, 40).await;
     }
     assert_eq!(numbers(&store, Trail::Acts).await, latest(40, 49));
-    store.append_audit(Trail::RefusedSignIns, &[7], 1).await.unwrap();
+    store.append_audit(Trail::Refused, &[7], 1).await.unwrap();
     append(&store, 50, 10).await;
     assert_eq!(numbers(&store, Trail::Acts).await, latest(25, 50), "sixteen at once");
     append(&store, 51, 10).await;
@@ -367,7 +367,7 @@ async fn a_trail_is_trimmed_from_its_old_end_and_shrinks_to_a_lower_limit_step_b
     assert_eq!(numbers(&store, Trail::Acts).await, Vec::<u8>::new());
     append(&store, 55, 10).await;
     assert_eq!(numbers(&store, Trail::Acts).await, [55]);
-    assert_eq!(numbers(&store, Trail::RefusedSignIns).await, [7], "the trails are apart");
+    assert_eq!(numbers(&store, Trail::Refused).await, [7], "the trails are apart");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ enum Command {
 }
 
 fn trail() -> impl Strategy<Value = Trail> {
-    prop_oneof![2 => Just(Trail::Acts), 1 => Just(Trail::RefusedSignIns)]
+    prop_oneof![2 => Just(Trail::Acts), 1 => Just(Trail::Refused)]
 }
 
 fn command() -> impl Strategy<Value = Command> {

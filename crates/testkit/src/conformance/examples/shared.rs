@@ -31,7 +31,7 @@ impl Stage {
 
     pub(super) async fn trails_are_kept_apart_and_read_backwards(&self) {
         let mark = some_name("").to_string();
-        let (acts, refused) = (Trail::Acts, Trail::RefusedSignIns);
+        let (acts, refused) = (Trail::Acts, Trail::Refused);
         let record = |number: u8| [mark.as_bytes(), &[0, 0xff, number]].concat();
         for number in 0..7 {
             // A clock that goes back puts no record before an earlier one.
@@ -65,9 +65,9 @@ impl Stage {
 
     pub(super) async fn a_trail_keeps_the_latest_and_not_many_more(&self) {
         for number in 0..500_u16 {
-            self.store.append_audit(Trail::RefusedSignIns, &number.to_be_bytes(), 50).await.unwrap();
+            self.store.append_audit(Trail::Refused, &number.to_be_bytes(), 50).await.unwrap();
         }
-        let kept = self.store.audit(Trail::RefusedSignIns, None, usize::MAX).await.unwrap();
+        let kept = self.store.audit(Trail::Refused, None, usize::MAX).await.unwrap();
         assert!((50..=200).contains(&kept.len()), "{} records", kept.len());
         let latest = (0..500_u16).rev().map(u16::to_be_bytes).take(kept.len());
         assert!(kept.iter().map(|entry| entry.record.as_slice()).eq(latest.collect::<Vec<_>>()));
