@@ -5,7 +5,7 @@
 //! ids, times) is masked on both sides.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regex_lite::Regex;
@@ -87,6 +87,49 @@ async fn holds(document: &str, on: On) {
     for (shown, said) in shown.iter().zip(run(&shown, &app)) {
         assert_eq!(mask(&said), mask(&shown.output), "{document}: $ {}", shown.command);
     }
+}
+
+/// The documents in a folder.
+fn documents(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension() == Some("md".as_ref()))
+        .collect()
+}
+
+/// The names by which links reach the headings of a document.
+fn anchors(text: &str) -> Vec<String> {
+    let headings =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: char| c.is_alphanumeric() || "-_ ".contains(c);
+    headings
+        .map(|text| text.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let folders = [".", "docs", "docs/decisions", "examples/spa", "bench"];
+    let mut seen = 0;
+    for document in folders.into_iter().flat_map(documents) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for found in link.captures_iter(&text) {
+            let target = &found[1];
+            if target.starts_with("http") {
+                continue;
+            }
+            seen += 1;
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            assert!(path.exists(), "{}: {target}", document.display());
+            let leads = anchor.is_empty()
+                || anchors(&std::fs::read_to_string(&path).unwrap()).contains(&anchor.to_owned());
+            assert!(leads, "{}: {target}", document.display());
+        }
+    }
+    assert!(seen > 50, "{seen} links");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ impl Code {
                 "The tokens must come back the way that was chosen at sign-in. Nothing was consumed.", None),
             Self::TokenTooLarge => (400, "token_too_large", "Token too large",
                 "The access token does not fit a cookie, which has at most 4,096 bytes: the user has too many or too \
-                 long roles, or the audience is too long. The delivery body has no such limit.", None),
+                 long roles or attributes, or the audience is too long. The delivery body has no such limit.", None),
             Self::AuthenticationRequired => (401, "authentication_required", "Authentication required",
                 "Send an access token in the Authorization header or its cookie.", BEARER),
             Self::InvalidCredentials => (401, "invalid_credentials", "Invalid credentials",
