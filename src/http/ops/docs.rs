@@ -30,7 +30,10 @@ const FOR_A_WHILE: (actix_web::http::header::HeaderName, &str) = (CACHE_CONTROL,
                example = json!({ "openapi": "3.1.0" })), DocumentProblems),
 )]
 pub async fn document() -> HttpResponse {
-    HttpResponse::Ok().insert_header(FOR_A_WHILE).content_type("application/json").body(openapi::document())
+    HttpResponse::Ok()
+        .insert_header(FOR_A_WHILE)
+        .content_type("application/json")
+        .body(openapi::document::json())
 }
 
 openapi::problems!(DocumentProblems:);

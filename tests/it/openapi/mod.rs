@@ -13,7 +13,7 @@ use serde_json::Value;
 const NOT_IN_THE_DOCUMENT: [&str; 2] = ["/docs", "/docs/{file:.*}"];
 
 fn document() -> Value {
-    serde_json::from_str(openapi::document()).unwrap()
+    serde_json::from_str(openapi::document::json()).unwrap()
 }
 
 /// Each operation, by its method and path.
