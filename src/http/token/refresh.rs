@@ -175,3 +175,31 @@ fn refusal(verdict: Verdict) -> ApiError {
         Verdict::Rotate | Verdict::Retry | Verdict::Heal => ApiError::new(Code::InternalError),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relatch_domain::rotation::Deadline;
+    use relatch_domain::session::EndReason;
+    use std::time::Duration;
+
+    #[test]
+    fn each_refusal_has_its_answer() {
+        for (verdict, answer) in [
+            (Verdict::Unknown, "session_revoked"),
+            (Verdict::Revoked(EndReason::Reuse), "session_revoked"),
+            (Verdict::Disabled, "user_disabled"),
+            (Verdict::Mismatch(Mismatch::Delivery), "wrong_delivery"),
+            (Verdict::Mismatch(Mismatch::Client), "invalid_token"),
+            (Verdict::Mismatch(Mismatch::Key), "invalid_token"),
+            (Verdict::Expired(Deadline::Idle), "session_expired"),
+            (Verdict::Expired(Deadline::Absolute), "session_expired"),
+            (Verdict::AttemptKeyReused, "attempt_key_reused"),
+            (Verdict::Throttled(Duration::from_millis(1)), "too_many_requests"),
+            (Verdict::Superseded, "refresh_superseded"),
+            (Verdict::Reuse, "refresh_token_reused"),
+        ] {
+            assert_eq!(refusal(verdict).to_string(), answer, "{verdict:?}");
+        }
+    }
+}

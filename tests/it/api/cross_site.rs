@@ -171,6 +171,38 @@ on_both_stores! {
         stage.app.login("mallory", PASSWORD).await.problem(401, "invalid_credentials");
     }
 
+    async fn changes_by_cookies(on: On) {
+        let stage = Stage::set(on).await;
+        let user = stage.watcher.user_id.clone();
+        let password = "a long walk on the pier";
+        let other = stage.app.sign_in("ada").await;
+        for (site, origin, expected) in matrix().into_iter().filter(|(_, _, expected)| *expected != Expected::Free) {
+            let mut ada = stage.browser((site, origin)).await;
+            let mut admin = stage.app.browse("admin", "cookie").await.from(site, origin);
+            let put = stage.app.node.request("PUT", "/password");
+            let put = put.json(&json!({"current_password": PASSWORD, "new_password": password}));
+            let account = format!("/admin/users/{user}");
+            let patch = stage.app.node.request("PATCH", &account).json(&json!({"disabled": true}));
+            for answer in [ada.send(put).await, admin.send(patch).await, admin.delete(&account).await] {
+                match expected {
+                    Expected::Barred => answer.problem(403, "cross_site_request"),
+                    _ => answer.problem(401, "authentication_required"),
+                };
+            }
+        }
+        // Neither is the password another one, nor a session ended.
+        other.get("/sessions").await.ok();
+        stage.app.login("ada", password).await.problem(401, "invalid_credentials");
+        // From the server's own page both work.
+        let mut admin = stage.app.browse("admin", "cookie").await;
+        let patch = stage.app.node.request("PATCH", &format!("/admin/users/{user}"));
+        admin.send(patch.json(&json!({"roles": ["user", "guest"]}))).await.ok();
+        let mut ada = stage.browser((Some("same-origin"), None)).await;
+        let put = stage.app.node.request("PUT", "/password");
+        ada.send(put.json(&json!({"current_password": PASSWORD, "new_password": password}))).await.expect(204);
+        other.get("/sessions").await.problem(401, "session_revoked");
+    }
+
     async fn a_token_that_the_page_itself_sends_needs_no_protection(on: On) {
         let stage = Stage::set(on).await;
         let mut hybrid = stage.app.browse("ada", "hybrid").await.from(Some("cross-site"), Some(LISTED));

@@ -153,6 +153,23 @@ on_both_stores! {
         device.refresh().await.problem(401, "session_expired");
     }
 
+    async fn a_session_that_is_not_remembered_is_unknown_and_stays_so(on: On) {
+        let app = on.with_clock().start().await;
+        app.user("ada").await;
+        let mut old = app.sign_in("ada").await;
+        old.sign_out().await.expect(204);
+        assert_eq!(old.refresh().await.problem(401, "session_revoked")["reason"], "signed_out");
+        // Longer than its tombstone has to stand; the next sign-in takes it away.
+        app.clock().advance_secs(100 * 24 * 3600);
+        let mut new = app.sign_in("ada").await;
+        for attempt in [None, Some(KEY)] {
+            let body = old.refresh_as(attempt).await.problem(401, "session_revoked");
+            assert!(body.get("reason").is_none(), "{body}");
+        }
+        assert_eq!(new.get("/sessions").await.ok()["items"].as_array().unwrap().len(), 1, "nothing is created");
+        new.refresh().await.ok();
+    }
+
     async fn a_session_that_refreshes_too_often_has_to_wait_and_loses_nothing(on: On) {
         let app = on
             .set("rate_limit.session_refresh_burst", "3")
