@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::answer::{Page, rfc3339};
 use super::error::{Answer, ApiError, Code};
-use super::extract::query::{ListParams, Query};
-use super::extract::{Admin, ClientOrigin, LiveSession, Then};
+use super::extract::query::{ListParams, Query, read_cursor};
+use super::extract::{Admin, ClientOrigin, LiveSession, Then, named};
 use super::openapi::{problems, tag};
 use crate::app::App;
 use crate::app::timeline::{Entry, Place, What, session_timeline, user_timeline};
@@ -115,7 +115,7 @@ pub async fn of_session(
 ) -> Answer<HttpResponse> {
     let Then(LiveSession(reader), Query(params)) = read;
     let origin = origin.0.by(reader.actor());
-    let session: SessionRef = named(&request)?;
+    let session: SessionRef = named(&request, "id")?;
     let entries = session_timeline(&app, &origin, &reader, session).await?;
     let for_admin = reader.profile.roles.has(Role::ADMIN);
     page(entries, &params, |entry| EntryAnswer::of(entry, session.user, for_admin))
@@ -140,15 +140,9 @@ pub async fn of_user(
     read: Then<Admin, Query<ListParams>>,
 ) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = read;
-    let user: UserId = named(&request)?;
+    let user: UserId = named(&request, "id")?;
     let entries = user_timeline(&app, user).await?;
     page(entries, &params, |entry| EntryAnswer::of(entry, user, true))
-}
-
-/// The id in the path. What is none names nothing.
-fn named<T: std::str::FromStr>(request: &HttpRequest) -> Answer<T> {
-    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
-    id.ok_or_else(|| ApiError::new(Code::NotFound))
 }
 
 fn page(
@@ -156,10 +150,7 @@ fn page(
     params: &ListParams,
     answer: impl FnMut(Entry) -> EntryAnswer,
 ) -> Answer<HttpResponse> {
-    let after = match params.cursor.as_deref().map(read_cursor) {
-        Some(None) => return Err(ApiError::invalid_field("cursor", "is not one of ours")),
-        after => after.flatten(),
-    };
+    let after = read_cursor(params.cursor.as_deref(), read_place)?;
     let Some(mut entries) = entries else { return Err(ApiError::new(Code::NotFound)) };
     entries.retain(|entry| after.is_none_or(|after| entry.place() < after));
     Ok(HttpResponse::Ok().json(Page::new(entries, params.limit.get(), cursor).map(answer)))
@@ -170,7 +161,7 @@ fn cursor(last: &Entry) -> String {
     base64url::encode(&[&at.0.to_be_bytes(), session.as_bytes().as_slice(), &[rank]].concat())
 }
 
-fn read_cursor(cursor: &str) -> Option<Place> {
+fn read_place(cursor: &str) -> Option<Place> {
     let bytes: [u8; 21] = base64url::decode_exact(cursor)?;
     let (at, rest) = bytes.split_first_chunk::<4>()?;
     let (session, rank) = rest.split_first_chunk::<16>()?;

@@ -13,7 +13,7 @@ use crate::app::audit::read::{ActorFilter, AuditFilter, AuditPlace, read_audit};
 use crate::app::audit::{ACTOR_KINDS, AuditActor, AuditRecord};
 use crate::http::answer::Page;
 use crate::http::error::{Answer, ApiError};
-use crate::http::extract::query::{Limit, Query};
+use crate::http::extract::query::{Limit, Query, read_cursor};
 use crate::http::extract::{Admin, Then};
 use crate::http::openapi::{problems, tag};
 use crate::rfc3339;
@@ -136,7 +136,7 @@ problems!(ListProblems: Admin, Query<AuditParams>);
 )]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<AuditParams>>) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = request;
-    let after = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let after = read_cursor(params.cursor.as_deref(), read_place)?;
     let page = read_audit(&app, &filter(&params)?, after, params.limit.get()).await?;
     let items = page.records.into_iter().map(Item::of).collect();
     Ok(HttpResponse::Ok().json(Page::of(items, page.next.map(cursor))))
@@ -211,11 +211,10 @@ fn cursor(place: AuditPlace) -> String {
     base64url::encode(numbers.as_flattened())
 }
 
-fn read_cursor(cursor: &str) -> Answer<AuditPlace> {
-    let bytes = base64url::decode_exact::<32>(cursor);
-    let bytes = bytes.ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))?;
+fn read_place(cursor: &str) -> Option<AuditPlace> {
+    let bytes = base64url::decode_exact::<32>(cursor)?;
     let mut numbers = bytes.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
     let mut id =
         || AuditId { millis: numbers.next().unwrap_or_default(), seq: numbers.next().unwrap_or_default() };
-    Ok(AuditPlace { acts: id(), refused: id() })
+    Some(AuditPlace { acts: id(), refused: id() })
 }

@@ -8,13 +8,12 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::user_id;
 use super::users::roles;
 use crate::app::App;
 use crate::app::change_user::{AttributesChange, Changed, Changes, change_user};
 use crate::http::answer::AdminUserAnswer;
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
+use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then, named};
 use crate::http::openapi::{problems, tag, types};
 
 /// What changes about a user: a JSON merge patch (RFC 7396) with at least one of these.
@@ -78,7 +77,7 @@ pub async fn edit(
     let Then(Admin(admin), Then(_, Json(patch))) = body;
     let origin = origin.0.by(admin.actor());
     let changes = changes(patch)?;
-    match change_user(&app, &origin, user_id(&request)?, changes).await? {
+    match change_user(&app, &origin, named(&request, "id")?, changes).await? {
         Changed::Yes { user, .. } => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         Changed::NotDurable => Err(ApiError::not_durable()),
         Changed::Unknown => Err(ApiError::new(Code::NotFound)),

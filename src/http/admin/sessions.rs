@@ -1,20 +1,19 @@
 //! `/admin/users/{id}/sessions`: the devices on which a user is signed in.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use relatch_domain::UserId;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
-use relatch_domain::{SessionRef, UserId};
 
-use super::user_id;
 use crate::app::App;
 use crate::app::sessions::end_sessions;
 use crate::app::users::find_user;
 use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::ListParams;
-use crate::http::extract::{Admin, ClientOrigin, NoParams, Query, Then};
+use crate::http::extract::{Admin, ClientOrigin, NoParams, Query, Then, named};
 use crate::http::openapi::{problems, tag};
-use crate::http::session::page;
+use crate::http::session::{ended, named_of, one_ended, page};
 
 problems!(ListProblems: Admin, Query<ListParams>; NotFound);
 problems!(EndAllProblems: Admin, Query<NoParams>; NotFound, CrossSiteRequest);
@@ -65,8 +64,7 @@ pub async fn end_all(
     let Then(Admin(admin), _) = caller;
     let origin = origin.0.by(admin.actor());
     let user = existing(&app, &request).await?;
-    let ended = end_sessions(&app, &origin, user, Scope::All, EndReason::RevokedByAdmin, None).await?;
-    if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
+    ended(&end_sessions(&app, &origin, user, Scope::All, EndReason::RevokedByAdmin, None).await?)
 }
 
 /// `DELETE /admin/users/{id}/sessions/{sid}`: answers 204, also for a session that has ended before; 404 for one that is
@@ -93,22 +91,13 @@ pub async fn end_one(
 ) -> Answer<HttpResponse> {
     let Then(Admin(admin), _) = caller;
     let origin = origin.0.by(admin.actor());
-    let user = user_id(&request)?;
-    let named = request.match_info().get("sid").and_then(|sid| sid.parse::<SessionRef>().ok());
-    let Some(session) = named.filter(|named| named.user == user) else {
-        return Err(ApiError::new(Code::NotFound));
-    };
-    let scope = Scope::One(session.session);
-    let ended = end_sessions(&app, &origin, user, scope, EndReason::RevokedByAdmin, None).await?;
-    match ended.covered {
-        0 => Err(ApiError::new(Code::NotFound)),
-        _ if !ended.durable => Err(ApiError::not_durable()),
-        _ => Ok(HttpResponse::NoContent().finish()),
-    }
+    let user = named(&request, "id")?;
+    let scope = Scope::One(named_of(&request, "sid", user)?);
+    one_ended(&end_sessions(&app, &origin, user, scope, EndReason::RevokedByAdmin, None).await?)
 }
 
 /// The user that the path names, if there is one.
 async fn existing(app: &App, request: &HttpRequest) -> Answer<UserId> {
-    let user = find_user(app, user_id(request)?).await?;
+    let user = find_user(app, named(request, "id")?).await?;
     user.map(|user| user.id).ok_or_else(|| ApiError::new(Code::NotFound))
 }

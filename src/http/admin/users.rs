@@ -11,14 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::user_id;
 use crate::app::App;
 use crate::app::delete_user::{Deleted, delete_user};
 use crate::app::users::{NewAccount, create_user, find_user, new_password, search_users};
 use crate::http::answer::{AdminUserAnswer, Page};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::Limit;
-use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then};
+use crate::http::extract::query::{Limit, read_cursor};
+use crate::http::extract::{Admin, ClientOrigin, Json, NoParams, Query, Then, named};
 use crate::http::openapi::{problems, tag, types};
 use crate::store::UserCreation;
 
@@ -125,7 +124,7 @@ pub async fn get(
     request: HttpRequest,
     _: Then<Admin, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
-    match find_user(&app, user_id(&request)?).await? {
+    match find_user(&app, named(&request, "id")?).await? {
         Some(user) => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         None => Err(ApiError::new(Code::NotFound)),
     }
@@ -146,7 +145,7 @@ pub async fn get(
 )]
 pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>) -> Answer<HttpResponse> {
     let Then(_, Query(params)) = request;
-    let after = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let after = read_cursor(params.cursor.as_deref(), read_place)?;
     let limit = params.limit.get();
     let users = search_users(&app, &params.query, after, limit + 1).await?;
     let page = Page::new(users, limit, cursor);
@@ -173,7 +172,7 @@ pub async fn delete(
     caller: Then<Admin, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
     let Then(Admin(admin), _) = caller;
-    match delete_user(&app, &origin.0.by(admin.actor()), user_id(&request)?).await? {
+    match delete_user(&app, &origin.0.by(admin.actor()), named(&request, "id")?).await? {
         Deleted::Yes => Ok(HttpResponse::NoContent().finish()),
         Deleted::NotDurable => Err(ApiError::not_durable()),
         Deleted::Unknown => Err(ApiError::new(Code::NotFound)),
@@ -191,8 +190,7 @@ fn cursor(last: &User) -> String {
     base64url::encode(last.profile.username.as_str().as_bytes())
 }
 
-fn read_cursor(cursor: &str) -> Answer<Username> {
+fn read_place(cursor: &str) -> Option<Username> {
     let name = base64url::decode(cursor).and_then(|bytes| String::from_utf8(bytes).ok());
     name.and_then(|name| name.parse().ok())
-        .ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))
 }

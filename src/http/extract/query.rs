@@ -47,6 +47,15 @@ pub struct ListParams {
     pub cursor: Option<String>,
 }
 
+/// The place after which a page begins, if there is a cursor.
+///
+/// # Errors
+/// 400 for a cursor that we did not write.
+pub fn read_cursor<T>(cursor: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Answer<Option<T>> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    read(cursor).map(Some).ok_or_else(|| ApiError::invalid_field("cursor", "is not one of ours"))
+}
+
 /// How many items a page has: 1 to 200, 50 unless said otherwise.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(try_from = "usize")]

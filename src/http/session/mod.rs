@@ -11,10 +11,10 @@ use crate::app::App;
 use crate::app::sessions::{end_sessions, live_sessions};
 use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::query::{ListParams, NoParams, Query};
-use crate::http::extract::{ClientOrigin, LiveSession, Then};
+use crate::http::extract::query::{ListParams, NoParams, Query, read_cursor};
+use crate::http::extract::{ClientOrigin, LiveSession, Then, named};
 use crate::http::openapi::{problems, tag, types};
-use crate::store::StoredSession;
+use crate::store::{Ended, StoredSession};
 
 /// The query of an end.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -61,10 +61,7 @@ pub(super) async fn page(
     current: SessionRef,
     params: &ListParams,
 ) -> Answer<Page<SessionAnswer>> {
-    let after = match params.cursor.as_deref().map(read_cursor) {
-        Some(None) => return Err(ApiError::invalid_field("cursor", "is not one of ours")),
-        after => after.flatten(),
-    };
+    let after = read_cursor(params.cursor.as_deref(), read_place)?;
     let mut sessions = live_sessions(app, user).await?;
     sessions.retain(|session| after.is_none_or(|after| place(session) < after));
     let page = Page::new(sessions, params.limit.get(), cursor);
@@ -91,17 +88,8 @@ pub async fn end_one(
 ) -> Answer<HttpResponse> {
     let Then(LiveSession(live), _) = caller;
     let (user, origin) = (live.caller.session.user, origin.0.by(live.actor()));
-    let named = request.match_info().get("id").and_then(|id| id.parse::<SessionRef>().ok());
-    let Some(session) = named.filter(|named| named.user == user) else {
-        return Err(ApiError::new(Code::NotFound));
-    };
-    let scope = Scope::One(session.session);
-    let ended = end_sessions(&app, &origin, user, scope, EndReason::RevokedByUser, None).await?;
-    match ended.covered {
-        0 => Err(ApiError::new(Code::NotFound)),
-        _ if !ended.durable => Err(ApiError::not_durable()),
-        _ => Ok(HttpResponse::NoContent().finish()),
-    }
+    let scope = Scope::One(named_of(&request, "id", user)?);
+    one_ended(&end_sessions(&app, &origin, user, scope, EndReason::RevokedByUser, None).await?)
 }
 
 /// `DELETE /sessions`: answers 204; all but the current one, or all with `include_current=true`.
@@ -123,7 +111,22 @@ pub async fn end_others(
     let Then(LiveSession(live), Query(params)) = request;
     let (current, origin) = (live.caller.session, origin.0.by(live.actor()));
     let scope = if params.include_current { Scope::All } else { Scope::AllBut(current.session) };
-    let ended = end_sessions(&app, &origin, current.user, scope, EndReason::RevokedByUser, None).await?;
+    ended(&end_sessions(&app, &origin, current.user, scope, EndReason::RevokedByUser, None).await?)
+}
+
+/// The session that a part of the path names, if it is this user's; 404 if not.
+pub(super) fn named_of(request: &HttpRequest, part: &str, user: UserId) -> Answer<SessionId> {
+    let session: SessionRef = named(request, part)?;
+    if session.user == user { Ok(session.session) } else { Err(ApiError::new(Code::NotFound)) }
+}
+
+/// 204 for the end of one session, be it now or before; 404 if there is no such session.
+pub(super) fn one_ended(one: &Ended) -> Answer<HttpResponse> {
+    if one.covered == 0 { Err(ApiError::new(Code::NotFound)) } else { ended(one) }
+}
+
+/// 204 for the end of however many sessions; 503 if it might not survive.
+pub(super) fn ended(ended: &Ended) -> Answer<HttpResponse> {
     if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
 }
 
@@ -137,7 +140,7 @@ fn cursor(last: &StoredSession) -> String {
     base64url::encode(&[&signed_in_at.0.to_be_bytes(), id.as_bytes().as_slice()].concat())
 }
 
-fn read_cursor(cursor: &str) -> Option<(UnixSeconds, SessionId)> {
+fn read_place(cursor: &str) -> Option<(UnixSeconds, SessionId)> {
     let bytes: [u8; 20] = base64url::decode_exact(cursor)?;
     let (signed_in_at, id) = bytes.split_first_chunk::<4>()?;
     let signed_in_at = UnixSeconds(u32::from_be_bytes(*signed_in_at));
