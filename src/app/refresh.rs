@@ -104,6 +104,8 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     let Ok(token) = RefreshToken::open(request.refresh_token, &app.macs) else {
         return Ok(Refreshed::InvalidRefreshToken);
     };
+    // Without the keys the cutoff is not known either, and nothing could be minted from what is rotated.
+    app.ring()?;
     let (delivery, access_token) = request.way.told(app, token.session).await?;
     if let Some(access_token) = access_token
         && app.origin_of(access_token).await? != Some(token.session)

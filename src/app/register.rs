@@ -14,12 +14,14 @@ use crate::store::UserCreation;
 /// not by the time that it takes.
 ///
 /// # Errors
-/// If the store fails or the hashing queue is full.
+/// If the store fails or has not been joined yet, or the hashing queue is full.
 pub async fn register(
     app: &App,
     origin: &Origin,
     username: Username,
     password: Password,
 ) -> Result<UserCreation, Failure> {
+    // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
+    app.ring()?;
     create_user(app, origin, NewAccount::of(username, Roles::of_a_user(), password)).await
 }

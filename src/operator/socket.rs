@@ -26,9 +26,9 @@ const MAX_COMMAND: u64 = 64 * 1024;
 /// Longest answer, in bytes: a thousand users with long names and all roles and attributes.
 const MAX_REPLY: u64 = 8 * 1024 * 1024;
 /// How many commands are carried out at once. The others wait to be accepted; so do those who connect and say nothing.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// How many connections may wait to be accepted.
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 1024;
 /// How long a command may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// How long either side waits for the other. Ending the sessions of a client visits every user there is.
@@ -122,7 +122,11 @@ async fn answer(stream: UnixStream, app: &App) -> io::Result<()> {
 
 /// Whether a server answers behind `path`.
 pub async fn answers(path: &Path) -> bool {
-    UnixStream::connect(path).await.is_ok()
+    match UnixStream::connect(path).await {
+        Ok(_) => true,
+        // So many others wait already.
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 /// Has the server behind `path` carry out a command.
@@ -160,6 +164,23 @@ mod tests {
         // Nothing changes the mode after this.
         let _listening = listen(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_server_with_a_queue_before_its_door_is_one_that_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let listening = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listening.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listening.listen(0).unwrap();
+        let mut queue = Vec::new();
+        while let Ok(waiting) = UnixStream::connect(&path).await {
+            queue.push(waiting);
+        }
+        assert!(answers(&path).await, "with {} in the queue", queue.len());
+        assert_eq!(AdminSocket::bind(&path).await.err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        drop(listening);
+        assert!(!answers(&path).await);
     }
 
     #[tokio::test]

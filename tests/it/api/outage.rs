@@ -1,5 +1,6 @@
 //! Redis goes away: an outage must not look like a verdict.
 
+use relatch_testkit::app::another_master_key;
 use relatch_testkit::{Answer, KEY, On, PASSWORD};
 use serde_json::json;
 
@@ -61,4 +62,23 @@ async fn a_server_that_starts_before_redis_waits_for_it() {
     app.redis().restart().await;
     node.until_ready().await;
     node.send(node.post("/login").json(&json!({"username": "ada", "password": PASSWORD}))).await.ok();
+}
+
+#[tokio::test]
+async fn nobody_registers_with_a_server_that_has_not_joined_its_store() {
+    let mut app = On::redis_with_a_memory().start().await;
+    app.redis().kill();
+    let other = [("master_key", &*another_master_key()), ("registration.enabled", "true")];
+    let node = app.second_node_with(&other).await;
+    let register =
+        || node.send(node.post("/register").json(&json!({"username": "eve", "password": PASSWORD})));
+    away(register().await);
+    app.redis().restart().await;
+    app.until_ready().await;
+    // The store is there, and turns out to be another server's.
+    for _ in 0..5 {
+        away(register().await);
+        away(node.send(node.get("/health/ready")).await);
+    }
+    assert_eq!(app.admin().await.get("/admin/users?query=eve").await.ok()["items"], json!([]));
 }
