@@ -145,7 +145,8 @@ def main() -> int:
         for attacker, (said, failed) in zip(attackers, (attack.result() for attack in attacks)):
             print(f"=== schemathesis as {attacker}\n{said}", flush=True)
             all_failed += failed
-    print(f"schemathesis: failed {', '.join(all_failed)}" if all_failed else f"schemathesis: {len(attackers)} runs, no issues")
+    outcome = f"failed {', '.join(all_failed)}" if all_failed else f"{len(attackers)} runs, no issues"
+    print(f"schemathesis: {outcome}")
     return 1 if all_failed else 0
 
 

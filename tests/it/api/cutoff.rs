@@ -227,7 +227,7 @@ async fn a_cutoff_that_may_not_survive_is_in_force_and_answered_503() {
     let admin = sign_in_on(&node, "admin").await;
     let answer = admin.post("/admin/revoke", &json!({"signed_in_before": now})).await;
     let problem = answer.problem(503, "temporarily_unavailable");
-    assert!(problem["detail"].as_str().unwrap().contains("applied"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("carried out"), "{problem}");
     is_cut_off(old.check().await);
     is_cut_off(old.refresh().await);
 }
