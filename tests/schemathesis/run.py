@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Has schemathesis attack a server of its own by what /openapi.json says, four times: as a stranger, as a user, as an
-administrator, and as an administrator in a browser, with cookies. Fails on a server error, an answer that is not documented, or a request that should have been refused.
+administrator, and as an administrator in a browser, with cookies. Fails on a server error, an answer that is not
+documented, or a request that should have been refused.
 
     python3 tests/schemathesis/run.py                   all four
     python3 tests/schemathesis/run.py --seed 7 admin    one of them, with other data
@@ -144,7 +145,8 @@ def main() -> int:
         for attacker, (said, failed) in zip(attackers, (attack.result() for attack in attacks)):
             print(f"=== schemathesis as {attacker}\n{said}", flush=True)
             all_failed += failed
-    print(f"schemathesis: failed {', '.join(all_failed)}" if all_failed else f"schemathesis: {len(attackers)} runs, no issues")
+    outcome = f"failed {', '.join(all_failed)}" if all_failed else f"{len(attackers)} runs, no issues"
+    print(f"schemathesis: {outcome}")
     return 1 if all_failed else 0
 
 
