@@ -5,10 +5,11 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use redb::{Database, TableDefinition};
+use redb::{Database, DatabaseError, TableDefinition};
 use relatch::http::error::Code;
 use relatch_domain::SessionRef;
 use relatch_testkit::{Answer, Device, On, TestApp};
@@ -49,12 +50,25 @@ fn spoil_file(path: &Path, session: SessionRef) {
     let mut key = [0; 32];
     key[..16].copy_from_slice(session.user.as_bytes());
     key[16..].copy_from_slice(session.session.as_bytes());
-    let database = Database::open(path).unwrap();
+    let database = open_when_free(path);
     let writing = database.begin_write().unwrap();
     let before =
         writing.open_table(SESSIONS).unwrap().insert(&key, b"nonsense".as_slice()).unwrap().is_some();
     assert!(before, "the record was there");
     writing.commit().unwrap();
+}
+
+/// The server has stopped, but a read of its store may still be on its way out.
+fn open_when_free(path: &Path) -> Database {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Database::open(path) {
+            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// Twice as many people sign in at once as can be hashed or wait for it: 17 for each core but one.
