@@ -4,13 +4,14 @@
 //! ask [`judge`] what became of the token, and carries the verdict out: a heal is a second write, on the condition
 //! that the record is as it was seen; a reuse ends the session unconditionally.
 
-use relatch_domain::SessionRef;
 use relatch_domain::attempt::AttemptKey;
 use relatch_domain::event::Event;
 use relatch_domain::refresh_token::RefreshToken;
 use relatch_domain::revocation::Scope;
 use relatch_domain::rotation::{self, Fresh, Presented, Verdict, judge};
 use relatch_domain::session::{Delivery, EndReason, SessionRecord, Standing};
+use relatch_domain::successor;
+use relatch_domain::{Nonce, SessionRef};
 
 use super::issue::IssuedPair;
 use super::origin::Origin;
@@ -128,10 +129,11 @@ fn step(
     request: &RefreshRequest<'_>,
 ) -> Result<RotateStep, Failure> {
     let attempt = request.attempt.as_ref().map(|key| key.hash(token.session));
+    let presented = Presented::first_party(*token, attempt, delivery);
     Ok(RotateStep {
-        presented: Presented::first_party(*token, attempt, delivery),
+        presented,
         fresh: Fresh {
-            nonce: relatch_domain::Nonce(app.random.bytes()?),
+            nonce: successor::nonce(&presented, Nonce(app.random.bytes()?)),
             mac_key: app.macs.minting_id(),
             origin: request.origin.tag(),
         },
@@ -157,19 +159,20 @@ impl Settled {
 
 /// Takes the step; as long as it is blocked, has the verdict judged and carries it out.
 async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled, Failure> {
-    let mut outcome = rotate(app, step).await?;
+    let mut lost = false;
+    let mut outcome = rotate(app, step, &mut lost).await?;
     for _ in 0..ROUNDS {
         let observed = match outcome {
             Rotated::Applied(observed) => return Ok(rotated(step, Verdict::Rotate, observed)),
             Rotated::Blocked(observed) => observed,
         };
-        if let Some(record) = applied_before(step, &observed) {
+        if lost && let Some(record) = applied_before(step, &observed) {
             return Ok(Settled::of(Verdict::Rotate, Some(record), observed));
         }
         outcome = match judge(&observed.seen, &step.presented, observed.now, &step.policy) {
             // What blocked it is over: the clock went on, or somebody else's write was undone.
-            Verdict::Rotate => rotate(app, step).await?,
-            Verdict::Heal => match heal(app, step, &observed).await? {
+            Verdict::Rotate => rotate(app, step, &mut lost).await?,
+            Verdict::Heal => match heal(app, step, &observed, &mut lost).await? {
                 Rotated::Applied(_) => return Ok(rotated(step, Verdict::Heal, observed)),
                 blocked @ Rotated::Blocked(_) => blocked,
             },
@@ -183,11 +186,14 @@ async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled
     Err(Failure::Contended)
 }
 
-/// The ordinary step. If its answer is lost it is taken once more: should it have been applied the first time, the
-/// record's nonce is ours ([`applied_before`]).
-async fn rotate(app: &App, step: &RotateStep) -> Result<Rotated, StoreError> {
+/// The ordinary step. If its answer is lost it is taken once more, and `lost` says so: should it have been applied the
+/// first time, the record's nonce is ours ([`applied_before`]).
+async fn rotate(app: &App, step: &RotateStep, lost: &mut bool) -> Result<Rotated, StoreError> {
     match app.store.rotate(step).await {
-        Err(StoreError::Indeterminate(_)) => app.store.rotate(step).await,
+        Err(StoreError::Indeterminate(_)) => {
+            *lost = true;
+            app.store.rotate(step).await
+        }
         answered => answered,
     }
 }
@@ -208,14 +214,22 @@ fn rotated(step: &RotateStep, verdict: Verdict, observed: Observation) -> Settle
     Settled::of(verdict, record, observed)
 }
 
-async fn heal(app: &App, step: &RotateStep, observed: &Observation) -> Result<Rotated, Failure> {
+async fn heal(
+    app: &App,
+    step: &RotateStep,
+    observed: &Observation,
+    lost: &mut bool,
+) -> Result<Rotated, Failure> {
     let Some(as_seen) = observed.seen.session else {
         return Err(Failure::Internal("a heal without a record".to_owned()));
     };
     let new = rotation::next(&as_seen, &step.presented, &step.fresh, observed.now, &step.policy);
     let swap = SwapStep { session: step.presented.session, as_seen, new };
     Ok(match app.store.swap(&swap).await {
-        Err(StoreError::Indeterminate(_)) => app.store.swap(&swap).await,
+        Err(StoreError::Indeterminate(_)) => {
+            *lost = true;
+            app.store.swap(&swap).await
+        }
         answered => answered,
     }?)
 }

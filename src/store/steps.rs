@@ -11,8 +11,8 @@ use relatch_domain::user::{Profile, Roles, User, Username};
 use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 use serde::{Deserialize, Serialize};
 
-/// One ordinary refresh. Made once and used for all its tries, so that a lost answer can be recognised: if the
-/// record's current nonce is `fresh.nonce`, the step was applied.
+/// One ordinary refresh. Made once and used for all its tries, so that what it did can be recognised after a
+/// lost answer: if the record's current nonce is `fresh.nonce` then, the step was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RotateStep {
     /// The token, and how it was presented.

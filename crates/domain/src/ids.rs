@@ -142,7 +142,7 @@ impl Generation {
     }
 }
 
-/// Eight random bytes that tell tokens of one generation apart.
+/// Eight bytes that tell tokens of one generation apart: see [`crate::successor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Nonce(pub [u8; 8]);
 

@@ -21,6 +21,7 @@ pub mod revocation;
 pub mod rotation;
 pub mod session;
 pub mod sign_in;
+pub mod successor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

@@ -52,7 +52,7 @@ impl Presented {
     }
 }
 
-/// The random and recent facts that a rotation brings with it. Made once for a refresh, whatever its retries.
+/// What a rotation brings with it and no record holds. Made once for a refresh, whatever its retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fresh {
     /// Nonce of the token to come.

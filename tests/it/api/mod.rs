@@ -58,6 +58,7 @@ mod refresh;
 mod refresh_refused;
 mod register;
 mod revoke_forms;
+mod rollback;
 mod round_trips;
 mod secrets;
 mod sessions;
