@@ -13,6 +13,8 @@ pub mod forge;
 mod launch;
 pub mod model_store;
 pub mod node;
+#[cfg(test)]
+mod promise;
 pub mod redis_server;
 pub mod wire;
 
