@@ -62,10 +62,14 @@ pub struct AuditActor {
 }
 
 impl App {
-    /// Tells of an event: to the log, and to the audit trail if it belongs there.
+    /// Tells of an event: to the log, to the audit trail if it belongs there, and to the node's memory if it is a
+    /// revocation. That has yet to be announced to the other nodes: [`App::announce`].
     pub(crate) async fn tell(&self, origin: &Origin, event: &Event) {
         telemetry::record(origin, event);
         self.node.counters.count(event);
+        if let Some(revocation) = event.revocation() {
+            self.node.revocations.ours(revocation, self.clock.now());
+        }
         if !event.is_audited() {
             return;
         }
@@ -134,6 +138,7 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         }
         Event::CutoffRaised { .. }
         | Event::CutoffSwept { .. }
+        | Event::RevocationsRestored { .. }
         | Event::ClientRevoked { .. }
         | Event::KeyRotated { .. } => (None, None),
     }
@@ -160,6 +165,7 @@ fn details(event: &Event) -> Map<String, Value> {
         Event::CutoffSwept { cutoff, users, sessions } => {
             json!({ "cutoff": rfc3339::seconds(*cutoff), "users": users, "sessions": sessions })
         }
+        Event::RevocationsRestored { sessions, users } => json!({ "sessions": sessions, "users": users }),
         Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
         Event::KeyRotated { kid } => json!({ "kid": kid }),
         Event::AdminCall { method, route, status, .. } => {

@@ -56,7 +56,7 @@ pub enum NotLetIn {
 }
 
 impl App {
-    /// Verifies an access token with the keys and the cutoff at hand; asks the store only for a key that it does not
+    /// Verifies an access token with the keys, the cutoff and the revocations at hand; asks the store only for a key that it does not
     /// know.
     ///
     /// # Errors
@@ -67,12 +67,15 @@ impl App {
             Ok(caller) if caller.claims.auth_time < cutoff => {
                 Err(NotLetIn::SessionRevoked(Some(EndReason::SignedInBefore)))
             }
-            verified => verified,
+            Ok(caller) => match self.node.revocations.of(caller.session) {
+                Some(remembered) => Err(remembered.refusal()),
+                None => Ok(caller),
+            },
+            refused => refused,
         })
     }
 
-    /// Verifies an access token, whether or not its session was signed in before the cutoff: a session that is over may
-    /// still be signed out.
+    /// Verifies an access token, whether or not its session is known to be over: one that is may still be signed out.
     ///
     /// # Errors
     /// As [`App::caller`].
@@ -104,7 +107,13 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        let alive = alive(observed, &self.rotation_policy());
+        let mut alive = alive(observed, &self.rotation_policy());
+        // A store that has lost the end of a session is not believed.
+        if alive.is_ok()
+            && let Some(remembered) = self.node.revocations.of(caller.session)
+        {
+            alive = Err(remembered.refusal());
+        }
         Ok(alive.map(|(record, profile)| LiveCaller { caller, record, profile, now }))
     }
 

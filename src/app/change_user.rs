@@ -132,14 +132,14 @@ fn patched(wanted: &Changes, user: &User) -> Option<Result<Patched, InvalidAttri
 
 /// Tells of a change that is made.
 async fn tell_changed(app: &App, origin: &Origin, edit: UserEdit, done: UserChanged) -> Changed {
-    let UserChanged { user, ended } = done;
+    let UserChanged { user, mut ended } = done;
     let reason = end_reason(&edit);
     if edit.password {
         app.tell(origin, &Event::PasswordChanged { user: user.id }).await;
     }
     app.tell(origin, &Event::UserChanged { user: user.id, edit }).await;
     if let Some(reason) = reason {
-        tell_ended(app, origin, user.id, &ended, reason).await;
+        tell_ended(app, origin, user.id, &mut ended, reason).await;
     }
     if !ended.durable {
         return Changed::NotDurable;

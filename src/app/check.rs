@@ -49,7 +49,10 @@ pub struct Renewed {
 /// # Errors
 /// If keys are missing, or the store was asked with `live` and failed.
 pub async fn check(app: &App, request: CheckRequest<'_>) -> Result<Result<Checked, NotLetIn>, Failure> {
-    let caller = match app.caller(request.access_token).await? {
+    // Where the store is asked, its word comes first.
+    let token = request.access_token;
+    let caller = if request.live { app.holder(token).await } else { app.caller(token).await };
+    let caller = match caller? {
         Ok(caller) => caller,
         Err(refused) => return Ok(Err(refused)),
     };

@@ -35,7 +35,7 @@ impl KnownCutoff {
     }
 
     /// Learns of a cutoff. Gives the latest one known.
-    fn learn(&self, cutoff: UnixSeconds) -> UnixSeconds {
+    pub(super) fn learn(&self, cutoff: UnixSeconds) -> UnixSeconds {
         UnixSeconds(self.0.fetch_max(cutoff.0, Ordering::AcqRel)).max(cutoff)
     }
 }
@@ -76,6 +76,7 @@ pub async fn raise_cutoff(
     app.node.cutoff.learn(cutoff);
     app.node.sweeps.order(SweepOrder { cutoff, note: origin.end_note(None, note) });
     app.tell(origin, &Event::CutoffRaised { cutoff }).await;
+    let durable = app.announce().await && durable;
     Ok(if durable { Raised::InForce(cutoff) } else { Raised::NotDurable })
 }
 

@@ -25,5 +25,6 @@ pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Delet
     let Some(deleted) = app.store.delete_user(id).await? else { return Ok(Deleted::Unknown) };
     let username = deleted.user.profile.username;
     app.tell(origin, &Event::UserDeleted { user: id, username }).await;
-    Ok(if deleted.durable { Deleted::Yes } else { Deleted::NotDurable })
+    let durable = app.announce().await && deleted.durable;
+    Ok(if durable { Deleted::Yes } else { Deleted::NotDurable })
 }

@@ -1,9 +1,10 @@
 //! The end of sessions of all users, a page of users at a time.
 
 use futures_util::{StreamExt as _, stream};
-use relatch_domain::revocation::Scope;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
 use relatch_domain::user::Username;
+use relatch_domain::{SessionId, SessionRef, UserId};
 
 use super::App;
 use crate::store::{EndNote, EndStep, StoreError, UserQuery};
@@ -12,6 +13,17 @@ use crate::store::{EndNote, EndStep, StoreError, UserQuery};
 const PAGE: usize = 64;
 /// Of how many users sessions are ended at the same time.
 const AT_ONCE: usize = 16;
+
+/// Remembers the ends of single sessions, to be announced. Not those that the cutoff has ended for everybody.
+fn remember(app: &App, ending: &Ending, user: UserId, ended: &[SessionId]) -> bool {
+    let each = !matches!(ending.scope, Scope::SignedInBefore(_));
+    for session in ended.iter().filter(|_| each) {
+        let session = SessionRef { user, session: *session };
+        let revocation = Revocation::Session { session, reason: ending.reason };
+        app.node.revocations.ours(revocation, app.clock.now());
+    }
+    each && !ended.is_empty()
+}
 
 /// Which sessions of each user end, and why.
 #[derive(Debug, Clone)]
@@ -55,18 +67,22 @@ pub(super) async fn end_page(
     let last = users.last().filter(|_| users.len() == PAGE).map(|user| user.profile.username.clone());
     let end = |user| async move {
         let Ending { scope, reason, note } = ending.clone();
-        app.store.end_sessions(&EndStep { user, scope, reason, note }).await
+        (user, app.store.end_sessions(&EndStep { user, scope, reason, note }).await)
     };
-    let mut ending = stream::iter(users.iter().map(|user| end(user.id))).buffer_unordered(AT_ONCE);
-    let mut failed = None;
-    while let Some(outcome) = ending.next().await {
+    let mut ends = stream::iter(users.iter().map(|user| end(user.id))).buffer_unordered(AT_ONCE);
+    let (mut failed, mut announce) = (None, false);
+    while let Some((user, outcome)) = ends.next().await {
         match outcome {
             Ok(ended) => {
                 tally.ended += ended.ended.len();
                 tally.durable &= ended.durable;
+                announce |= remember(app, ending, user, &ended.ended);
             }
             Err(error) => failed = failed.or(Some(error)),
         }
+    }
+    if announce {
+        tally.durable &= app.announce().await;
     }
     if let Some(error) = failed {
         return Err(error);

@@ -18,6 +18,8 @@ pub mod node;
 pub mod origin;
 pub mod refresh;
 pub mod register;
+pub mod restore;
+pub mod revocations;
 pub mod revoke;
 pub mod session_history;
 pub mod sessions;

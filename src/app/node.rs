@@ -3,6 +3,7 @@
 use relatch_domain::UnixMillis;
 
 use super::cutoff::{KnownCutoff, SweepOrders};
+use super::revocations::Revocations;
 use crate::telemetry::counters::Counters;
 
 /// A node as it runs.
@@ -16,6 +17,8 @@ pub struct NodeState {
     pub counters: Counters,
     /// Whoever signed in before this is signed out.
     pub cutoff: KnownCutoff,
+    /// What it has heard of revocations.
+    pub(super) revocations: Revocations,
     /// Sweeps that it has yet to make.
     pub(super) sweeps: SweepOrders,
 }
@@ -47,6 +50,7 @@ impl NodeState {
             store,
             counters: Counters::default(),
             cutoff: KnownCutoff::default(),
+            revocations: Revocations::default(),
             sweeps: SweepOrders::default(),
         }
     }

@@ -15,6 +15,7 @@ use relatch_domain::{Nonce, SessionRef};
 
 use super::issue::IssuedPair;
 use super::origin::Origin;
+use super::revocations::Remembered;
 use super::{App, Failure, ROUNDS};
 use crate::store::{EndStep, Observation, RotateStep, Rotated, StoreError, SwapStep};
 
@@ -114,10 +115,16 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
         return Ok(Refreshed::InvalidAccessToken);
     }
     let step = step(app, &token, delivery, &request)?;
-    let settled = settle(app, &step, &request.origin).await?;
+    let settled = match app.node.revocations.of(token.session) {
+        Some(remembered) => known_to_be_over(app, &step, remembered).await?,
+        None => settle(app, &step, &request.origin).await?,
+    };
     let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
     let ended = settled.ended;
     app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended }).await;
+    if ended {
+        app.announce().await;
+    }
     conclude(app, &token, settled)
 }
 
@@ -155,6 +162,20 @@ impl Settled {
     fn of(verdict: Verdict, record: Option<SessionRecord>, observed: Observation) -> Self {
         Self { verdict, record, observed, ended: false }
     }
+}
+
+/// What becomes of a refresh of a session that this node knows to be over. Nothing is rotated; a store that has lost the
+/// end gets it again.
+async fn known_to_be_over(app: &App, step: &RotateStep, remembered: Remembered) -> Result<Settled, Failure> {
+    let session = step.presented.session;
+    let observed = app.store.observe(session).await?;
+    let Some(record) = observed.seen.session.filter(|record| record.ended.is_none()) else {
+        let verdict = judge(&observed.seen, &step.presented, observed.now, &step.policy);
+        return Ok(Settled::of(verdict, None, observed));
+    };
+    tracing::warn!(%session, generation = record.generation.0, "the store had lost a revocation");
+    remembered.hold_again(&*app.store, session).await?;
+    Ok(Settled::of(remembered.verdict(), None, observed))
 }
 
 /// Takes the step; as long as it is blocked, has the verdict judged and carries it out.

@@ -38,15 +38,22 @@ pub async fn end_sessions(
     note: Option<String>,
 ) -> Result<Ended, Failure> {
     let note = origin.end_note(Some(user), note);
-    let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
-    tell_ended(app, origin, user, &ended, reason).await;
+    let mut ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
+    tell_ended(app, origin, user, &mut ended, reason).await;
     Ok(ended)
 }
 
-/// Tells of the sessions that ended by a step.
-pub(super) async fn tell_ended(app: &App, origin: &Origin, user: UserId, ended: &Ended, reason: EndReason) {
+/// Tells of the sessions that ended by a step. Such a step is durable once the other nodes can hear of it, too.
+pub(super) async fn tell_ended(
+    app: &App,
+    origin: &Origin,
+    user: UserId,
+    ended: &mut Ended,
+    reason: EndReason,
+) {
     for session in &ended.ended {
         let session = SessionRef { user, session: *session };
         app.tell(origin, &Event::SessionEnded { session, reason }).await;
     }
+    ended.durable &= app.announce().await;
 }

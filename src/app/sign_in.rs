@@ -214,6 +214,8 @@ async fn tell_replaced(app: &App, origin: &Origin, step: &BeginStep) {
             app.tell(&origin, &Event::SessionEnded { session, reason: EndReason::Replaced }).await;
         }
     }
+    // If that fails the sign-in stands, and it is tried again.
+    app.announce().await;
 }
 
 /// The sessions that change to make room, and how many records there may be when the room is made.

@@ -60,7 +60,8 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         let origin = request.origin.by(Actor::User(session));
         app.tell(&origin, &Event::SessionEnded { session, reason }).await;
     }
-    Ok(if ended.durable { SignedOut::Yes } else { SignedOut::NotDurable })
+    let durable = app.announce().await && ended.durable;
+    Ok(if durable { SignedOut::Yes } else { SignedOut::NotDurable })
 }
 
 async fn named_session(app: &App, request: &SignOut<'_>) -> Result<Result<SessionRef, SignedOut>, Failure> {

@@ -12,7 +12,7 @@ use crate::app::audit::read::{ActorFilter, AuditFilter as Filter, AuditPlace, re
 use crate::app::audit::{ACTOR_KINDS, AuditRecord};
 use crate::app::users::find_user;
 use crate::app::{App, Failure};
-use crate::store::AuditId;
+use crate::store::EntryId;
 
 /// Most records on one page.
 const MAX_PAGE: usize = 500;
@@ -85,7 +85,7 @@ fn place(AuditPlace { acts, refused }: AuditPlace) -> String {
 
 fn read_place(text: &str) -> Option<AuditPlace> {
     let mut numbers = text.split('.').map(str::parse::<u64>);
-    let mut id = || Some(AuditId { millis: numbers.next()?.ok()?, seq: numbers.next()?.ok()? });
+    let mut id = || Some(EntryId { millis: numbers.next()?.ok()?, seq: numbers.next()?.ok()? });
     let (acts, refused) = (id()?, id()?);
     numbers.next().is_none().then_some(AuditPlace { acts, refused })
 }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_was_written() {
-        let id = |millis, seq| AuditId { millis, seq };
+        let id = |millis, seq| EntryId { millis, seq };
         let there = AuditPlace { acts: id(7, 1), refused: id(u64::MAX, 0) };
         assert_eq!(read_place(&place(there)), Some(there));
         for wrong in ["", "1.2.3", "1.2.3.4.5", "1.2.3.x"] {

@@ -13,14 +13,15 @@ use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
 use crate::app::origin::Origin;
+use crate::app::revocations::follow_revocations;
 use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
 use crate::store::{Marker, Store, UserCreation, UserQuery};
 
 /// How long to wait before the store is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How often a node looks for a later cutoff: in force within a second everywhere, with a slow answer in between.
-const FOLLOW_CUTOFF: Duration = Duration::from_millis(300);
+/// How often a node looks for revocations: in force within a second everywhere, with a slow answer in between.
+const FOLLOW_REVOCATIONS: Duration = Duration::from_millis(300);
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
 
@@ -71,21 +72,24 @@ pub(super) async fn follow_keys(parts: Arc<Parts>) {
     }
 }
 
-/// Looks for a later cutoff all the time.
-pub(super) async fn follow_the_cutoff(parts: Arc<Parts>) {
+/// Looks for a later cutoff and for revocations all the time, and announces what this node could not yet.
+pub(super) async fn follow_what_is_revoked(parts: Arc<Parts>) {
     let app = parts.app();
     let mut away = false;
     loop {
-        tokio::time::sleep(FOLLOW_CUTOFF).await;
+        tokio::time::sleep(FOLLOW_REVOCATIONS).await;
         if parts.keys.snapshot().is_none() {
             continue;
         }
-        let followed = follow_cutoff(&app).await;
+        let followed = match follow_cutoff(&app).await {
+            Ok(()) => follow_revocations(&app).await,
+            failed => failed,
+        };
         // Told once, not three times a second.
         if let Err(error) = &followed
             && !away
         {
-            tracing::warn!(%error, "the cutoff could not be looked up; going on with the one at hand");
+            tracing::warn!(%error, "revocations could not be looked up; going on with those at hand");
         }
         away = followed.is_err();
     }
@@ -97,6 +101,7 @@ async fn join(parts: &Parts, announce: Option<&Announce>) -> Result<(), NotJoine
     let administrator = first_user(parts, &app).await?;
     // Before the keys, without which nothing is served.
     follow_cutoff(&app).await?;
+    follow_revocations(&app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);

@@ -136,7 +136,7 @@ impl Server {
             background.0.push(actix_web::rt::spawn(join::in_background(parts.clone(), announce)));
         }
         background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
-        background.0.push(actix_web::rt::spawn(join::follow_the_cutoff(parts.clone())));
+        background.0.push(actix_web::rt::spawn(join::follow_what_is_revoked(parts.clone())));
         let sweeping = parts.app();
         background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
         if let Some(path) = &parts.admin_socket {

@@ -11,15 +11,16 @@ pub mod redis;
 pub mod steps;
 
 use async_trait::async_trait;
+use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
 pub use steps::{
-    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
-    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey, StoredSession, SwapStep,
-    Trail, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
-    UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
+    KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey, StoredSession,
+    SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation,
+    UserDeleted, UserQuery, UserSessions,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -82,9 +83,16 @@ pub trait Store: Send + Sync + 'static {
     async fn audit(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError>;
+    ) -> Result<Vec<TrailEntry>, StoreError>;
+
+    /// Adds revocations to the feed that all nodes follow, which keeps those of the last [`FEED_KEEPS`]. Also when the store
+    /// is full.
+    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
+
+    /// At most `limit` entries of the feed, the earliest first; only those after `after`, if given.
+    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
 
     /// All signing keys, sealed.
     async fn keys(&self) -> Result<KeyShelf, StoreError>;

@@ -1,9 +1,11 @@
 //! The steps' arguments and answers, the same for all stores.
 
+use std::time::Duration;
+
 use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
-use relatch_domain::revocation::Scope;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::rotation::{Fresh, Presented};
 use relatch_domain::session::{EndReason, Seen, SessionRecord};
 use relatch_domain::sign_in::Change;
@@ -327,9 +329,9 @@ pub enum Trail {
     Refused,
 }
 
-/// The place of a record in its trail. Later records have higher ids.
+/// The place of an entry in its trail or in the feed. Later ones have higher ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AuditId {
+pub struct EntryId {
     /// Milliseconds since the Unix epoch, by the clock of the store that numbered it.
     pub millis: u64,
     /// Tells records of one millisecond apart.
@@ -338,11 +340,23 @@ pub struct AuditId {
 
 /// An audit record as it is stored. The store knows nothing of what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
+pub struct TrailEntry {
     /// Its place.
-    pub id: AuditId,
+    pub id: EntryId,
     /// The record.
     pub record: Vec<u8>,
+}
+
+/// How long the feed of revocations keeps them.
+pub const FEED_KEEPS: Duration = Duration::from_hours(1);
+
+/// A revocation in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Its place.
+    pub id: EntryId,
+    /// What it says; nothing if it is of a kind that this version does not know.
+    pub revocation: Option<Revocation>,
 }
 
 /// A signing key as it is stored. The store knows nothing of what is sealed in it.

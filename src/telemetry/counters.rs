@@ -35,6 +35,7 @@ impl Counters {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }
+            | Event::RevocationsRestored { .. }
             | Event::KeyRotated { .. }
             | Event::AdminCall { .. } => {}
         }

@@ -53,6 +53,9 @@ pub fn record(origin: &Origin, event: &Event) {
                 "sessions from before the cutoff have ended"
             );
         }
+        Event::RevocationsRestored { sessions, users } => {
+            tracing::warn!(event = name, sessions, users, "revocations that the store had lost hold again");
+        }
         Event::ClientRevoked { client, sessions } => {
             tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
         }

@@ -1,7 +1,7 @@
-//! What happened, told once. Log lines and audit records are made from it, and so will be everything else that tells
-//! of events.
+//! What happened, told once. Log lines, counters, audit records and the feed of revocations are made from it.
 
 use crate::ids::{Generation, SessionRef, UserId};
+use crate::revocation::Revocation;
 use crate::rotation::Verdict;
 use crate::session::EndReason;
 use crate::time::UnixSeconds;
@@ -129,6 +129,13 @@ pub enum Event {
         /// How many live sessions ended.
         sessions: usize,
     },
+    /// The store had lost revocations that this node remembered, and has them again.
+    RevocationsRestored {
+        /// How many live sessions ended once more.
+        sessions: usize,
+        /// How many users were deleted once more.
+        users: usize,
+    },
     /// Sessions of a client were ended, of all users.
     ClientRevoked {
         /// The client.
@@ -167,9 +174,23 @@ impl Event {
             Self::UserDeleted { .. } => "user_deleted",
             Self::CutoffRaised { .. } => "cutoff_raised",
             Self::CutoffSwept { .. } => "cutoff_swept",
+            Self::RevocationsRestored { .. } => "revocations_restored",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::KeyRotated { .. } => "key_rotated",
             Self::AdminCall { .. } => "admin_call",
+    }
+
+    /// What the other nodes and the API servers have to hear of it.
+    pub const fn revocation(&self) -> Option<Revocation> {
+        match *self {
+            Self::SessionEnded { session, reason } => Some(Revocation::Session { session, reason }),
+            Self::Refreshed { session, verdict: Verdict::Reuse, ended: true, .. } => {
+                Some(Revocation::Session { session, reason: EndReason::Reuse })
+            }
+            Self::UserDeleted { user, .. } => Some(Revocation::User(user)),
+            Self::CutoffRaised { cutoff } => Some(Revocation::SignedInBefore(cutoff)),
+            _ => None,
+        }
     }
 
     /// Whether an audit record is kept: of sign-ins, of what concerns security, and of administrative acts. Ordinary

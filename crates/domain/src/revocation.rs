@@ -1,8 +1,62 @@
-//! Which of a user's sessions a revocation ends.
+//! Which of a user's sessions a revocation ends, and what everyone is told of it.
 
-use crate::ids::{ClientNumber, SessionId};
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::{ClientNumber, SessionId, SessionRef, UserId};
 use crate::session::{EndReason, SessionRecord};
 use crate::time::{UnixMillis, UnixSeconds};
+
+/// That somebody's tokens are good no more, as nodes and API servers are told. Needs no store to be understood.
+///
+/// Written as a line of text: `session ID REASON`, `user ID` or `cutoff SECONDS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    /// A session has ended.
+    Session {
+        /// Which.
+        session: SessionRef,
+        /// Why.
+        reason: EndReason,
+    },
+    /// A user was deleted, with all sessions.
+    User(UserId),
+    /// Whoever signed in before this point is signed out.
+    SignedInBefore(UnixSeconds),
+}
+
+/// A text that is no [`Revocation`], or one of a kind that a later version has added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a revocation of a known kind")]
+pub struct InvalidRevocation;
+
+impl fmt::Display for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session { session, reason } => write!(f, "session {session} {}", reason.code()),
+            Self::User(user) => write!(f, "user {user}"),
+            Self::SignedInBefore(cutoff) => write!(f, "cutoff {}", cutoff.0),
+        }
+    }
+}
+
+impl FromStr for Revocation {
+    type Err = InvalidRevocation;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRevocation> {
+        let mut words = text.split(' ');
+        let read = match (words.next(), words.next(), words.next()) {
+            (Some("session"), Some(session), Some(reason)) => {
+                let reason = EndReason::ALL.into_iter().find(|known| known.code() == reason);
+                session.parse().ok().zip(reason).map(|(session, reason)| Self::Session { session, reason })
+            }
+            (Some("user"), Some(user), None) => user.parse().ok().map(Self::User),
+            (Some("cutoff"), Some(at), None) => at.parse().ok().map(UnixSeconds).map(Self::SignedInBefore),
+            _ => None,
+        };
+        read.filter(|_| words.next().is_none()).ok_or(InvalidRevocation)
+    }
+}
 
 /// Which sessions of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +102,34 @@ mod tests {
     use crate::testing::{record, sessions_at};
     use proptest::prelude::*;
 
+    fn revocation() -> impl Strategy<Value = Revocation> {
+        let id = any::<[u8; 16]>;
+        prop_oneof![
+            (id(), id(), proptest::sample::select(&EndReason::ALL[..])).prop_map(
+                |(user, session, reason)| {
+                    let (user, session) = (UserId::from_bytes(user), SessionId::from_bytes(session));
+                    Revocation::Session { session: SessionRef { user, session }, reason }
+                }
+            ),
+            id().prop_map(|user| Revocation::User(UserId::from_bytes(user))),
+            any::<u32>().prop_map(|at| Revocation::SignedInBefore(UnixSeconds(at))),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_read_and_nothing_else(revocation in revocation(), more in "[ -~]{1,9}") {
+            let text = revocation.to_string();
+            prop_assert_eq!(text.parse(), Ok(revocation));
+            let longer = format!("{text} {more}");
+            prop_assert_eq!(longer.parse::<Revocation>(), Err(InvalidRevocation));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,80}") {
+            prop_assert!(text.parse::<Revocation>().is_err());
+        }
+
         #[test]
         fn an_end_is_final(record in record(), now in sessions_at()) {
             let ended = end(&record, EndReason::RevokedByAdmin, now);

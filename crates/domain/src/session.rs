@@ -51,6 +51,18 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// All reasons.
+    pub const ALL: [Self; 8] = [
+        Self::SignedOut,
+        Self::RevokedByUser,
+        Self::RevokedByAdmin,
+        Self::PasswordChanged,
+        Self::Reuse,
+        Self::Replaced,
+        Self::SignedInBefore,
+        Self::UserDisabled,
+    ];
+
     named! {
         CODES, code(self), "The machine code that clients see.",
             Self::SignedOut => "signed_out",

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
-    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, KeyShelf,
-    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store, StoreError, StoredKey,
-    StoredSession, SwapStep, Trail, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted,
-    UserQuery, UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
+    KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store, StoreError,
+    StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserChanged,
+    UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
+use relatch_domain::revocation::Revocation;
 use relatch_domain::rotation::{guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::sign_in::Change;
@@ -34,7 +35,8 @@ struct State {
     shelf: KeyShelf,
     marker: Option<Marker>,
     cutoff: UnixSeconds,
-    audit: BTreeMap<Trail, Vec<AuditEntry>>,
+    feed: Vec<FeedEntry>,
+    audit: BTreeMap<Trail, Vec<TrailEntry>>,
 }
 
 struct Session {
@@ -276,11 +278,11 @@ impl Store for ModelStore {
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
         let (mut state, now) = self.step();
         let kept = state.audit.entry(trail).or_default();
-        let id = kept.last().map_or(AuditId { millis: now.0, seq: 0 }, |last| AuditId {
+        let id = kept.last().map_or(EntryId { millis: now.0, seq: 0 }, |last| EntryId {
             millis: last.id.millis.max(now.0),
             seq: last.id.seq + 1,
         });
-        kept.push(AuditEntry { id, record: record.to_vec() });
+        kept.push(TrailEntry { id, record: record.to_vec() });
         let surplus = kept.len().saturating_sub(keep);
         kept.drain(..surplus);
         Ok(())
@@ -289,13 +291,34 @@ impl Store for ModelStore {
     async fn audit(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>, StoreError> {
         let (state, _) = self.step();
         let kept = state.audit.get(&trail).map(Vec::as_slice).unwrap_or_default();
         let earlier = kept.iter().rev().filter(|entry| before.is_none_or(|before| entry.id < before));
         Ok(earlier.take(limit).cloned().collect())
+    }
+
+    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let (mut state, now) = self.step();
+        for revocation in revocations {
+            let last = state.feed.last().map(|last| last.id);
+            let id = EntryId {
+                millis: last.map_or(now.0, |last| last.millis.max(now.0)),
+                seq: last.map_or(0, |last| last.seq + 1),
+            };
+            state.feed.push(FeedEntry { id, revocation: Some(*revocation) });
+        }
+        let kept = u64::try_from(FEED_KEEPS.as_millis()).unwrap_or(u64::MAX);
+        state.feed.retain(|entry| entry.id.millis + kept >= now.0);
+        Ok(())
+    }
+
+    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        let (state, _) = self.step();
+        let later = state.feed.iter().filter(|entry| after.is_none_or(|after| entry.id > after));
+        Ok(later.take(limit).copied().collect())
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -4,7 +4,7 @@ use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 use super::AuditRecord;
 use crate::app::{App, Failure};
-use crate::store::{AuditEntry, AuditId, Store, StoreError, Trail};
+use crate::store::{EntryId, Store, StoreError, Trail, TrailEntry};
 
 /// How many records one call looks at. What a page does not show after so many, the next call goes on to look for.
 const LOOK_AT: usize = 5_000;
@@ -44,9 +44,9 @@ pub enum ActorFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditPlace {
     /// In the trail of acts.
-    pub acts: AuditId,
+    pub acts: EntryId,
     /// In the trail of what was refused.
-    pub refused: AuditId,
+    pub refused: EntryId,
 }
 
 /// A page of the trails.
@@ -72,13 +72,13 @@ impl AuditFilter {
     }
 
     /// Whether no record at this place or before it can be late enough.
-    fn ends_at(&self, id: AuditId) -> bool {
+    fn ends_at(&self, id: EntryId) -> bool {
         self.since.is_some_and(|since| id.millis.saturating_add(SKEW) < since.0)
     }
 
     /// The place before which the first record may stand that is early enough.
-    fn start(&self) -> Option<AuditId> {
-        self.until.map(|until| AuditId { millis: until.0.saturating_add(SKEW), seq: 0 })
+    fn start(&self) -> Option<EntryId> {
+        self.until.map(|until| EntryId { millis: until.0.saturating_add(SKEW), seq: 0 })
     }
 }
 
@@ -159,22 +159,22 @@ async fn latest_of<'a>(
 struct Reader {
     trail: Trail,
     /// The last record that was taken.
-    taken: Option<AuditId>,
+    taken: Option<EntryId>,
     /// Records that were read and not taken yet, the latest last.
-    ahead: Vec<AuditEntry>,
+    ahead: Vec<TrailEntry>,
     /// Where to read on, if not from the top.
-    read_on: Option<AuditId>,
+    read_on: Option<EntryId>,
     /// Whether there is nothing more to read.
     at_end: bool,
 }
 
 impl Reader {
-    fn new(trail: Trail, before: Option<AuditId>) -> Self {
+    fn new(trail: Trail, before: Option<EntryId>) -> Self {
         Self { trail, taken: None, ahead: Vec::new(), read_on: before, at_end: false }
     }
 
     /// The place of the next record.
-    async fn peek(&mut self, store: &dyn Store) -> Result<Option<AuditId>, StoreError> {
+    async fn peek(&mut self, store: &dyn Store) -> Result<Option<EntryId>, StoreError> {
         if self.ahead.is_empty() && !self.at_end {
             let mut chunk = store.audit(self.trail, self.read_on, CHUNK).await?;
             self.at_end = chunk.len() < CHUNK;
@@ -185,7 +185,7 @@ impl Reader {
         Ok(self.ahead.last().map(|entry| entry.id))
     }
 
-    fn take(&mut self) -> Option<AuditEntry> {
+    fn take(&mut self) -> Option<TrailEntry> {
         let entry = self.ahead.pop()?;
         self.taken = Some(entry.id);
         Some(entry)
@@ -193,9 +193,9 @@ impl Reader {
 
     /// Before what the next page goes on. What has come into the trail since this page was begun is later than what the
     /// page shows, and stays out of the pages to come.
-    fn place(&self) -> AuditId {
-        let just_after = |id: AuditId| AuditId { seq: id.seq.saturating_add(1), ..id };
+    fn place(&self) -> EntryId {
+        let just_after = |id: EntryId| EntryId { seq: id.seq.saturating_add(1), ..id };
         let next = self.ahead.last().map(|entry| just_after(entry.id));
-        self.taken.or(next).unwrap_or(AuditId { millis: 0, seq: 0 })
+        self.taken.or(next).unwrap_or(EntryId { millis: 0, seq: 0 })
     }
 }

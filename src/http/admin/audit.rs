@@ -17,7 +17,7 @@ use crate::http::extract::query::{Limit, Query, read_cursor};
 use crate::http::extract::{Admin, Then};
 use crate::http::openapi::{problems, tag};
 use crate::rfc3339;
-use crate::store::AuditId;
+use crate::store::EntryId;
 
 /// The query: records are shown for which everything holds that is asked for.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -215,6 +215,6 @@ fn read_place(cursor: &str) -> Option<AuditPlace> {
     let bytes = base64url::decode_exact::<32>(cursor)?;
     let mut numbers = bytes.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
     let mut id =
-        || AuditId { millis: numbers.next().unwrap_or_default(), seq: numbers.next().unwrap_or_default() };
+        || EntryId { millis: numbers.next().unwrap_or_default(), seq: numbers.next().unwrap_or_default() };
     Some(AuditPlace { acts: id(), refused: id() })
 }

@@ -63,7 +63,7 @@ fn access_token(request: &HttpRequest) -> Answer<AccessToken> {
 async fn live_session(request: HttpRequest) -> Answer<LiveCaller> {
     let access_token = access_token(&request)?;
     let app = app(&request)?;
-    let caller = app.caller(&access_token.token).await??;
+    let caller = app.holder(&access_token.token).await??;
     Ok(app.live(caller).await??)
 }
 

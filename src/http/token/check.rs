@@ -56,7 +56,8 @@ problems!(CheckProblems: AccessToken, Query<Params>, App; SessionRevoked, Sessio
 #[utoipa::path(
     get, path = "/auth/check", operation_id = "check", tag = tag::TOKENS,
     summary = "Whether the caller is signed in",
-    description = "Verifies the access token without asking the store; with `live=true` the store is asked too. With \
+    description = "Verifies the access token without asking the store, and refuses it if its session was revoked within the last \
+        hour, as every node knows within a second; with `live=true` the store is asked too. With \
         `access_token.sliding`, an access token in its cookie that is about to expire is renewed.",
     security(("bearer" = []), ("accessCookie" = [])), params(Params),
     responses(

@@ -6,7 +6,7 @@ use redb::ReadableTable;
 use relatch_domain::UnixMillis;
 
 use super::tables::{AuditKey, Failure, Snapshot, Tables};
-use crate::store::{AuditEntry, AuditId, Trail};
+use crate::store::{EntryId, Trail, TrailEntry};
 
 /// How many of the oldest records go at once. More than one, so that a trail shrinks to a limit that was lowered.
 const TRIM_AT_ONCE: u64 = 16;
@@ -20,7 +20,7 @@ pub(super) fn append(
     keep: usize,
 ) -> Result<(), Failure> {
     let (first, last) = ends(tables, trail)?;
-    let id = last.map_or(AuditId { millis: now.0, seq: 0 }, |last| AuditId {
+    let id = last.map_or(EntryId { millis: now.0, seq: 0 }, |last| EntryId {
         // A clock that went back must not put a later record before an earlier one.
         millis: last.millis.max(now.0),
         seq: last.seq.saturating_add(1),
@@ -41,7 +41,7 @@ fn trim(tables: &mut Tables<'_>, trail: Trail, surplus: u64) -> Result<(), Failu
 }
 
 /// The first and the last record's place.
-fn ends(tables: &Tables<'_>, trail: Trail) -> Result<(Option<AuditId>, Option<AuditId>), Failure> {
+fn ends(tables: &Tables<'_>, trail: Trail) -> Result<(Option<EntryId>, Option<EntryId>), Failure> {
     let mut all = tables.audit.range::<&AuditKey>(&start_of(trail)..&end_of(trail))?;
     let last = all.next_back().transpose()?.map(|(key, _)| id_of(key.value()));
     let first = all.next().transpose()?.map(|(key, _)| id_of(key.value()));
@@ -52,14 +52,14 @@ fn ends(tables: &Tables<'_>, trail: Trail) -> Result<(Option<AuditId>, Option<Au
 pub(super) fn page(
     snapshot: &Snapshot,
     trail: Trail,
-    before: Option<AuditId>,
+    before: Option<EntryId>,
     limit: usize,
-) -> Result<Vec<AuditEntry>, Failure> {
+) -> Result<Vec<TrailEntry>, Failure> {
     let end = before.map_or_else(|| end_of(trail), |id| key_of(trail, id));
     let entries = snapshot.audit.range::<&AuditKey>(&start_of(trail)..&end)?;
     let read = |entry: Result<_, redb::StorageError>| {
         let (key, record): (redb::AccessGuard<'_, &AuditKey>, redb::AccessGuard<'_, &[u8]>) = entry?;
-        Ok(AuditEntry { id: id_of(key.value()), record: record.value().to_vec() })
+        Ok(TrailEntry { id: id_of(key.value()), record: record.value().to_vec() })
     };
     entries.rev().take(limit).map(read).collect()
 }
@@ -71,24 +71,24 @@ const fn byte_of(trail: Trail) -> u8 {
     }
 }
 
-fn key_of(trail: Trail, id: AuditId) -> AuditKey {
+fn key_of(trail: Trail, id: EntryId) -> AuditKey {
     let mut key = [byte_of(trail); 17];
     let parts = [id.millis.to_be_bytes(), id.seq.to_be_bytes()];
     key.iter_mut().skip(1).zip(parts.as_flattened()).for_each(|(to, from)| *to = *from);
     key
 }
 
-fn id_of(key: &AuditKey) -> AuditId {
+fn id_of(key: &AuditKey) -> EntryId {
     let (mut millis, mut seq) = ([0; 8], [0; 8]);
     millis.iter_mut().chain(&mut seq).zip(key.iter().skip(1)).for_each(|(to, from)| *to = *from);
-    AuditId { millis: u64::from_be_bytes(millis), seq: u64::from_be_bytes(seq) }
+    EntryId { millis: u64::from_be_bytes(millis), seq: u64::from_be_bytes(seq) }
 }
 
 fn start_of(trail: Trail) -> AuditKey {
-    key_of(trail, AuditId { millis: 0, seq: 0 })
+    key_of(trail, EntryId { millis: 0, seq: 0 })
 }
 
 /// Behind every record that there can be.
 fn end_of(trail: Trail) -> AuditKey {
-    key_of(trail, AuditId { millis: u64::MAX, seq: u64::MAX })
+    key_of(trail, EntryId { millis: u64::MAX, seq: u64::MAX })
 }

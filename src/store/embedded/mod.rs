@@ -4,6 +4,7 @@
 //! commit, on threads that may block. Time is the clock's, read when a step is executed.
 
 mod audit;
+mod feed;
 mod file;
 mod operation;
 mod sessions;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
+use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixMillis, UnixSeconds, UserId};
 
@@ -32,9 +34,9 @@ use self::operation::Queue;
 use self::tables::{Failure, Snapshot};
 use self::writer::{Reopen, Shared};
 use super::{
-    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
-    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
+    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use crate::ambient::Clock;
 
@@ -221,10 +223,19 @@ impl Store for EmbeddedStore {
     async fn audit(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>, StoreError> {
         self.read(move |snapshot, _| audit::page(snapshot, trail, before, limit)).await
+    }
+
+    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let revocations = revocations.to_vec();
+        self.queue.run(move |tables, now| feed::announce(tables, now, &revocations)).await
+    }
+
+    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        self.read(move |snapshot, _| feed::announced(snapshot, after, limit)).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

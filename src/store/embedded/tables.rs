@@ -11,6 +11,9 @@ pub(super) type SessionKey = [u8; 32];
 /// Trail, milliseconds and number of an audit record.
 pub(super) type AuditKey = [u8; 17];
 
+/// Milliseconds and number of an entry of the feed.
+pub(super) type FeedKey = [u8; 16];
+
 type Bytes = &'static [u8];
 type BySession = &'static SessionKey;
 type ByUser = &'static [u8; 16];
@@ -31,6 +34,8 @@ pub(super) const NAMES: TableDefinition<&str, ByUser> = TableDefinition::new("na
 pub(super) const KEYS: TableDefinition<&str, Bytes> = TableDefinition::new("keys");
 /// Trail, milliseconds and number, big-endian, to the audit record.
 pub(super) const AUDIT: TableDefinition<&AuditKey, Bytes> = TableDefinition::new("audit");
+/// Milliseconds and number, big-endian, to the revocation in words.
+pub(super) const FEED: TableDefinition<&FeedKey, &str> = TableDefinition::new("revocations");
 /// What there is one of: see [`super::shelf`] and [`super::file`].
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("relatch");
 
@@ -44,6 +49,7 @@ pub(super) struct Tables<'txn> {
     pub(super) names: Table<'txn, &'static str, ByUser>,
     pub(super) keys: Table<'txn, &'static str, Bytes>,
     pub(super) audit: Table<'txn, &'static AuditKey, Bytes>,
+    pub(super) feed: Table<'txn, &'static FeedKey, &'static str>,
     pub(super) meta: Table<'txn, &'static str, Bytes>,
 }
 
@@ -59,6 +65,7 @@ impl<'txn> Tables<'txn> {
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
             audit: transaction.open_table(AUDIT)?,
+            feed: transaction.open_table(FEED)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -74,6 +81,7 @@ pub(super) struct Snapshot {
     pub(super) names: ReadOnlyTable<&'static str, ByUser>,
     pub(super) keys: ReadOnlyTable<&'static str, Bytes>,
     pub(super) audit: ReadOnlyTable<&'static AuditKey, Bytes>,
+    pub(super) feed: ReadOnlyTable<&'static FeedKey, &'static str>,
     pub(super) meta: ReadOnlyTable<&'static str, Bytes>,
 }
 
@@ -89,6 +97,7 @@ impl Snapshot {
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
             audit: transaction.open_table(AUDIT)?,
+            feed: transaction.open_table(FEED)?,
             meta: transaction.open_table(META)?,
         })
     }

@@ -5,7 +5,7 @@ use redis::{Cmd, Value};
 use super::Handle;
 use super::reply::{Row, corrupt};
 use super::request::Request;
-use crate::store::{AuditEntry, AuditId, StoreError, Trail};
+use crate::store::{EntryId, StoreError, Trail, TrailEntry};
 
 impl Handle {
     pub(super) async fn append(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
@@ -19,14 +19,14 @@ impl Handle {
     pub(super) async fn page(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>, StoreError> {
         // Redis takes neither a count of zero nor the place before the first.
-        if limit == 0 || before == Some(AuditId { millis: 0, seq: 0 }) {
+        if limit == 0 || before == Some(EntryId { millis: 0, seq: 0 }) {
             return Ok(Vec::new());
         }
-        let end = before.map_or_else(|| "+".to_owned(), |AuditId { millis, seq }| format!("({millis}-{seq}"));
+        let end = before.map_or_else(|| "+".to_owned(), |EntryId { millis, seq }| format!("({millis}-{seq}"));
         let mut range = Cmd::new();
         range.arg("XREVRANGE").arg(self.keyspace.audit(trail)).arg(end).arg("-");
         range.arg("COUNT").arg(number(limit));
@@ -40,22 +40,22 @@ impl Handle {
 }
 
 /// A number that Redis takes.
-fn number(number: usize) -> i64 {
+pub(super) fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn entry(value: Value) -> Result<AuditEntry, StoreError> {
+pub(super) fn entry(value: Value) -> Result<TrailEntry, StoreError> {
     let mut row = Row::new(value)?;
     let id =
         row.text()?.and_then(|text| id(&text)).ok_or_else(|| corrupt("an audit record without an id"))?;
     let mut fields = row.row()?;
     match (fields.bytes()?.as_deref(), fields.bytes()?) {
-        (Some(b"r"), Some(record)) => Ok(AuditEntry { id, record }),
+        (Some(b"r"), Some(record)) => Ok(TrailEntry { id, record }),
         _ => Err(corrupt("an audit record without its content")),
     }
 }
 
-fn id(text: &str) -> Option<AuditId> {
+fn id(text: &str) -> Option<EntryId> {
     let (millis, seq) = text.split_once('-')?;
-    Some(AuditId { millis: millis.parse().ok()?, seq: seq.parse().ok()? })
+    Some(EntryId { millis: millis.parse().ok()?, seq: seq.parse().ok()? })
 }

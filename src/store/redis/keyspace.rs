@@ -9,6 +9,7 @@
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
 //! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
+//! | `prefix:revocations` | stream | `r` → a revocation, in words; those of the last hour |
 //! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of what was refused in the second |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //!
@@ -66,6 +67,10 @@ impl Keyspace {
 
     pub(super) fn cutoff(&self) -> String {
         format!("{}:cutoff", self.prefix)
+    }
+
+    pub(super) fn feed(&self) -> String {
+        format!("{}:revocations", self.prefix)
     }
 
     pub(super) fn audit(&self, trail: Trail) -> String {

@@ -7,6 +7,7 @@
 mod audit;
 mod changes;
 mod failure;
+mod feed;
 mod keyspace;
 mod lane;
 mod listing;
@@ -22,15 +23,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::{Client, Cmd, Value};
+use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use settings::{OpenError, RedisSettings, TimeSource};
 
 use super::{
-    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserChange,
-    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
+    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use keyspace::Keyspace;
 use lane::Lane;
@@ -169,10 +171,18 @@ impl Store for Handle {
     async fn audit(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>, StoreError> {
         self.page(trail, before, limit).await
+    }
+
+    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.add_to_feed(revocations).await
+    }
+
+    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        self.read_feed(after, limit).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -54,6 +54,9 @@ fn intruders<'a>(row: &Row, cast: &'a Cast, holder: &'a Holder) -> Vec<Intruder<
         let expected = asks_the_store.then_some((401, code));
         Intruder { who, token, way: Way::Bearer, expected }
     };
+    // What has ended a moment ago is remembered without asking it, though not whether the account is still disabled.
+    let disabled = if asks_the_store { "user_disabled" } else { "session_revoked" };
+    let remembered = |who, token: &'a str, code| intruder(who, token, Way::Bearer, 401, code);
     let mut all = vec![
         intruder("anonymous", "", Way::Bearer, 401, "authentication_required"),
         intruder("expired", &holder.expired, Way::Bearer, 401, "token_expired"),
@@ -61,11 +64,11 @@ fn intruders<'a>(row: &Row, cast: &'a Cast, holder: &'a Holder) -> Vec<Intruder<
         intruder("unsigned", &holder.unsigned, Way::Bearer, 401, "invalid_token"),
         intruder("refresh token", &holder.refresh, Way::Bearer, 401, "invalid_token"),
         intruder("token in the query", &holder.live, Way::Query, 401, "authentication_required"),
-        known_to_the_store("revoked", &holder.revoked, "session_revoked"),
-        known_to_the_store("signed out", &holder.signed_out, "session_revoked"),
+        remembered("revoked", &holder.revoked, "session_revoked"),
+        remembered("signed out", &holder.signed_out, "session_revoked"),
+        remembered("deleted", &holder.deleted, "session_revoked"),
+        remembered("disabled", &holder.disabled, disabled),
         known_to_the_store("never begun", &holder.never_begun, "session_revoked"),
-        known_to_the_store("deleted", &holder.deleted, "session_revoked"),
-        known_to_the_store("disabled", &holder.disabled, "user_disabled"),
     ];
     if row.method != "GET" {
         all.extend(FOREIGN.map(|(name, value)| {

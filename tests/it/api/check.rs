@@ -14,15 +14,30 @@ on_both_stores! {
         assert_eq!(body["expires_at"], app.clock().rfc3339(900));
     }
 
-    async fn a_check_is_about_the_access_token_unless_it_asks_the_store(on: On) {
+    async fn a_session_that_has_ended_is_refused_with_and_without_a_look_into_the_store(on: On) {
         let app = on.start().await;
         app.user("ada").await;
         let device = app.sign_in("ada").await;
-        device.get("/auth/check?live=true").await.ok();
+        for path in ["/auth/check", "/auth/check?live=true"] {
+            device.get(path).await.ok();
+        }
         device.sign_out().await.expect(204);
+        for path in ["/auth/check", "/auth/check?live=true"] {
+            let body = device.get(path).await.problem(401, "session_revoked");
+            assert_eq!(body["reason"], "signed_out", "{path}");
+        }
+    }
+
+    async fn what_was_revoked_over_an_hour_ago_only_the_store_remembers(on: On) {
+        let app = on.with_clock().set("access_token.ttl", "2h").start().await;
+        app.user("ada").await;
+        let device = app.sign_in("ada").await;
+        device.sign_out().await.expect(204);
+        app.clock().advance_secs(3602);
+        // Memory is tidied when something else is revoked.
+        app.sign_in("ada").await.sign_out().await.expect(204);
         device.check().await.ok();
-        let body = device.get("/auth/check?live=true").await.problem(401, "session_revoked");
-        assert_eq!(body["reason"], "signed_out");
+        device.get("/auth/check?live=true").await.problem(401, "session_revoked");
     }
 
     async fn without_a_token_there_is_a_challenge_without_an_error(on: On) {

@@ -5,14 +5,14 @@
 use relatch_testkit::{Device, KEY, OTHER_KEY, On, Pair, TestApp};
 
 /// Puts the sessions of a user aside.
-fn keep(app: &mut TestApp, device: &Device) {
+pub(super) fn keep(app: &mut TestApp, device: &Device) {
     let user = &device.user_id;
     let kept = app.redis().say(&format!("COPY relatch:{{{user}}}:s relatch:{{{user}}}:kept REPLACE"));
     assert_eq!(kept, ":1");
 }
 
 /// Puts them back: the store has forgotten what came after [`keep`].
-fn fall_back(app: &mut TestApp, device: &Device) {
+pub(super) fn fall_back(app: &mut TestApp, device: &Device) {
     let user = &device.user_id;
     let back = app.redis().say(&format!("COPY relatch:{{{user}}}:kept relatch:{{{user}}}:s REPLACE"));
     assert_eq!(back, ":1");

@@ -34,13 +34,11 @@ on_each_way! {
         assert_eq!(keys[1]["retired_at"], table[2][4].as_str());
 
         // A server that was not asked itself follows within seconds.
-        let device = loop {
-            let device = place.app.sign_in("ada").await;
-            if kid(&device.pair.access) == new {
-                break device;
-            }
+        let mut device = place.app.sign_in("ada").await;
+        while kid(&device.pair.access) != new {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        };
+            device.refresh().await.ok();
+        }
         device.check().await.ok();
         before.check().await.ok();
         let by_operator = place.object(&["audit", "tail", "--event", "key_rotated"]);

@@ -9,12 +9,12 @@ use relatch::ambient::Random;
 use relatch::store::embedded::{EmbeddedStore, Housekeeping};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
-    AuditEntry, AuditId, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, UserAsSeen,
-    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
+    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
+    UserAsSeen, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::attributes::Attributes;
-use relatch_domain::revocation::Scope;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::testing::AROUND;
 use relatch_domain::user::{Roles, User, Username};
 use relatch_domain::{Generation, SessionRef, UnixSeconds, UserId};
@@ -50,7 +50,15 @@ const REACHED: [&str; 22] = [
 ];
 
 /// What must have happened to what all users share.
-const REACHED_SHARED: [&str; 5] = ["cutoff_in_future", "cutoff_raised", "cutoff_stays", "empty_page", "page"];
+const REACHED_SHARED: [&str; 7] = [
+    "cutoff_in_future",
+    "cutoff_raised",
+    "cutoff_stays",
+    "empty_page",
+    "feed_forgets",
+    "feed_goes_on",
+    "page",
+];
 
 fn assert_reached(coverage: &Coverage, expected: &[&str]) {
     for what in expected {
@@ -310,10 +318,18 @@ impl Store for Flawed {
     async fn audit(
         &self,
         trail: Trail,
-        before: Option<AuditId>,
+        before: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>, StoreError> {
         self.model.audit(trail, before, limit).await
+    }
+
+    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.model.announce(revocations).await
+    }
+
+    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        self.model.announced(after, limit).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -1,4 +1,4 @@
-//! What a store has one of, not one for each user: the cutoff and the audit trails. One long random sequence of steps on
+//! What a store has one of, not one for each user: the cutoff, the feed of revocations and the audit trails. One long random sequence of steps on
 //! a store that nobody else uses, beside the model.
 
 use std::fmt::Debug;
@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use relatch::ambient::Clock;
-use relatch::store::{AuditEntry, AuditId, CutoffRaised, Store, StoreError, Trail};
-use relatch_domain::{UnixMillis, UnixSeconds};
+use relatch::store::{CutoffRaised, EntryId, FeedEntry, Store, StoreError, Trail, TrailEntry};
+use relatch_domain::revocation::Revocation;
+use relatch_domain::session::EndReason;
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
@@ -31,6 +33,10 @@ enum Command {
         bytes: usize,
         keep: usize,
     },
+    /// So many revocations.
+    Announce(usize),
+    /// What the feed has after the entry at this place.
+    Follow(Option<usize>),
     /// Before the record that comes so many places after the latest.
     Page {
         trail: Trail,
@@ -49,6 +55,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => prop_oneof![-4_i64..4, -10_000_i64..10].prop_map(Command::RaiseCutoff),
         12 => (trail(), 0_usize..200, prop_oneof![4 => Just(60), 1 => 0_usize..200])
             .prop_map(|(trail, bytes, keep)| Command::Append { trail, bytes, keep }),
+        4 => (0_usize..5).prop_map(Command::Announce),
+        2 => of(0_usize..40).prop_map(Command::Follow),
         4 => (trail(), of(0_usize..150), prop_oneof![1 => Just(0), 9 => 0_usize..40])
             .prop_map(|(trail, before, limit)| Command::Page { trail, before, limit }),
     ]
@@ -64,7 +72,8 @@ pub async fn run_shared(
     steps: u32,
 ) -> Result<Coverage, Divergence> {
     let model = ModelStore::new(Arc::new(clock.clone()));
-    let mut run = Run { pair: Pair { store, model }, clock, records: 0, coverage: Coverage::default() };
+    let mut run =
+        Run { pair: Pair { store, model }, clock, records: 0, followed: 0, coverage: Coverage::default() };
     let mut runner = TestRunner::default();
     for _ in 0..steps {
         let drawn = command().new_tree(&mut runner);
@@ -78,6 +87,8 @@ struct Run {
     pair: Pair,
     clock: ManualClock,
     records: u64,
+    /// How long the feed was when it was read last.
+    followed: usize,
     coverage: Coverage,
 }
 
@@ -96,6 +107,11 @@ impl Run {
                 let append = async |store: &dyn Store| store.append_audit(trail, &record, keep).await;
                 self.pair.ask(command, append).await
             }
+            Command::Announce(count) => {
+                let revocations: Vec<_> = (0..count).map(|_| self.some_revocation()).collect();
+                self.pair.ask(command, async |store| store.announce(&revocations).await).await
+            }
+            Command::Follow(place) => self.follow(place).await,
             Command::Page { trail, before, limit } => self.page(trail, before, limit).await,
         }
     }
@@ -111,6 +127,42 @@ impl Run {
             CutoffRaised::Raised { .. } => "cutoff_stays",
         });
         self.pair.ask("the cutoff", async |store| store.cutoff().await).await.map(drop)
+    }
+
+    fn some_revocation(&mut self) -> Revocation {
+        self.records += 1;
+        let mut bytes = [7; 16];
+        bytes.iter_mut().zip(self.records.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let session = SessionRef { user: UserId::from_bytes(bytes), session: SessionId::from_bytes(bytes) };
+        match self.records % 8 {
+            0 => Revocation::User(session.user),
+            1 => Revocation::SignedInBefore(UnixSeconds(u32::from_be_bytes([1; 4]))),
+            _ => Revocation::Session { session, reason: EndReason::RevokedByAdmin },
+        }
+    }
+
+    /// The store may keep more of the feed than the model: it may have another clock.
+    async fn follow(&mut self, place: Option<usize>) -> Result<(), Divergence> {
+        let all = feed(&*self.pair.store, None, ALL).await?;
+        let model_all = feed(&self.pair.model, None, ALL).await?;
+        let words = |entries: &[FeedEntry]| entries.iter().map(|entry| entry.revocation).collect::<Vec<_>>();
+        if !words(&all).ends_with(&words(&model_all)) {
+            return Err(Divergence::of_rule("a feed keeps what is of the last hour", &(all, model_all)));
+        }
+        if !all.is_sorted_by(|earlier, later| earlier.id < later.id) {
+            return Err(Divergence::of_rule("later entries have higher ids", &all));
+        }
+        let forgot = model_all.len() < std::mem::replace(&mut self.followed, model_all.len());
+        self.coverage.happened(if forgot { "feed_forgets" } else { "feed_goes_on" });
+        let after = place.and_then(|place| all.get(place)).map(|entry| entry.id);
+        let start = after.map_or(0, |_| place.unwrap_or(0) + 1);
+        let expected: Vec<_> = all.into_iter().skip(start).take(10).collect();
+        let found = feed(&*self.pair.store, after, 10).await?;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(Divergence::of_rule("a feed goes on after any of its entries", &found))
+        }
     }
 
     /// The store numbers the records by a clock of its own and may keep more of them than the model, though none fewer.
@@ -140,18 +192,23 @@ impl Run {
 async fn read(
     store: &dyn Store,
     trail: Trail,
-    before: Option<AuditId>,
+    before: Option<EntryId>,
     limit: usize,
-) -> Result<Vec<AuditEntry>, Divergence> {
+) -> Result<Vec<TrailEntry>, Divergence> {
     let failed = |error: StoreError| Divergence::of_rule("a trail can be read", &error);
     store.audit(trail, before, limit).await.map_err(failed)
 }
 
-fn in_order(entries: Vec<AuditEntry>) -> Result<Vec<AuditEntry>, Divergence> {
+async fn feed(store: &dyn Store, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, Divergence> {
+    let failed = |error: StoreError| Divergence::of_rule("the feed can be read", &error);
+    store.announced(after, limit).await.map_err(failed)
+}
+
+fn in_order(entries: Vec<TrailEntry>) -> Result<Vec<TrailEntry>, Divergence> {
     let falling = entries.iter().zip(entries.iter().skip(1)).all(|(later, earlier)| later.id > earlier.id);
     if falling { Ok(entries) } else { Err(Divergence::of_rule("later records have higher ids", &entries)) }
 }
 
-fn records(entries: &[AuditEntry]) -> Vec<&[u8]> {
+fn records(entries: &[TrailEntry]) -> Vec<&[u8]> {
     entries.iter().map(|entry| entry.record.as_slice()).collect()
 }

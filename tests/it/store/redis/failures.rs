@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{CutoffRaised, EndNote, EndStep, Rotated, Store, StoreError, Trail, UserChange};
-use relatch_domain::revocation::Scope;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
 use relatch_testkit::redis_server::RedisServer;
@@ -166,6 +166,7 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
     let cutoff = now();
     assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
+    assert_eq!(store.announce(&[Revocation::User(user)]).await, Ok(()));
     unavailable(&store.append_audit(Trail::Acts, b"record", 100).await);
     assert!(store.delete_user(user).await.unwrap().is_some());
     assert_eq!(store.count_users().await, Ok(0));

@@ -2,6 +2,7 @@
 
 mod connections;
 mod failures;
+mod feed;
 mod keys;
 mod replicas;
 mod rotation;

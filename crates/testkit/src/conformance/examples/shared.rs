@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use relatch::ambient::Clock;
-use relatch::store::{AuditEntry, AuditId, CutoffRaised, Trail};
+use relatch::store::{CutoffRaised, EntryId, Trail, TrailEntry};
 use relatch_domain::{UnixMillis, UnixSeconds};
 
 use super::{Stage, some_name};
@@ -41,7 +41,7 @@ impl Stage {
         self.clock.advance_secs(15);
         self.store.append_audit(refused, &record(100), 1000).await.unwrap();
         self.store.append_audit(acts, &record(7), 1000).await.unwrap();
-        let numbers = |entries: &[AuditEntry]| {
+        let numbers = |entries: &[TrailEntry]| {
             let ours = entries.iter().filter(|entry| entry.record.starts_with(mark.as_bytes()));
             ours.filter_map(|entry| entry.record.last().copied()).collect::<Vec<_>>()
         };
@@ -57,9 +57,9 @@ impl Stage {
         let one = self.store.audit(refused, None, 1).await.unwrap();
         assert_eq!(numbers(&one), [100]);
         assert_eq!(self.store.audit(acts, None, 0).await.unwrap(), []);
-        let first = AuditId { millis: 0, seq: 0 };
+        let first = EntryId { millis: 0, seq: 0 };
         assert_eq!(self.store.audit(acts, Some(first), 10).await.unwrap(), []);
-        let beyond = AuditId { millis: u64::MAX, seq: u64::MAX };
+        let beyond = EntryId { millis: u64::MAX, seq: u64::MAX };
         assert_eq!(numbers(&self.store.audit(acts, Some(beyond), 1).await.unwrap()), [7]);
     }
 

@@ -1,0 +1,66 @@
+//! A store that has come back without some of its last revocations gets them again.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use relatch_domain::UserId;
+use relatch_domain::event::Event;
+use relatch_domain::revocation::Revocation;
+
+use super::App;
+use super::origin::Origin;
+use super::revocations::{Remembered, follow};
+use crate::store::{Store, StoreError};
+
+/// How many revocations are applied at the same time.
+const AT_ONCE: usize = 32;
+
+/// What a store had lost, and has again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Sessions that were live.
+    pub sessions: usize,
+    /// Users who were there.
+    pub users: usize,
+}
+
+/// Applies every revocation that this node remembers once more, and those that the store's own feed has. To be done before
+/// anything is served from a store that may have lost writes: after its process was another one.
+///
+/// What it does may be repeated: what has ended has ended.
+///
+/// # Errors
+/// The first error of the store.
+pub async fn apply_again(app: &App, store: &dyn Store) -> Result<Restored, StoreError> {
+    app.node.revocations.read_all_again();
+    follow(app, store).await?;
+    let known = app.node.revocations.everything();
+    let mut restored = Restored::default();
+    let mut deleting = stream::iter(known.users.iter().map(|user| delete(store, *user))).buffered(AT_ONCE);
+    while let Some(was_there) = deleting.try_next().await? {
+        restored.users += usize::from(was_there);
+    }
+    let ending =
+        known.sessions.iter().map(|(session, reason)| Remembered::Ended(*reason).hold_again(store, *session));
+    let mut ending = stream::iter(ending).buffered(AT_ONCE);
+    for (session, reason) in &known.sessions {
+        if ending.try_next().await? == Some(true) {
+            restored.sessions += 1;
+            // Nobody reads of it in a feed that has lost it as well.
+            let revocation = Revocation::Session { session: *session, reason: *reason };
+            app.node.revocations.ours(revocation, app.clock.now());
+        }
+    }
+    app.node.revocations.announce_to(store).await?;
+    Ok(restored)
+}
+
+/// Tells what was restored, if anything was.
+pub async fn tell_restored(app: &App, restored: Restored) {
+    let Restored { sessions, users } = restored;
+    if restored != Restored::default() {
+        app.tell(&Origin::server(), &Event::RevocationsRestored { sessions, users }).await;
+    }
+}
+
+async fn delete(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
+    Ok(store.delete_user(user).await?.is_some())
+}
