@@ -139,6 +139,7 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         Event::CutoffRaised { .. }
         | Event::CutoffSwept { .. }
         | Event::RevocationsRestored { .. }
+        | Event::StoreAdopted { .. }
         | Event::ClientRevoked { .. }
         | Event::KeyRotated { .. } => (None, None),
     }
@@ -166,6 +167,7 @@ fn details(event: &Event) -> Map<String, Value> {
             json!({ "cutoff": rfc3339::seconds(*cutoff), "users": users, "sessions": sessions })
         }
         Event::RevocationsRestored { sessions, users } => json!({ "sessions": sessions, "users": users }),
+        Event::StoreAdopted { store_id } => json!({ "store_id": store_id }),
         Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
         Event::KeyRotated { kid } => json!({ "kid": kid }),
         Event::AdminCall { method, route, status, .. } => {

@@ -14,6 +14,7 @@ mod everyone;
 pub mod find_user;
 pub mod issue;
 pub mod keys;
+pub mod membership;
 pub mod node;
 pub mod origin;
 pub mod refresh;
@@ -152,14 +153,5 @@ impl App {
             self.keys.reload(&*self.store).await?;
         }
         Ok(())
-    }
-
-    /// Whether the server can serve: keys are loaded and the store answers.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    pub async fn ready(&self) -> Result<(), Failure> {
-        self.ring()?;
-        Ok(self.store.ping().await?)
     }
 }

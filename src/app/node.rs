@@ -3,6 +3,7 @@
 use relatch_domain::UnixMillis;
 
 use super::cutoff::{KnownCutoff, SweepOrders};
+use super::membership::Membership;
 use super::revocations::Revocations;
 use crate::telemetry::counters::Counters;
 
@@ -17,6 +18,8 @@ pub struct NodeState {
     pub counters: Counters,
     /// Whoever signed in before this is signed out.
     pub cutoff: KnownCutoff,
+    /// How it stands to its store.
+    pub membership: Membership,
     /// What it has heard of revocations.
     pub(super) revocations: Revocations,
     /// Sweeps that it has yet to make.
@@ -50,6 +53,7 @@ impl NodeState {
             store,
             counters: Counters::default(),
             cutoff: KnownCutoff::default(),
+            membership: Membership::default(),
             revocations: Revocations::default(),
             sweeps: SweepOrders::default(),
         }

@@ -65,6 +65,16 @@ pub(super) async fn ask(settings: &Settings, command: Command) -> Result<Reply, 
     Door::find(settings).await?.ask(command).await
 }
 
+/// Has a command carried out by the running server, and by nobody else.
+pub(super) async fn ask_server(settings: &Settings, command: Command) -> Result<Reply, Failure> {
+    match settings.admin.socket.clone() {
+        Some(path) if socket::answers(&path).await => Door::Server(path).ask(command).await,
+        _ => Err(Failure::NotDone(
+            "no server answers at admin.socket; one that starts takes the store as it finds it".to_owned(),
+        )),
+    }
+}
+
 /// An answer that belongs to another question.
 pub(super) fn unexpected(_: Reply) -> Failure {
     Failure::NotDone("the server answered something else; is it of another version?".to_owned())

@@ -8,6 +8,7 @@ mod key;
 mod print;
 mod serve;
 mod session;
+mod store;
 mod user;
 
 use std::io::{self, BufReader, Write};
@@ -57,6 +58,8 @@ enum Command {
     Session(session::Session),
     /// Keys: list and rotate those that sign access tokens, make a master key.
     Key(key::Key),
+    /// Store: have the running server take it as it is.
+    Store(store::Store),
     /// Audit: who did what to whom, from where and when.
     Audit(audit::Audit),
     /// Settings: what is in effect, and whether it holds together.
@@ -147,6 +150,7 @@ fn run<'a>(
         Command::User(command) => user::run(command, surroundings),
         Command::Session(command) => session::run(command, surroundings),
         Command::Key(command) => key::run(&command, surroundings),
+        Command::Store(command) => store::run(&command, surroundings),
         Command::Audit(command) => audit::run(command, surroundings),
         Command::Config(command) => config::run(&command, surroundings),
     }

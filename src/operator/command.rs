@@ -116,6 +116,8 @@ pub enum Command {
     KeyList,
     /// Makes a new signing key, which signs from now on.
     KeyRotate,
+    /// Has the server take its store as it is.
+    StoreAdopt,
     /// Reads the audit trail, the latest record first.
     AuditPage {
         /// Only such records.
@@ -209,6 +211,13 @@ pub enum Reply {
     Key {
         /// The key.
         key: KeyRow,
+    },
+    /// The server serves from the store as it is.
+    StoreAdopted {
+        /// The store's id, from its marker.
+        store_id: String,
+        /// `known`: it was the one that the server knew; `marked`: it has its marker again; `taken`: it is another one.
+        how: String,
     },
     /// A page of audit records.
     Audit {

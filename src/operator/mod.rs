@@ -1,5 +1,5 @@
 //! What an operator may ask of the server from its own machine: the commands behind `relatch user …`, `session …`,
-//! `key …` and `audit …`.
+//! `key …`, `store …` and `audit …`.
 //!
 //! A command is carried out by [`execute`], the same way whether the running server received it through its socket
 //! ([`socket`]) or the command line opened the store itself. Whoever gives it is the operator: that is what the audit
@@ -11,6 +11,7 @@ mod keys;
 mod rows;
 mod sessions;
 pub mod socket;
+mod store;
 mod users;
 
 use relatch_domain::user::{User, Username};
@@ -75,6 +76,7 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::SessionRevoke { target, reason } => sessions::revoke(app, target, reason).await,
         Command::KeyList => keys::list(app).await,
         Command::KeyRotate => keys::rotate(app).await,
+        Command::StoreAdopt => store::adopt(app).await,
         Command::AuditPage { filter, before, limit } => audit::page(app, filter, before, limit).await,
     };
     match done {

@@ -63,6 +63,18 @@ pub enum NotOurStore {
          configure that one, or list it under master_keys_previous"
     )]
     MasterKey,
+    /// It has lost the marker that it had.
+    #[error(
+        "the store has lost its marker: it was emptied, or it is not the store that this server knew; bring the right one \
+         back, or have this one taken as it is: relatch store adopt"
+    )]
+    Wiped,
+    /// It has another marker than it had.
+    #[error(
+        "the store has another marker: it is not the store that this server knew; bring the right one back, or have this \
+         one taken as it is: relatch store adopt"
+    )]
+    Another,
 }
 
 /// Why a store was not joined.

@@ -8,7 +8,7 @@ use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Role, Roles};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::error::{NotJoined, NotOurStore, StartError};
+use super::error::{NotJoined, NotOurStore};
 use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
@@ -18,50 +18,12 @@ use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
 use crate::store::{Marker, Store, UserCreation, UserQuery};
 
-/// How long to wait before the store is tried again.
-const AGAIN: Duration = Duration::from_millis(250);
-/// How often a node looks for revocations: in force within a second everywhere, with a slow answer in between.
-const FOLLOW_REVOCATIONS: Duration = Duration::from_millis(300);
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
 
-/// Joins the store once. False if it is away and may be joined later.
-///
-/// # Errors
-/// If it can never be joined as things are.
-pub(super) async fn at_start(parts: &Parts, announce: Option<Announce>) -> Result<bool, StartError> {
-    match join(parts, announce.as_ref()).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_outage() => {
-            tracing::warn!(%error, "the store is away; answering 503 until it is there");
-            Ok(false)
-        }
-        Err(error) => Err(StartError::Join(error)),
-    }
-}
-
-/// Tries until the store is joined.
-pub(super) async fn in_background(parts: Arc<Parts>, announce: Option<Announce>) {
-    let mut last = String::new();
-    loop {
-        match join(&parts, announce.as_ref()).await {
-            Ok(()) => return tracing::info!("joined the store"),
-            Err(error) => {
-                // Told once, not four times a second.
-                let told = error.to_string();
-                if told != last {
-                    tracing::error!(%error, "the store is not joined yet");
-                    last = told;
-                }
-            }
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
 /// Loads the keys now and then, so that a node knows those that others have added.
 pub(super) async fn follow_keys(parts: Arc<Parts>) {
-    let store = parts.backend.handle();
+    let store = parts.backend.gated_handle();
     loop {
         tokio::time::sleep(FOLLOW_KEYS).await;
         if parts.keys.snapshot().is_some()
@@ -72,62 +34,45 @@ pub(super) async fn follow_keys(parts: Arc<Parts>) {
     }
 }
 
-/// Looks for a later cutoff and for revocations all the time, and announces what this node could not yet.
-pub(super) async fn follow_what_is_revoked(parts: Arc<Parts>) {
-    let app = parts.app();
-    let mut away = false;
-    loop {
-        tokio::time::sleep(FOLLOW_REVOCATIONS).await;
-        if parts.keys.snapshot().is_none() {
-            continue;
-        }
-        let followed = match follow_cutoff(&app).await {
-            Ok(()) => follow_revocations(&app).await,
-            failed => failed,
-        };
-        // Told once, not three times a second.
-        if let Err(error) = &followed
-            && !away
-        {
-            tracing::warn!(%error, "revocations could not be looked up; going on with those at hand");
-        }
-        away = followed.is_err();
-    }
-}
-
-async fn join(parts: &Parts, announce: Option<&Announce>) -> Result<(), NotJoined> {
-    let app = parts.app();
-    identify(parts, &*app.store).await?;
-    let administrator = first_user(parts, &app).await?;
+/// Joins a store: makes it ours if it is nobody's, and loads what is served from it. Gives its marker.
+///
+/// # Errors
+/// If the store fails or cannot be joined.
+pub(super) async fn join(parts: &Parts, app: &App, announce: Option<&Announce>) -> Result<Marker, NotJoined> {
+    let marker = identify(parts, &*app.store, own_marker(parts)?).await?;
+    let administrator = first_user(parts, app).await?;
     // Before the keys, without which nothing is served.
-    follow_cutoff(&app).await?;
-    follow_revocations(&app).await?;
+    follow_cutoff(app).await?;
+    follow_revocations(app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);
     }
-    Ok(())
+    Ok(marker)
 }
 
-/// Checks that the store is ours: that of our issuer, made under a master key that we have.
-pub(super) async fn identify(parts: &Parts, store: &dyn Store) -> Result<(), NotJoined> {
+/// The marker for a store that has none.
+pub(super) fn own_marker(parts: &Parts) -> Result<Marker, NotJoined> {
     let store_id = parts.random.bytes::<16>().map_err(Failure::from)?;
-    let masters = parts.keys.masters();
-    let found = store
-        .identify(&Marker {
-            store_id: base64url::encode(&store_id),
-            issuer: parts.issuer.name().to_owned(),
-            master_key_check: masters.check_value().to_owned(),
-        })
-        .await?;
+    Ok(Marker {
+        store_id: base64url::encode(&store_id),
+        issuer: parts.issuer.name().to_owned(),
+        master_key_check: parts.keys.masters().check_value().to_owned(),
+    })
+}
+
+/// Leaves a marker in a store that has none, and checks that the one it has is ours: of our issuer, and made under a master
+/// key that we have.
+pub(super) async fn identify(parts: &Parts, store: &dyn Store, ours: Marker) -> Result<Marker, NotJoined> {
+    let found = store.identify(&ours).await?;
     if found.issuer != parts.issuer.name() {
         let ours = parts.issuer.name().to_owned();
         return Err(NotOurStore::Issuer { theirs: found.issuer, ours }.into());
     }
-    if !masters.check_values().contains(&found.master_key_check.as_str()) {
+    if !parts.keys.masters().check_values().contains(&found.master_key_check.as_str()) {
         return Err(NotOurStore::MasterKey.into());
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Makes an administrator while there is no user at all. Of nodes that start at once, the one whose user is created

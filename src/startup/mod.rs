@@ -2,6 +2,7 @@
 
 mod error;
 mod join;
+mod keeper;
 mod listen;
 mod master_key;
 mod offline;
@@ -25,6 +26,7 @@ use crate::http::middleware::{
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
+use keeper::Keeper;
 
 pub use error::{NotJoined, NotOurStore, StartError};
 pub use listen::NoListener;
@@ -122,7 +124,8 @@ impl Server {
     pub async fn build(settings: &Settings, surroundings: Surroundings) -> Result<Self, StartError> {
         let parts = Arc::new(Parts::open(settings, surroundings.clock.clone()).await?);
         let announce = surroundings.announce.clone();
-        let joined = join::at_start(&parts, announce.clone()).await?;
+        let mut keeper = Keeper::new(parts.clone(), announce.clone());
+        keeper.at_start().await?;
         let main_sockets = listen::bind("http.listen", settings.http.listen)?;
         let ops_sockets = listen::bind("ops.listen", settings.ops.listen)?;
         let addresses = listen::addresses(&main_sockets)?;
@@ -132,11 +135,8 @@ impl Server {
         }
 
         let mut background = Background(Vec::new());
-        if !joined {
-            background.0.push(actix_web::rt::spawn(join::in_background(parts.clone(), announce)));
-        }
+        background.0.push(actix_web::rt::spawn(keeper.keep()));
         background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
-        background.0.push(actix_web::rt::spawn(join::follow_what_is_revoked(parts.clone())));
         let sweeping = parts.app();
         background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
         if let Some(path) = &parts.admin_socket {

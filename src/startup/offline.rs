@@ -1,7 +1,7 @@
 //! A store without a server: for the command line.
 
 use super::error::StartError;
-use super::join::identify;
+use super::join::{identify, own_marker};
 use super::parts::Parts;
 use crate::app::App;
 use crate::app::cutoff::follow_cutoff;
@@ -25,8 +25,9 @@ impl OpenStore {
 /// If it is not there, in use, or not ours.
 pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
     let parts = Parts::open(settings, None).await?;
-    let app = parts.app();
-    identify(&parts, &*app.store).await.map_err(StartError::Join)?;
+    let app = parts.plain_app();
+    let ours = own_marker(&parts).map_err(StartError::Join)?;
+    identify(&parts, &*app.store, ours).await.map_err(StartError::Join)?;
     follow_cutoff(&app).await.map_err(|error| StartError::Join(error.into()))?;
     Ok(OpenStore { app })
 }

@@ -20,9 +20,9 @@ use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::{HasherSize, PasswordHasher};
 use crate::keys::service::Keys;
 use crate::settings::{Settings, StoreUrl};
-use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
-use crate::store::redis::{RedisBackend, RedisSettings, TimeSource};
+use crate::store::redis::{Gate, RedisBackend, RedisSettings, TimeSource};
+use crate::store::{Marker, Store};
 
 /// The store as it was configured, from which each worker takes a handle of its own.
 #[derive(Clone)]
@@ -34,11 +34,46 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// A handle for one worker.
-    pub fn handle(&self) -> Arc<dyn Store> {
+    /// A handle for one worker, through the gate.
+    pub fn gated_handle(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.handle(),
+            Self::Redis(redis) => redis.gated_handle(),
+        }
+    }
+
+    /// A handle for whoever examines the store, or is alone with it.
+    pub fn plain_handle(&self) -> Arc<dyn Store> {
         match self {
             Self::Embedded(store) => store.handle(),
             Self::Redis(redis) => redis.handle(),
+        }
+    }
+
+    /// What stands before a store that may be replaced by another.
+    pub const fn gate(&self) -> Option<&Arc<Gate>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(redis) => Some(redis.gate()),
+        }
+    }
+
+    /// Whether requests pass to this process.
+    pub(super) fn serves_from(&self, process: &str) -> bool {
+        self.gate().is_none_or(|gate| gate.is_open_to(process))
+    }
+
+    /// Lets requests through.
+    pub(super) fn open_to(&self, process: String, marker: Marker) {
+        if let Some(gate) = self.gate() {
+            gate.open_to(process, marker);
+        }
+    }
+
+    /// Lets nothing through.
+    pub(super) fn close(&self, why: String) {
+        if let Some(gate) = self.gate() {
+            gate.close(why);
         }
     }
 
@@ -114,8 +149,17 @@ impl Parts {
 
     /// The application, with a store handle of its own.
     pub fn app(&self) -> App {
+        self.app_on(self.backend.gated_handle())
+    }
+
+    /// The same, whatever the gate says.
+    pub fn plain_app(&self) -> App {
+        self.app_on(self.backend.plain_handle())
+    }
+
+    fn app_on(&self, store: Arc<dyn Store>) -> App {
         App {
-            store: self.backend.handle(),
+            store,
             keys: self.keys.clone(),
             macs: self.macs.clone(),
             hasher: self.hasher.clone(),

@@ -103,6 +103,13 @@ pub trait Store: Send + Sync + 'static {
     /// Leaves the marker if the store has none yet, and returns the one that it has.
     async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError>;
 
+    /// The marker that the store has.
+    async fn marker(&self) -> Result<Option<Marker>, StoreError>;
+
+    /// Names the process that the connection in use leads to. Another name means that the store was started again or has
+    /// been replaced, and may have lost its last writes.
+    async fn process(&self) -> Result<String, StoreError>;
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -36,6 +36,7 @@ impl Counters {
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }
             | Event::RevocationsRestored { .. }
+            | Event::StoreAdopted { .. }
             | Event::KeyRotated { .. }
             | Event::AdminCall { .. } => {}
         }

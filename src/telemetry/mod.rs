@@ -56,6 +56,9 @@ pub fn record(origin: &Origin, event: &Event) {
         Event::RevocationsRestored { sessions, users } => {
             tracing::warn!(event = name, sessions, users, "revocations that the store had lost hold again");
         }
+        Event::StoreAdopted { store_id } => {
+            tracing::warn!(event = name, store_id, "the store is taken as it is, by an operator's order");
+        }
         Event::ClientRevoked { client, sessions } => {
             tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
         }

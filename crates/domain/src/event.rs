@@ -136,6 +136,11 @@ pub enum Event {
         /// How many users were deleted once more.
         users: usize,
     },
+    /// An operator has had this server take the store as it is, which was not the one that it knew.
+    StoreAdopted {
+        /// The store's id, from its marker.
+        store_id: String,
+    },
     /// Sessions of a client were ended, of all users.
     ClientRevoked {
         /// The client.
@@ -175,6 +180,7 @@ impl Event {
             Self::CutoffRaised { .. } => "cutoff_raised",
             Self::CutoffSwept { .. } => "cutoff_swept",
             Self::RevocationsRestored { .. } => "revocations_restored",
+            Self::StoreAdopted { .. } => "store_adopted",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::KeyRotated { .. } => "key_rotated",
             Self::AdminCall { .. } => "admin_call",

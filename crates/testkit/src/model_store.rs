@@ -344,6 +344,14 @@ impl Store for ModelStore {
         Ok(state.marker.get_or_insert_with(|| marker.clone()).clone())
     }
 
+    async fn marker(&self) -> Result<Option<Marker>, StoreError> {
+        Ok(self.step().0.marker.clone())
+    }
+
+    async fn process(&self) -> Result<String, StoreError> {
+        Ok("model".to_owned())
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }

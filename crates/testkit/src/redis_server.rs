@@ -181,6 +181,28 @@ impl RedisServer {
         self.child = spawn(self.options.command(self.directory.path(), self.port, self.tls_port));
     }
 
+    /// Puts its append-only file aside as it is now, for [`RedisServer::fall_back`].
+    pub fn set_aside(&self) {
+        let (from, to) = (self.directory.path().join("appendonlydir"), self.directory.path().join("aside"));
+        copy_files(&from, &to).expect("the append-only file is copied");
+    }
+
+    /// Kills it and starts it with what was put aside: it has forgotten everything since.
+    pub async fn fall_back(&mut self) {
+        self.kill();
+        let (from, to) = (self.directory.path().join("aside"), self.directory.path().join("appendonlydir"));
+        copy_files(&from, &to).expect("the append-only file is copied back");
+        self.restart().await;
+    }
+
+    /// Kills it and starts it with nothing.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        // It need not have written any.
+        let _ = std::fs::remove_dir_all(self.directory.path().join("appendonlydir"));
+        self.restart().await;
+    }
+
     /// Stops it in its tracks; connections stay open, nobody answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
@@ -254,6 +276,19 @@ fn answers(port: u16) -> bool {
         Ok(&answer == b"+PONG\r\n" || answer.starts_with(b"-NOAUTH"))
     };
     ask().unwrap_or(false)
+}
+
+/// Makes `to` hold the files of `from` and no others.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to)?;
+    }
+    std::fs::create_dir(to)?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        std::fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 fn free_port() -> u16 {

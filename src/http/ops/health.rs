@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::http::error::Answer;
+use crate::app::membership::Unready;
+use crate::http::error::{Answer, ApiError, Code};
 use crate::http::openapi::{problems, tag};
 
 /// How the server is.
@@ -32,18 +33,24 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(HealthAnswer { status: "live" })
 }
 
-/// Answers 200 if keys are loaded and the store answers.
+/// Answers 200 if the server has joined its store and the store answers.
 ///
 /// # Errors
 /// 503 if not.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "ready", tag = tag::OPERATIONS,
     summary = "Whether the server can serve",
-    description = "For load balancers: keys are loaded and the store answers.",
+    description = "For load balancers: the server has joined its store, and the store answers. `detail` says what is missing.",
     security(()),
     responses((status = 200, description = "It can", body = HealthAnswer), ReadyProblems),
 )]
 pub async fn ready(app: web::Data<App>) -> Answer<HttpResponse> {
-    app.ready().await?;
-    Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" }))
+    let unready = match app.ready().await? {
+        Ok(()) => return Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" })),
+        Err(Unready::NotJoined) => "The server has not joined its store yet; the log says why.",
+        Err(Unready::Estranged) => {
+            "The store is not the one that this server knew; see `relatch store adopt`."
+        }
+    };
+    Err(ApiError::new(Code::TemporarilyUnavailable).detail(unready).retry_after(1))
 }

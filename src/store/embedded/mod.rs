@@ -252,6 +252,15 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, _| shelf::identify(tables, &marker)).await
     }
 
+    async fn marker(&self) -> Result<Option<Marker>, StoreError> {
+        self.read(|snapshot, _| shelf::read_marker(&snapshot.meta)).await
+    }
+
+    /// The file is ours alone as long as it is open.
+    async fn process(&self) -> Result<String, StoreError> {
+        Ok("embedded".to_owned())
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.read(|_, _| Ok(())).await
     }

@@ -38,13 +38,20 @@ pub(super) fn put_key(tables: &mut Tables<'_>, expected: u64, key: &StoredKey) -
 
 /// See [`crate::store::Store::identify`].
 pub(super) fn identify(tables: &mut Tables<'_>, marker: &Marker) -> Result<Marker, Failure> {
-    if let Some(stored) = tables.meta.get(MARKER)? {
-        return serde_json::from_slice(stored.value())
-            .map_err(|_| Failure::Corrupt("the store's marker".to_owned()));
+    if let Some(found) = read_marker(&tables.meta)? {
+        return Ok(found);
     }
     let json = serde_json::to_vec(marker).map_err(|_| Failure::Corrupt("a marker".to_owned()))?;
     tables.meta.insert(MARKER, json.as_slice())?;
     Ok(marker.clone())
+}
+
+/// See [`crate::store::Store::marker`].
+pub(super) fn read_marker(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Option<Marker>, Failure> {
+    let Some(stored) = meta.get(MARKER)? else { return Ok(None) };
+    serde_json::from_slice(stored.value()).map_err(|_| Failure::Corrupt("the store's marker".to_owned()))
 }
 
 fn version(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, Failure> {

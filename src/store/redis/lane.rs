@@ -1,26 +1,31 @@
 //! One multiplexed connection, opened at its first use and again whenever it broke.
 //!
 //! Each worker has a lane of its own, so that no request has to cross from one thread to another. The lane never sends
-//! a request again that may have run; whether to repeat a step is for the caller to judge.
+//! a request again that may have run; whether to repeat a step is for the caller to judge. It knows which process it
+//! leads to, and with a [`Gate`] asks that before each request.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisResult, Value};
 use tokio::time::Instant;
 
 use super::failure::{Connection, Failure};
+use super::gate::{Gate, Passage};
 use super::request::Request;
 use crate::store::StoreError;
 
 const FIRST_BACK_OFF: Duration = Duration::from_millis(20);
 const LONGEST_BACK_OFF: Duration = Duration::from_millis(500);
+/// The same where nobody else waits: whoever examines the store is in a hurry.
+const LONGEST_WITHOUT_GATE: Duration = Duration::from_millis(50);
 
 pub(super) struct Lane {
     client: Client,
     config: AsyncConnectionConfig,
+    gate: Option<Arc<Gate>>,
     state: Mutex<State>,
     /// Held by whoever is connecting, so that nobody else does.
     connecting: tokio::sync::Mutex<()>,
@@ -37,11 +42,18 @@ struct State {
 struct Open {
     connection: MultiplexedConnection,
     closed: Arc<AtomicBool>,
+    process: Arc<str>,
+    since: Instant,
 }
 
 impl Lane {
-    pub(super) fn new(client: Client, config: AsyncConnectionConfig) -> Self {
-        Self { client, config, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(client: Client, config: AsyncConnectionConfig, gate: Option<Arc<Gate>>) -> Self {
+        Self { client, config, gate, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The process that the connection leads to.
+    pub(super) async fn process(&self) -> Result<Arc<str>, StoreError> {
+        Ok(self.open().await?.process)
     }
 
     /// Sends one request and takes its answer.
@@ -69,21 +81,20 @@ impl Lane {
 
     /// The open connection. While nobody can connect, all but one caller in each back-off fail at once.
     async fn open(&self) -> Result<Open, StoreError> {
-        if let Some(open) = self.state().usable() {
+        if let Some(open) = self.usable()? {
             return Ok(open);
         }
         let _connecting = self.connecting.lock().await;
-        {
-            let mut state = self.state();
-            if let Some(open) = state.usable() {
-                return Ok(open);
-            }
-            state.backed_off()?;
+        if let Some(open) = self.usable()? {
+            return Ok(open);
         }
+        self.backed_off()?;
         match self.connect().await {
             Ok(open) => {
-                self.state().open = Some(open.clone());
-                Ok(open)
+                self.state().open = Some(open);
+                // Back-off and all, if it closed at once or may not be used.
+                self.usable()?
+                    .ok_or_else(|| StoreError::Unavailable("the connection closed at once".to_owned()))
             }
             Err(error) => {
                 let text = format!("cannot connect: {error}");
@@ -102,8 +113,48 @@ impl Lane {
             }
             Ok::<(), redis::aio::SendError>(())
         });
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(Open { connection, closed })
+        let since = Instant::now();
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let process = process_behind(&mut connection).await?.into();
+        Ok(Open { connection, closed, process, since })
+    }
+
+    /// The connection, unless it has closed while it was idle: then nothing is sent over it, and nothing is lost. Nor if
+    /// it leads to a process that another has taken the place of.
+    fn usable(&self) -> Result<Option<Open>, StoreError> {
+        let mut state = self.state();
+        let Some(open) = state.open.clone() else { return Ok(None) };
+        let passage = match &self.gate {
+            _ if open.closed.load(Ordering::Acquire) => Passage::Outdated,
+            Some(gate) => gate.passage(&open.process, open.since),
+            None => Passage::Free,
+        };
+        match passage {
+            Passage::Free => Ok(Some(open)),
+            Passage::Closed(error) => Err(error),
+            Passage::Outdated => {
+                state.open = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// An error while it is too early to try again. What failed before the store was examined has no bearing.
+    fn backed_off(&self) -> Result<(), StoreError> {
+        let (open_since, longest) = match &self.gate {
+            Some(gate) => (gate.open_since(), LONGEST_BACK_OFF),
+            None => (None, LONGEST_WITHOUT_GATE),
+        };
+        let state = self.state();
+        match &state.last_failure {
+            Some((at, text))
+                if at.elapsed() < back_off(state.failures, longest)
+                    && open_since.is_none_or(|since| since <= *at) =>
+            {
+                Err(StoreError::Unavailable(text.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn discard(&self, broken: &Open) {
@@ -134,28 +185,18 @@ impl Lane {
     }
 }
 
-impl State {
-    /// The connection, unless it has closed while it was idle: then nothing is sent over it, and nothing is lost.
-    fn usable(&mut self) -> Option<Open> {
-        if self.open.as_ref().is_some_and(|open| open.closed.load(Ordering::Acquire)) {
-            self.open = None;
-        }
-        self.open.clone()
-    }
-
-    fn backed_off(&self) -> Result<(), StoreError> {
-        match &self.last_failure {
-            Some((at, text)) if at.elapsed() < back_off(self.failures) => {
-                Err(StoreError::Unavailable(text.clone()))
-            }
-            _ => Ok(()),
-        }
-    }
+fn back_off(failures: u32, longest: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    FIRST_BACK_OFF.saturating_mul(1 << doublings).min(longest)
 }
 
-fn back_off(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    FIRST_BACK_OFF.saturating_mul(1 << doublings).min(LONGEST_BACK_OFF)
+/// Asks which process is behind a connection: `run_id`, another one after each start.
+pub(super) async fn process_behind(connection: &mut MultiplexedConnection) -> RedisResult<String> {
+    let mut info = Cmd::new();
+    info.arg("INFO").arg("server");
+    let told: String = info.query_async(connection).await?;
+    let found = told.lines().find_map(|line| line.strip_prefix("run_id:"));
+    found.map(str::to_owned).ok_or_else(|| (ErrorKind::Parse, "INFO says no run_id").into())
 }
 
 #[cfg(test)]
@@ -164,9 +205,9 @@ mod tests {
 
     #[test]
     fn the_back_off_grows_to_half_a_second() {
-        assert_eq!(back_off(1), FIRST_BACK_OFF);
-        assert_eq!(back_off(2), FIRST_BACK_OFF * 2);
-        assert_eq!(back_off(40), LONGEST_BACK_OFF);
-        assert_eq!(back_off(u32::MAX), LONGEST_BACK_OFF);
+        assert_eq!(back_off(1, LONGEST_BACK_OFF), FIRST_BACK_OFF);
+        assert_eq!(back_off(2, LONGEST_BACK_OFF), FIRST_BACK_OFF * 2);
+        assert_eq!(back_off(40, LONGEST_BACK_OFF), LONGEST_BACK_OFF);
+        assert_eq!(back_off(u32::MAX, LONGEST_BACK_OFF), LONGEST_BACK_OFF);
     }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod changes;
 mod failure;
 mod feed;
+mod gate;
 mod keyspace;
 mod lane;
 mod listing;
@@ -27,6 +28,7 @@ use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
+pub use gate::Gate;
 pub use settings::{OpenError, RedisSettings, TimeSource};
 
 use super::{
@@ -39,13 +41,15 @@ use lane::Lane;
 use request::Request;
 use synced::{SyncedWrites, Written};
 
-/// Redis as it was configured, from which each worker takes a [`RedisBackend::handle`] of its own.
+/// Redis as it was configured, from which each worker takes a [`RedisBackend::gated_handle`] of its own.
 #[derive(Clone)]
 pub struct RedisBackend {
     client: Client,
     config: redis::AsyncConnectionConfig,
     keyspace: Keyspace,
     synced: Option<Arc<SyncedWrites>>,
+    gate: Arc<Gate>,
+    gated: Option<Arc<SyncedWrites>>,
     time: TimeSource,
 }
 
@@ -58,17 +62,37 @@ impl RedisBackend {
         let keyspace = Keyspace::new(&settings.key_prefix)?;
         let client = settings::client(settings)?;
         let config = settings::connection_config(settings);
-        let synced = SyncedWrites::new(&client, settings)?.map(Arc::new);
-        Ok(Self { client, config, keyspace, synced, time })
+        let gate = Arc::new(Gate::closed());
+        let synced = SyncedWrites::new(&client, settings, None)?.map(Arc::new);
+        let gated = SyncedWrites::new(&client, settings, Some(gate.clone()))?.map(Arc::new);
+        Ok(Self { client, config, keyspace, synced, gate, gated, time })
+    }
+
+    /// What stands before all handles that [`RedisBackend::gated_handle`] gives.
+    pub const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// A handle with a connection of its own, opened when it is first used and driven by the runtime that does so.
     /// One for each worker; a handle may be shared within a runtime.
+    ///
+    /// It takes any Redis for ours: for whoever examines it.
     pub fn handle(&self) -> Arc<dyn Store> {
+        self.handle_with(self.synced.clone(), None)
+    }
+
+    /// As [`RedisBackend::handle`], but every step is `Unavailable` unless the gate is open to the process behind it; also if
+    /// the store turns out to have lost its marker since.
+    pub fn gated_handle(&self) -> Arc<dyn Store> {
+        self.handle_with(self.gated.clone(), Some(self.gate.clone()))
+    }
+
+    fn handle_with(&self, synced: Option<Arc<SyncedWrites>>, gate: Option<Arc<Gate>>) -> Arc<dyn Store> {
         Arc::new(Handle {
-            lane: Lane::new(self.client.clone(), self.config.clone()),
+            lane: Lane::new(self.client.clone(), self.config.clone(), gate.clone()),
             keyspace: self.keyspace.clone(),
-            synced: self.synced.clone(),
+            synced,
+            gate,
             time: self.time.clone(),
         })
     }
@@ -84,10 +108,25 @@ struct Handle {
     lane: Lane,
     keyspace: Keyspace,
     synced: Option<Arc<SyncedWrites>>,
+    gate: Option<Arc<Gate>>,
     time: TimeSource,
 }
 
 impl Handle {
+    /// Makes sure that the store is still the one that was examined, for something is missing in it. One that was wiped
+    /// has nothing to say about anybody's session.
+    async fn confirm(&self) -> Result<(), StoreError> {
+        let Some(gate) = &self.gate else { return Ok(()) };
+        let known = gate.marker()?;
+        let why = match self.read_marker().await? {
+            Some(found) if found == known => return Ok(()),
+            Some(_) => "the store's marker is another one: it is not the store that this server knew",
+            None => "the store has lost its marker: it is not the store that this server knew",
+        };
+        gate.close(why.to_owned());
+        Err(StoreError::Unavailable(why.to_owned()))
+    }
+
     /// Sends a write that replicas have to acknowledge, if any are asked to.
     async fn write<T>(
         &self,
@@ -105,15 +144,27 @@ impl Handle {
 #[async_trait]
 impl Store for Handle {
     async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
-        self.rotate_session(step).await
+        let rotated = self.rotate_session(step).await?;
+        if matches!(&rotated, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
+            self.confirm().await?;
+        }
+        Ok(rotated)
     }
 
     async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
-        self.swap_record(step).await
+        let swapped = self.swap_record(step).await?;
+        if matches!(&swapped, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
+            self.confirm().await?;
+        }
+        Ok(swapped)
     }
 
     async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError> {
-        self.observe_session(session).await
+        let observed = self.observe_session(session).await?;
+        if observed.seen.session.is_none() {
+            self.confirm().await?;
+        }
+        Ok(observed)
     }
 
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
@@ -133,11 +184,18 @@ impl Store for Handle {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.find_user(id).await
+        let found = self.find_user(id).await?;
+        if found.is_none() {
+            self.confirm().await?;
+        }
+        Ok(found)
     }
 
     async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
-        self.find_credentials(name).await
+        // At the same time, and whether or not there are any: how long it takes must not tell.
+        let (found, confirmed) = tokio::join!(self.find_credentials(name), self.confirm());
+        confirmed?;
+        found
     }
 
     async fn list_users(&self, query: &UserQuery) -> Result<Vec<User>, StoreError> {
@@ -195,6 +253,14 @@ impl Store for Handle {
 
     async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
         self.mark(marker).await
+    }
+
+    async fn marker(&self) -> Result<Option<Marker>, StoreError> {
+        self.read_marker().await
+    }
+
+    async fn process(&self) -> Result<String, StoreError> {
+        Ok(self.lane.process().await?.to_string())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

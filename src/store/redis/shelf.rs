@@ -42,13 +42,15 @@ impl Handle {
             .map_err(|error| StoreError::Unavailable(format!("marker: {error}")))?;
         let mut cmd = Cmd::new();
         cmd.arg("SET").arg(self.keyspace.marker()).arg(json).arg("NX").arg("GET");
-        match reply::bytes(self.lane.ask(&Request::write(cmd)).await?)? {
-            None => Ok(marker.clone()),
-            Some(found) => {
-                serde_json::from_slice(&found).map_err(|_| corrupt("a marker that cannot be read"))
-            }
-        }
+        Ok(read_marker(self.lane.ask(&Request::write(cmd)).await?)?.unwrap_or_else(|| marker.clone()))
     }
+
+    pub(super) async fn read_marker(&self) -> Result<Option<Marker>, StoreError> {
+        let mut cmd = Cmd::new();
+        cmd.arg("GET").arg(self.keyspace.marker());
+        read_marker(self.lane.ask(&Request::read(cmd)).await?)
+    }
+
     pub(super) async fn read_cutoff(&self) -> Result<UnixSeconds, StoreError> {
         let mut cmd = Cmd::new();
         cmd.arg("GET").arg(self.keyspace.cutoff());
@@ -68,4 +70,9 @@ impl Handle {
 fn cutoff(answer: Value) -> Result<Option<UnixSeconds>, StoreError> {
     let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
     text.parse().map(|seconds| Some(UnixSeconds(seconds))).map_err(|_| corrupt("a cutoff that is no time"))
+}
+
+fn read_marker(answer: Value) -> Result<Option<Marker>, StoreError> {
+    let unreadable = |_| corrupt("a marker that cannot be read");
+    reply::bytes(answer)?.map(|found| serde_json::from_slice(&found).map_err(unreadable)).transpose()
 }

@@ -3,12 +3,15 @@
 //! `WAIT` asks after the writes of its own connection and blocks whatever is sent behind it. So such a write and its
 //! `WAIT` have a connection of their own, taken from a pool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use redis::{Client, Cmd, FromRedisValue, RedisResult};
 
 use super::failure::{Effect, Failure};
+use super::gate::{Gate, Passage};
+use super::lane::process_behind;
 use super::request::Request;
 use super::settings::{OpenError, RedisSettings, connection_config};
 use crate::store::StoreError;
@@ -40,13 +43,18 @@ impl<T> Written<T> {
 
 pub(super) struct SyncedWrites {
     pool: Pool,
+    gate: Option<Arc<Gate>>,
     replicas: u8,
     patience: Duration,
 }
 
 impl SyncedWrites {
     /// The pool, or nothing if no replica is asked.
-    pub(super) fn new(client: &Client, settings: &RedisSettings) -> Result<Option<Self>, OpenError> {
+    pub(super) fn new(
+        client: &Client,
+        settings: &RedisSettings,
+        gate: Option<Arc<Gate>>,
+    ) -> Result<Option<Self>, OpenError> {
         if settings.sync_replicas == 0 {
             return Ok(None);
         }
@@ -59,14 +67,17 @@ impl SyncedWrites {
             create: Some(settings.connect_timeout),
             recycle: Some(settings.response_timeout),
         };
-        let pool = Pool::builder(manager)
+        let mut pool = Pool::builder(manager)
             .config(PoolConfig { max_size: POOL_SIZE, timeouts, ..PoolConfig::default() })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| text(error.to_string()))?;
+            .runtime(Runtime::Tokio1);
+        if let Some(gate) = &gate {
+            pool =
+                pool.post_create(leads_where_we_may(gate.clone())).pre_recycle(is_not_outdated(gate.clone()));
+        }
+        let pool = pool.build().map_err(|error| text(error.to_string()))?;
         // Redis has to give up before we do, or its answer would come too late to be heard.
         let patience = settings.response_timeout.mul_f64(0.8);
-        Ok(Some(Self { pool, replicas: settings.sync_replicas, patience }))
+        Ok(Some(Self { pool, gate, replicas: settings.sync_replicas, patience }))
     }
 
     /// Sends a write and, if it wrote something, waits for the replicas.
@@ -76,6 +87,9 @@ impl SyncedWrites {
         read: impl FnOnce(redis::Value) -> Result<T, StoreError>,
         wrote: impl FnOnce(&T) -> bool,
     ) -> Result<Written<T>, StoreError> {
+        if let Some(gate) = &self.gate {
+            gate.marker()?;
+        }
         let mut connection = self
             .pool
             .get()
@@ -114,4 +128,27 @@ impl SyncedWrites {
         let answer = connection.send_packed_command(&wait).await?.extract_error()?;
         Ok(u64::from_redis_value(answer)?)
     }
+}
+
+/// Refuses a new connection to a process that was not examined.
+fn leads_where_we_may(gate: Arc<Gate>) -> Hook {
+    Hook::async_fn(move |connection, metrics| {
+        let (gate, opened) = (gate.clone(), metrics.created.into());
+        Box::pin(async move {
+            let process = process_behind(connection).await.map_err(HookError::Backend)?;
+            match gate.passage(&process, opened) {
+                Passage::Free => Ok(()),
+                Passage::Closed(error) => Err(HookError::message(error.to_string())),
+                Passage::Outdated => Err(HookError::message("the store's process was replaced meanwhile")),
+            }
+        })
+    })
+}
+
+/// Drops a connection that is older than the last examination: it may lead to the process before.
+fn is_not_outdated(gate: Arc<Gate>) -> Hook {
+    Hook::sync_fn(move |_, metrics| match gate.open_since() {
+        Some(since) if since <= metrics.created.into() => Ok(()),
+        _ => Err(HookError::message("the store was examined since")),
+    })
 }

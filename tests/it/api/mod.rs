@@ -57,6 +57,7 @@ mod raw_http;
 mod refresh;
 mod refresh_refused;
 mod register;
+mod restored;
 mod revocations;
 mod revoke_forms;
 mod rollback;

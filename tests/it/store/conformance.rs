@@ -344,6 +344,14 @@ impl Store for Flawed {
         self.model.identify(marker).await
     }
 
+    async fn marker(&self) -> Result<Option<Marker>, StoreError> {
+        self.model.marker().await
+    }
+
+    async fn process(&self) -> Result<String, StoreError> {
+        self.model.process().await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.model.ping().await
     }

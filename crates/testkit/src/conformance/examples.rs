@@ -334,8 +334,10 @@ impl Stage {
             issuer: "https://id.example.org".to_owned(),
             master_key_check: "check \"é\"".to_owned(),
         };
+        assert_eq!(self.store.marker().await.unwrap(), None);
         let left = self.store.identify(&marker("first")).await.unwrap();
         assert_eq!(self.store.identify(&marker("second")).await.unwrap(), left);
+        assert_eq!(self.store.marker().await.unwrap(), Some(left));
     }
 
     async fn user(&self, suffix: &str) -> User {

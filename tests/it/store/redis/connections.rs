@@ -33,7 +33,7 @@ async fn tls_works_with_the_authority_s_certificate_and_not_without() {
 async fn a_user_of_redis_and_a_database_number_are_heeded() {
     let server = RedisServer::start().await;
     let mut connection = raw(&server).await;
-    let rules = ["ACL", "SETUSER", "relatch", "on", ">p@ss", "~test:*", "+@all", "-@dangerous"];
+    let rules = ["ACL", "SETUSER", "relatch", "on", ">p@ss", "~test:*", "+@all", "-@dangerous", "+info"];
     tell::<()>(&mut connection, &rules).await;
     let url = format!("redis://relatch:p%40ss@{}/3", server.address());
     let store = store_at(&url);

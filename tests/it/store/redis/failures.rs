@@ -241,8 +241,18 @@ async fn a_missing_permission_is_unavailable_unless_a_script_comes_upon_it() {
     let user = ada(&store).await;
     begun(&store, user, now()).await;
     for (permission, found_midway) in [("-evalsha", false), ("+evalsha", true)] {
-        let rules =
-            ["ACL", "SETUSER", "reader", "on", ">sesame", "~test:*", "+@read", "+@connection", "+eval"];
+        let rules = [
+            "ACL",
+            "SETUSER",
+            "reader",
+            "on",
+            ">sesame",
+            "~test:*",
+            "+@read",
+            "+@connection",
+            "+info",
+            "+eval",
+        ];
         tell::<()>(&mut connection, &[rules.as_slice(), &[permission]].concat()).await;
         let reader = store_at(&format!("redis://reader:sesame@{}", server.address()));
         let answer = reader.end_sessions(&end_all(user)).await;

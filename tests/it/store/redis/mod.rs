@@ -3,6 +3,7 @@
 mod connections;
 mod failures;
 mod feed;
+mod gate;
 mod keys;
 mod replicas;
 mod rotation;
