@@ -152,9 +152,10 @@ fn details(event: &Event) -> Map<String, Value> {
             json!({ "username": username.as_str() })
         }
         Event::SignInFailed { failure, .. } => json!({ "reason": failure.code() }),
-        Event::Refreshed { presented, verdict, .. } => {
-            json!({ "verdict": verdict.name(), "generation": presented.0 })
-        }
+        Event::Refreshed { presented, verdict, other, .. } => match other {
+            None => json!({ "verdict": verdict.name(), "generation": presented.0 }),
+            Some(other) => json!({ "verdict": verdict.name(), "generation": presented.0, "other": other }),
+        },
         Event::SessionEnded { reason, .. } => json!({ "reason": reason.code() }),
         Event::UserChanged { edit, .. } => json!({
             "roles": edit.roles,

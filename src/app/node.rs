@@ -3,6 +3,7 @@
 use relatch_domain::UnixMillis;
 
 use super::cutoff::{KnownCutoff, SweepOrders};
+use super::history::Histories;
 use super::membership::Membership;
 use super::revocations::Revocations;
 use crate::telemetry::counters::Counters;
@@ -22,6 +23,8 @@ pub struct NodeState {
     pub membership: Membership,
     /// What it has heard of revocations.
     pub(super) revocations: Revocations,
+    /// What it has yet to write into histories.
+    pub(super) histories: Histories,
     /// Sweeps that it has yet to make.
     pub(super) sweeps: SweepOrders,
 }
@@ -55,6 +58,7 @@ impl NodeState {
             cutoff: KnownCutoff::default(),
             membership: Membership::default(),
             revocations: Revocations::default(),
+            histories: Histories::default(),
             sweeps: SweepOrders::default(),
         }
     }

@@ -70,7 +70,13 @@ impl Origin {
     /// What is kept about the end of sessions that somebody here ends: of sessions of this user, if it is one user's.
     pub fn end_note(&self, user: Option<UserId>, text: Option<String>) -> EndNote {
         let by_its_user = matches!(self.actor, Actor::User(session) if Some(session.user) == user);
-        EndNote { text, address: self.shown_address(), user_agent: self.user_agent.clone(), by_its_user }
+        EndNote {
+            text,
+            address: self.shown_address(),
+            user_agent: self.user_agent.clone(),
+            by_its_user,
+            other: None,
+        }
     }
 
     /// A short hash of address block and agent. Equal for the same device in the same network, so that a session

@@ -13,11 +13,12 @@ use relatch_domain::session::{Delivery, EndReason, SessionRecord, Standing};
 use relatch_domain::successor;
 use relatch_domain::{Nonce, SessionRef};
 
+use super::history::{self, last_holder};
 use super::issue::IssuedPair;
 use super::origin::Origin;
 use super::revocations::Remembered;
 use super::{App, Failure, ROUNDS};
-use crate::store::{EndStep, Observation, RotateStep, Rotated, StoreError, SwapStep};
+use crate::store::{EndNote, EndStep, Observation, Party, RotateStep, Rotated, StoreError, SwapStep};
 
 /// A refresh as a client asks for it.
 pub struct RefreshRequest<'a> {
@@ -119,9 +120,14 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
         Some(remembered) => known_to_be_over(app, &step, remembered).await?,
         None => settle(app, &step, &request.origin).await?,
     };
+    let other = settled.other.clone();
     let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
     let ended = settled.ended;
-    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended }).await;
+    let moved = settled.observed.seen.session.is_some_and(|record| record.origin != step.fresh.origin);
+    let now = settled.observed.now;
+    let generation = presented;
+    app.remember_refresh(&request.origin, &history::Presented { session, generation, verdict, moved, now });
+    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended, other }).await;
     if ended {
         app.announce().await;
     }
@@ -156,11 +162,13 @@ struct Settled {
     observed: Observation,
     /// Whether the session ended by it.
     ended: bool,
+    /// Of a reuse: who had refreshed last.
+    other: Option<Party>,
 }
 
 impl Settled {
     fn of(verdict: Verdict, record: Option<SessionRecord>, observed: Observation) -> Self {
-        Self { verdict, record, observed, ended: false }
+        Self { verdict, record, observed, ended: false, other: None }
     }
 }
 
@@ -198,8 +206,9 @@ async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled
                 blocked @ Rotated::Blocked(_) => blocked,
             },
             Verdict::Reuse => {
-                let ended = end_session(app, step, origin).await?;
-                return Ok(Settled { ended, ..Settled::of(Verdict::Reuse, None, observed) });
+                let other = other_party(app, step.presented.session).await;
+                let ended = end_session(app, step, origin, other.clone()).await?;
+                return Ok(Settled { ended, other, ..Settled::of(Verdict::Reuse, None, observed) });
             }
             verdict => return Ok(Settled::of(verdict, observed.seen.session, observed)),
         };
@@ -256,19 +265,28 @@ async fn heal(
 }
 
 /// Ends the session, and says whether it was live until now.
-async fn end_session(app: &App, step: &RotateStep, origin: &Origin) -> Result<bool, Failure> {
+async fn end_session(
+    app: &App,
+    step: &RotateStep,
+    origin: &Origin,
+    other: Option<Party>,
+) -> Result<bool, Failure> {
     let session = step.presented.session;
-    let end = EndStep {
-        user: session.user,
-        scope: Scope::One(session.session),
-        reason: EndReason::Reuse,
-        note: origin.end_note(Some(session.user), None),
-    };
+    let note = EndNote { other, ..origin.end_note(Some(session.user), None) };
+    let end =
+        EndStep { user: session.user, scope: Scope::One(session.session), reason: EndReason::Reuse, note };
     let ended = app.store.end_sessions(&end).await?;
     if !ended.durable {
         tracing::warn!(%session, "a reuse was detected; its revocation has not reached enough replicas");
     }
     Ok(!ended.ended.is_empty())
+}
+
+/// Who refreshed the session last: the other one of the two who hold its tokens. To be told of, nothing depends on it.
+async fn other_party(app: &App, session: SessionRef) -> Option<Party> {
+    let all = app.store.sessions_of(session.user).await.ok()?;
+    let stored = all.sessions.into_iter().find(|stored| stored.id == session.session)?;
+    last_holder(&stored)
 }
 
 /// The answer to a verdict that has been carried out.

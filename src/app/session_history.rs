@@ -52,7 +52,7 @@ pub async fn known_sessions(app: &App, user: UserId) -> Result<Vec<KnownSession>
 }
 
 /// As a refresh would judge it: an end comes before the cutoff, and that before a deadline.
-fn state_of(record: &SessionRecord, now: UnixMillis, cutoff: UnixSeconds) -> SessionState {
+pub(super) fn state_of(record: &SessionRecord, now: UnixMillis, cutoff: UnixSeconds) -> SessionState {
     if let Some(ended) = record.ended {
         return SessionState::Ended { reason: ended.reason, at: Some(ended.at) };
     }

@@ -1,7 +1,7 @@
 //! Timeline: what happened to a session, told from what the store still has of it.
 //!
-//! A session leaves its sign-in, its last rotation and its end: [`entries`] reads them from record, details and note. An
-//! ended session is remembered for a day or longer (`SessionLimits::tombstone_ttl`); with it goes its timeline.
+//! A session leaves its sign-in, its last rotation and its end: [`entries`] reads them from record, details and note. What
+//! happened between stands in its [history]. An ended session is remembered for a day or longer (`SessionLimits::tombstone_ttl`); with it goes its timeline.
 
 use std::cmp::Reverse;
 
@@ -11,6 +11,7 @@ use relatch_domain::user::Role;
 use relatch_domain::{Generation, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 
 use super::caller::LiveCaller;
+use super::history::{self, Line};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{EndNote, SessionDetails, StoredSession, UserSessions};
@@ -24,6 +25,8 @@ pub struct Entry {
     pub session: SessionId,
     /// What.
     pub what: What,
+    /// Its place among others of the same kind.
+    rank: u8,
 }
 
 /// What happened.
@@ -33,6 +36,8 @@ pub enum What {
     SignedIn(SessionDetails),
     /// It rotated: so many times that it has come to this generation. The entry's time is that of the last rotation.
     Refreshed(Generation),
+    /// Something else than an ordinary refresh.
+    Happened(Line),
     /// It was not used for too long, or reached its end.
     Expired(Deadline),
     /// It was ended.
@@ -88,8 +93,10 @@ impl Entry {
         let rank = match self.what {
             What::SignedIn(_) => 0,
             What::Refreshed(_) => 1,
-            What::Expired(_) => 2,
-            What::Ended(..) => 3,
+            // Those of one second stand in the order in which they were kept.
+            What::Happened(_) => self.rank.saturating_add(2),
+            What::Expired(_) => 254,
+            What::Ended(..) => 255,
         };
         (self.at, self.session, rank)
     }
@@ -143,10 +150,19 @@ fn newest_first(all: &UserSessions) -> Vec<Entry> {
 /// What a stored session tells about itself at `now`, oldest first.
 pub fn entries(stored: &StoredSession, now: UnixMillis) -> Vec<Entry> {
     let record = &stored.record;
-    let entry = |at, what| Entry { at, session: stored.id, what };
+    let entry = |at, what| Entry { at, session: stored.id, what, rank: 0 };
     let mut entries = vec![entry(record.signed_in_at, What::SignedIn(stored.details.clone()))];
     if record.generation > Generation(0) {
         entries.push(entry(record.rotated_at.seconds(), What::Refreshed(record.generation)));
+    }
+    entries.extend(history::lines(stored).into_iter().zip(0..).map(|(line, rank)| Entry {
+        at: line.time(),
+        session: stored.id,
+        what: What::Happened(line),
+        rank,
+    }));
+    if let Some((_, since)) = entries.split_first_mut() {
+        since.sort_by_key(Entry::place);
     }
     if let Some((at, deadline)) = missed_deadline(record, now) {
         entries.push(entry(at, What::Expired(deadline)));
@@ -182,7 +198,7 @@ mod tests {
     fn stored(record: SessionRecord) -> StoredSession {
         let details = SessionDetails { device_name: Some("phone".to_owned()), ..SessionDetails::default() };
         let id = SessionId::from_bytes([7; 16]);
-        StoredSession { id, record, details, note: EndNote::saying("lost") }
+        StoredSession { id, record, details, note: EndNote::saying("lost"), history: Vec::new() }
     }
 
     fn told(record: SessionRecord, now: u32) -> Vec<(u32, What)> {

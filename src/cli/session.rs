@@ -41,6 +41,19 @@ enum Action {
         #[arg(long)]
         all: bool,
     },
+    /// Say why a session ended, in words that can be read to its user, and what happened to it.
+    #[command(
+        after_help = "The session's id is in `relatch session list NAME --all`, and the app has it from its sign-in. What the
+store has forgotten is looked for in the audit trail.
+
+Example:
+  relatch session explain AZ8Xp0bIeJ2H5y3K7d1mTQGfF6vL1HkJp2cVx0aQ9bY"
+    )]
+    Explain {
+        /// The session.
+        #[arg(value_name = "SESSION_ID")]
+        session: String,
+    },
     /// End sessions: no refresh of them succeeds afterwards.
     #[command(group = ArgGroup::new("which").required(true).multiple(false))]
     #[command(
@@ -89,12 +102,31 @@ pub(super) fn run(command: Session, mut surroundings: Surroundings<'_>) -> Resul
         Action::List { user, all } => {
             block_on(async { list(&Door::find(&settings).await?, user, all, json, surroundings.out).await })
         }
+        Action::Explain { session } => {
+            let reply = block_on(ask(&settings, Command::SessionExplain { session }))?;
+            explained(reply, json, surroundings.out)
+        }
         Action::Revoke(revoke) => {
             let (target, reason) = (target(&revoke, &mut surroundings)?, revoke.reason);
             let reply = block_on(ask(&settings, Command::SessionRevoke { target, reason }))?;
             ended(reply, json, surroundings.out)
         }
     }
+}
+
+fn explained(reply: Reply, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let explanation = match reply {
+        Reply::Explained { explanation } => explanation,
+        other => return Err(unexpected(other)),
+    };
+    if json {
+        return Ok(json_line(out, &explanation)?);
+    }
+    writeln!(out, "{}", explanation.summary)?;
+    if !explanation.story.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(explanation.story.iter().try_for_each(|line| writeln!(out, "  {line}"))?)
 }
 
 /// RFC 3339, in whole seconds, or `now`.

@@ -21,7 +21,8 @@ pub struct EntryAnswer {
     /// When. Of `refreshed`, when it was last.
     #[schema(format = DateTime, examples("2026-11-21T12:03:17Z"))]
     at: String,
-    /// `signed_in`, `refreshed`, `expired` or `ended`; later versions may tell of more.
+    /// `signed_in`, `refreshed`, `expired` or `ended`; or what was not ordinary: `moved` (refreshed from elsewhere),
+    /// `retried`, `superseded`, `healed`, `mismatched`. Later versions may tell of more.
     #[schema(examples("ended"))]
     event: &'static str,
     /// To which session.
@@ -58,6 +59,24 @@ pub struct EntryAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, examples("lost phone"))]
     note: Option<String>,
+    /// Of an end by `reuse`: who had refreshed last, if that is known. One of the two is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    other: Option<PartyAnswer>,
+}
+
+/// Where somebody is and with what.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelineParty)]
+pub struct PartyAnswer {
+    /// The address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("198.51.100.23"))]
+    address: Option<String>,
+    /// The `User-Agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("okhttp/5.1"))]
+    user_agent: Option<String>,
 }
 
 impl EntryAnswer {
@@ -77,6 +96,14 @@ impl EntryAnswer {
             What::Refreshed(generation) => {
                 Self { event: "refreshed", generation: Some(generation.0), count: Some(generation.0), ..base }
             }
+            What::Happened(line) => Self {
+                event: line.what.name(),
+                generation: Some(line.generation),
+                count: Some(line.more.saturating_add(1)),
+                address: line.party.address,
+                user_agent: line.party.user_agent,
+                ..base
+            },
             What::Expired(deadline) => Self { event: "expired", reason: Some(deadline.code()), ..base },
             What::Ended(reason, note) => Self {
                 event: "ended",
@@ -84,6 +111,9 @@ impl EntryAnswer {
                 address: note.address,
                 user_agent: note.user_agent,
                 note: note.text,
+                other: note
+                    .other
+                    .map(|other| PartyAnswer { address: other.address, user_agent: other.user_agent }),
                 ..base
             },
         }

@@ -6,7 +6,7 @@ use relatch_domain::attributes::AttributeValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{AuditRow, KeyRow, SessionRow, UserRow};
+use super::rows::{AuditRow, ExplanationRow, KeyRow, SessionRow, UserRow};
 
 /// A password or a token on its way to the server: through a socket that only the server's own user can open.
 #[derive(Clone, Deserialize)]
@@ -105,6 +105,11 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
+    /// Says why a session ended.
+    SessionExplain {
+        /// Which.
+        session: String,
+    },
     /// Ends sessions.
     SessionRevoke {
         /// Which.
@@ -191,6 +196,11 @@ pub enum Reply {
         sessions: Vec<SessionRow>,
         /// Where the next page begins, if there is one.
         next: Option<String>,
+    },
+    /// Why a session ended.
+    Explained {
+        /// Why.
+        explanation: ExplanationRow,
     },
     /// Sessions have ended.
     Revoked {

@@ -20,7 +20,7 @@ use crate::app::find_user::{find_named_user, similar_name};
 use crate::app::{App, Failure};
 
 pub use command::{AuditFilter, Command, Reply, RevokeTarget, Secret};
-pub use rows::{ActorRow, AuditRow, EndRow, KeyRow, SessionRow, UserRow};
+pub use rows::{ActorRow, AuditRow, EndRow, ExplanationRow, KeyRow, SessionRow, UserRow};
 
 /// How a command ends before its time: it is refused in words for the operator, or it fails.
 enum Stop {
@@ -73,6 +73,7 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::SessionList { user, all, after, limit } => {
             sessions::list(app, &user, all, after, limit).await
         }
+        Command::SessionExplain { session } => sessions::why(app, &session).await,
         Command::SessionRevoke { target, reason } => sessions::revoke(app, target, reason).await,
         Command::KeyList => keys::list(app).await,
         Command::KeyRotate => keys::rotate(app).await,

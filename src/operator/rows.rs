@@ -118,6 +118,19 @@ impl SessionRow {
     }
 }
 
+/// Why a session ended, or that it has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplanationRow {
+    /// The session's public id.
+    pub session_id: String,
+    /// `live`, `expired_idle`, `expired_absolute`, the reason code of its end, `user_deleted` or `unknown`.
+    pub cause: String,
+    /// In a few sentences.
+    pub summary: String,
+    /// What happened to it, the earliest first.
+    pub story: Vec<String>,
+}
+
 /// A key that signs access tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {

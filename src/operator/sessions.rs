@@ -3,9 +3,10 @@
 use relatch_domain::{SessionId, SessionRef, UnixSeconds};
 
 use super::command::{Reply, RevokeTarget};
-use super::rows::SessionRow;
+use super::rows::{ExplanationRow, SessionRow};
 use super::{Done, Stop, named};
 use crate::app::App;
+use crate::app::explain::{Explanation, explain, gather};
 use crate::app::origin::Origin;
 use crate::app::revoke::{Revoked, Target, revoke as revoke_target};
 use crate::app::session_history::{KnownSession, SessionState, known_sessions};
@@ -33,6 +34,16 @@ pub(super) async fn list(app: &App, user: &str, all: bool, after: Option<String>
     });
     let sessions = sessions.into_iter().map(|known| SessionRow::of(user, known)).collect();
     Ok(Reply::Sessions { sessions, next })
+}
+
+pub(super) async fn why(app: &App, session: &str) -> Done {
+    let not_an_id =
+        |_| Stop::refused("this is no session id; `relatch session list NAME --all` shows those of a user");
+    let session: SessionRef = session.parse().map_err(not_an_id)?;
+    let Explanation { cause, summary, story } = explain(&gather(app, session).await?);
+    let explanation =
+        ExplanationRow { session_id: session.to_string(), cause: cause.to_owned(), summary, story };
+    Ok(Reply::Explained { explanation })
 }
 
 /// Where a session stands in the list, which goes from the highest place to the lowest.

@@ -19,6 +19,7 @@ use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
 use crate::app::cutoff::sweep_when_ordered;
+use crate::app::history::write_histories;
 use crate::http::cross_site::Origins;
 use crate::http::middleware::{
     cors::cors, envelope::envelope, limits::limits, recorded::recorded, unread::unread,
@@ -137,6 +138,8 @@ impl Server {
         let mut background = Background(Vec::new());
         background.0.push(actix_web::rt::spawn(keeper.keep()));
         background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
+        let writing = parts.app();
+        background.0.push(actix_web::rt::spawn(async move { write_histories(&writing).await }));
         let sweeping = parts.app();
         background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
         if let Some(path) = &parts.admin_socket {

@@ -16,11 +16,12 @@ use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
+pub use relatch_domain::event::Party;
 pub use steps::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey, StoredSession,
-    SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation,
-    UserDeleted, UserQuery, UserSessions,
+    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey,
+    StoredSession, SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
+    UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -43,6 +44,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// A user's sessions, ended ones too.
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError>;
+
+    /// Adds a line to a session's history, of which the latest [`HISTORY_KEEPS`] are kept. Nothing if there is no such
+    /// session. The line has no line break.
+    async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError>;
 
     /// Begins a session and makes room for it, if the user is enabled, the password is still the one that was checked,
     /// the session's id is free, every session that changes is still as it was seen and there are not too many others.

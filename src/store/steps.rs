@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use relatch_domain::attributes::Attributes;
+use relatch_domain::event::Party;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::revocation::{Revocation, Scope};
@@ -84,6 +85,9 @@ pub struct EndNote {
     /// Whether the session's own user asked for it, signed in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_its_user: bool,
+    /// Of a reuse: who had refreshed last, the other of the two who hold tokens of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Party>,
 }
 
 impl EndNote {
@@ -133,7 +137,12 @@ pub struct StoredSession {
     pub details: SessionDetails,
     /// What is known about its end; empty for a session that has not ended.
     pub note: EndNote,
+    /// The latest lines of its history, the earliest first.
+    pub history: Vec<String>,
 }
+
+/// How many lines of a session's history are kept.
+pub const HISTORY_KEEPS: usize = 32;
 
 /// All sessions of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]

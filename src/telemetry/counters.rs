@@ -89,8 +89,13 @@ mod tests {
     fn each_event_is_counted_under_its_name() {
         let session =
             SessionRef { user: UserId::from_bytes([1; 16]), session: SessionId::from_bytes([2; 16]) };
-        let refreshed =
-            |verdict, ended| Event::Refreshed { session, presented: Generation(0), verdict, ended };
+        let refreshed = |verdict, ended| Event::Refreshed {
+            session,
+            presented: Generation(0),
+            verdict,
+            ended,
+            other: None,
+        };
         let counters = Counters::default();
         for event in [
             Event::SignedIn { session },

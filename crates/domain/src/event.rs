@@ -1,5 +1,7 @@
 //! What happened, told once. Log lines, counters, audit records and the feed of revocations are made from it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Generation, SessionRef, UserId};
 use crate::revocation::Revocation;
 use crate::rotation::Verdict;
@@ -19,6 +21,17 @@ pub enum Actor {
     Operator,
     /// The server itself.
     Server,
+}
+
+/// Where somebody is and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Party {
+    /// The address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The `User-Agent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
 }
 
 /// Why a sign-in failed. For operators: clients get one answer for all of them.
@@ -81,6 +94,8 @@ pub enum Event {
         verdict: Verdict,
         /// Whether the session ended by it: a reuse ends it, unless somebody was quicker.
         ended: bool,
+        /// Of a reuse: who had refreshed last, if that is known.
+        other: Option<Party>,
     },
     /// A session ended.
     SessionEnded {

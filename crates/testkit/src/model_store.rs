@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store, StoreError,
-    StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserChanged,
-    UserCreation, UserDeleted, UserQuery, UserSessions,
+    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store,
+    StoreError, StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome,
+    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
@@ -44,6 +44,7 @@ struct Session {
     thumbprint: Option<Thumbprint>,
     details: SessionDetails,
     note: EndNote,
+    history: Vec<String>,
 }
 
 impl ModelStore {
@@ -156,6 +157,7 @@ impl Store for ModelStore {
             record: session.record,
             details: session.details.clone(),
             note: session.note.clone(),
+            history: session.history.clone(),
         };
         Ok(UserSessions {
             now,
@@ -163,6 +165,16 @@ impl Store for ModelStore {
             sessions: state.sessions.range(sessions_from(user)).map(stored).collect(),
             corrupt: 0,
         })
+    }
+
+    async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
+        let (mut state, _) = self.step();
+        if let Some(stored) = state.sessions.get_mut(&session) {
+            stored.history.push(line.to_owned());
+            let surplus = stored.history.len().saturating_sub(HISTORY_KEEPS);
+            stored.history.drain(..surplus);
+        }
+        Ok(())
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
@@ -184,9 +196,8 @@ impl Store for ModelStore {
             }
         }
         let (record, thumbprint, details) = (step.record, step.thumbprint, step.details.clone());
-        state
-            .sessions
-            .insert(step.session, Session { record, thumbprint, details, note: EndNote::default() });
+        let (note, history) = (EndNote::default(), Vec::new());
+        state.sessions.insert(step.session, Session { record, thumbprint, details, note, history });
         Ok(Begun::Begun)
     }
 

@@ -23,8 +23,13 @@ pub struct Node {
 impl Node {
     /// The server at this address.
     pub fn at(base: String) -> Self {
+        Self::with_agent(base, "relatch-testkit")
+    }
+
+    /// The same, asked by another agent.
+    pub fn with_agent(base: String, agent: &str) -> Self {
         let client = reqwest::Client::builder()
-            .user_agent("relatch-testkit")
+            .user_agent(agent)
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -170,6 +170,11 @@ impl Store for EmbeddedStore {
         self.read(move |snapshot, now| sessions::sessions_of(snapshot, now, user)).await
     }
 
+    async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
+        let line = line.to_owned();
+        self.queue.run(move |tables, _| sessions::append_history(tables, session, &line)).await
+    }
+
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
         let step = step.clone();
         self.queue.run(move |tables, _| sessions::begin(tables, &step)).await

@@ -26,6 +26,8 @@ pub(super) const DETAILS: TableDefinition<BySession, Bytes> = TableDefinition::n
 pub(super) const THUMBPRINTS: TableDefinition<BySession, &[u8; 32]> = TableDefinition::new("thumbprints");
 /// Session to what is kept about its end, JSON.
 pub(super) const NOTES: TableDefinition<BySession, Bytes> = TableDefinition::new("notes");
+/// Session to the lines of its history.
+pub(super) const HISTORIES: TableDefinition<BySession, &str> = TableDefinition::new("histories");
 /// User id to the user, JSON.
 pub(super) const USERS: TableDefinition<ByUser, Bytes> = TableDefinition::new("users");
 /// User name to user id. Sorted by the bytes of the name.
@@ -45,6 +47,7 @@ pub(super) struct Tables<'txn> {
     pub(super) details: Table<'txn, BySession, Bytes>,
     pub(super) thumbprints: Table<'txn, BySession, &'static [u8; 32]>,
     pub(super) notes: Table<'txn, BySession, Bytes>,
+    pub(super) histories: Table<'txn, BySession, &'static str>,
     pub(super) users: Table<'txn, ByUser, Bytes>,
     pub(super) names: Table<'txn, &'static str, ByUser>,
     pub(super) keys: Table<'txn, &'static str, Bytes>,
@@ -61,6 +64,7 @@ impl<'txn> Tables<'txn> {
             details: transaction.open_table(DETAILS)?,
             thumbprints: transaction.open_table(THUMBPRINTS)?,
             notes: transaction.open_table(NOTES)?,
+            histories: transaction.open_table(HISTORIES)?,
             users: transaction.open_table(USERS)?,
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
@@ -77,6 +81,7 @@ pub(super) struct Snapshot {
     pub(super) details: ReadOnlyTable<BySession, Bytes>,
     pub(super) thumbprints: ReadOnlyTable<BySession, &'static [u8; 32]>,
     pub(super) notes: ReadOnlyTable<BySession, Bytes>,
+    pub(super) histories: ReadOnlyTable<BySession, &'static str>,
     pub(super) users: ReadOnlyTable<ByUser, Bytes>,
     pub(super) names: ReadOnlyTable<&'static str, ByUser>,
     pub(super) keys: ReadOnlyTable<&'static str, Bytes>,
@@ -93,6 +98,7 @@ impl Snapshot {
             details: transaction.open_table(DETAILS)?,
             thumbprints: transaction.open_table(THUMBPRINTS)?,
             notes: transaction.open_table(NOTES)?,
+            histories: transaction.open_table(HISTORIES)?,
             users: transaction.open_table(USERS)?,
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,

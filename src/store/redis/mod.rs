@@ -175,6 +175,10 @@ impl Store for Handle {
         self.list_sessions(user).await
     }
 
+    async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
+        self.add_to_history(session, line).await
+    }
+
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
         self.begin(step).await
     }

@@ -16,13 +16,14 @@ use super::keyspace::UserKeys;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
 use crate::store::{
-    BeginStep, Begun, EndNote, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
-    StoredSession, SwapStep, UserSessions,
+    BeginStep, Begun, EndNote, EndStep, Ended, HISTORY_KEEPS, Observation, RotateStep, Rotated,
+    SessionDetails, StoreError, StoredSession, SwapStep, UserSessions,
 };
 
 static ROTATE: Script = script!("rotate", Effect::Writes);
 static SWAP: Script = script!("swap", Effect::Writes);
 static OBSERVE: Script = script!("observe", Effect::Reads);
+static APPEND_HISTORY: Script = script!("append_history", Effect::Writes);
 static SESSIONS: Script = script!("sessions", Effect::Reads);
 static BEGIN: Script = script!("begin", Effect::Writes);
 static END: Script = script!("#!lua flags=allow-oom", ["ending", "end"], Effect::Writes);
@@ -78,6 +79,11 @@ impl Handle {
             self.on_user(&OBSERVE, session.user).arg(session.session.as_bytes()).arg(self.time.argument());
         let (_, observation) = reply::observation(self.lane.ask(&request).await?)?;
         Ok(observation)
+    }
+
+    pub(super) async fn add_to_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
+        let request = self.on_user(&APPEND_HISTORY, session.user).arg(session.session.as_bytes());
+        self.lane.ask(&request.arg(line).arg(HISTORY_KEEPS)).await.map(drop)
     }
 
     pub(super) async fn list_sessions(&self, user: UserId) -> Result<UserSessions, StoreError> {
@@ -174,7 +180,7 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
     let mut row = Row::new(answer)?;
     let now = row.time()?;
     let mut records = row.row()?;
-    let (mut details, mut notes) = details(row.row()?)?;
+    let mut beside = Beside::read(row.row()?)?;
     let user = reply::user(user, &mut row.row()?)?;
 
     let mut sessions = Vec::new();
@@ -184,12 +190,12 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
         let packed = records.bytes()?.unwrap_or_default();
         match (reply::session_id(&id), reply::session_record(&packed)) {
             (Ok(id), Ok(record)) => {
-                let details = details.remove(&id).unwrap_or_default();
                 sessions.push(StoredSession {
                     id,
                     record,
-                    details,
-                    note: notes.remove(&id).unwrap_or_default(),
+                    details: beside.details.remove(&id).unwrap_or_default(),
+                    note: beside.notes.remove(&id).unwrap_or_default(),
+                    history: beside.histories.remove(&id).unwrap_or_default(),
                 });
             }
             _ => corrupt += 1,
@@ -199,20 +205,33 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
     Ok(UserSessions { now, user, sessions, corrupt })
 }
 
-type Notes = BTreeMap<SessionId, EndNote>;
+/// What stands beside the records, by session.
+#[derive(Default)]
+struct Beside {
+    details: BTreeMap<SessionId, SessionDetails>,
+    notes: BTreeMap<SessionId, EndNote>,
+    histories: BTreeMap<SessionId, Vec<String>>,
+}
 
-/// Sorts the fields of the details hash. What cannot be read counts as lost: nothing is decided by it.
-fn details(mut fields: Row) -> Result<(BTreeMap<SessionId, SessionDetails>, Notes), StoreError> {
-    let (mut details, mut notes) = (BTreeMap::new(), BTreeMap::new());
-    while let Some(field) = fields.value() {
-        let (field, value) = (reply::bytes(field)?.unwrap_or_default(), fields.bytes()?.unwrap_or_default());
-        let Some((kind, id)) = field.split_first() else { continue };
-        let Ok(id) = reply::session_id(id) else { continue };
-        match kind {
-            b'd' => drop(serde_json::from_slice(&value).map(|read| details.insert(id, read))),
-            b'n' => drop(serde_json::from_slice(&value).map(|read| notes.insert(id, read))),
-            _ => {}
+impl Beside {
+    /// Sorts the fields of the details hash. What cannot be read counts as lost: nothing is decided by it.
+    fn read(mut fields: Row) -> Result<Self, StoreError> {
+        let mut beside = Self::default();
+        while let Some(field) = fields.value() {
+            let field = reply::bytes(field)?.unwrap_or_default();
+            let value = fields.bytes()?.unwrap_or_default();
+            let Some((kind, id)) = field.split_first() else { continue };
+            let Ok(id) = reply::session_id(id) else { continue };
+            match kind {
+                b'd' => drop(serde_json::from_slice(&value).map(|read| beside.details.insert(id, read))),
+                b'n' => drop(serde_json::from_slice(&value).map(|read| beside.notes.insert(id, read))),
+                b'h' => {
+                    let lines = String::from_utf8_lossy(&value).lines().map(str::to_owned).collect();
+                    beside.histories.insert(id, lines);
+                }
+                _ => {}
+            }
         }
+        Ok(beside)
     }
-    Ok((details, notes))
 }

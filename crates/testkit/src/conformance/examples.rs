@@ -1,6 +1,7 @@
 //! The contract of a store, one sentence each. Users are new in each example, so that the store may be in use.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on is a test that failed")]
 
+mod sessions;
 mod shared;
 mod users;
 
@@ -54,6 +55,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_sign_in_makes_room_or_leaves_all_as_it_was().await;
     stage.a_session_begins_among_so_many_and_no_more().await;
     stage.a_forgotten_session_leaves_nothing_behind().await;
+    stage.a_history_keeps_its_latest_lines_and_goes_with_the_session().await;
     stage.keys_are_put_by_whoever_saw_the_last_version().await;
     stage.a_marker_is_left_once().await;
 }
@@ -281,31 +283,6 @@ impl Stage {
         assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Blocked);
         third.max_found = 2;
         assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Begun);
-    }
-
-    async fn a_forgotten_session_leaves_nothing_behind(&self) {
-        let user = self.user("").await;
-        let mut old = self.begin_step(session(user.id, 1));
-        old.record.dpop_bound = true;
-        old.thumbprint = Some(Thumbprint([5; 32]));
-        self.store.begin_session(&old).await.unwrap();
-        let note = EndNote::saying("why");
-        let end = EndStep { user: user.id, scope: Scope::All, reason: EndReason::SignedOut, note };
-        let now = self.store.end_sessions(&end).await.unwrap().now;
-        let tombstone = old.record.end(end.reason, now);
-        let mut other = self.begin_step(session(user.id, 2));
-        other.changes = vec![(old.session.session, tombstone, Change::Forget)];
-        assert_eq!(self.store.begin_session(&other).await.unwrap(), Begun::Begun);
-        assert_eq!(self.observe(old.session).await.seen.session, None);
-        let new = BeginStep { thumbprint: None, details: SessionDetails::default(), ..old.clone() };
-        assert_eq!(self.store.begin_session(&new).await.unwrap(), Begun::Begun);
-        assert_eq!(self.observe(old.session).await.seen.thumbprint, None);
-        let sessions = self.store.sessions_of(user.id).await.unwrap().sessions;
-        let of_old: Vec<_> = sessions.iter().filter(|session| session.id == old.session.session).collect();
-        assert_eq!(of_old.len(), 1);
-        for session in of_old {
-            assert_eq!((&session.details, &session.note), (&new.details, &EndNote::default()));
-        }
     }
 
     async fn keys_are_put_by_whoever_saw_the_last_version(&self) {

@@ -34,7 +34,7 @@ for i = 9, #ARGV, 3 do
   local other, replacement = ARGV[i], ARGV[i + 2]
   if replacement == '' then
     redis.call('HDEL', KEYS[1], other)
-    redis.call('HDEL', KEYS[3], 'd' .. other, 't' .. other, 'n' .. other)
+    redis.call('HDEL', KEYS[3], 'd' .. other, 't' .. other, 'n' .. other, 'h' .. other)
   else
     redis.call('HSET', KEYS[1], other, replacement)
   end

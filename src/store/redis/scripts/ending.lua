@@ -35,7 +35,7 @@ local function end_sessions(now, sessions, details, how)
   local function remove(sid)
     if #sid == 16 then ended[#ended + 1] = sid end
     redis.call('HDEL', sessions, sid)
-    redis.call('HDEL', details, 'd' .. sid, 't' .. sid, 'n' .. sid)
+    redis.call('HDEL', details, 'd' .. sid, 't' .. sid, 'n' .. sid, 'h' .. sid)
   end
 
   local function finish(sid, record)
