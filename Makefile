@@ -53,6 +53,11 @@ deny: ## Check licences and sources of all dependencies
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check licenses bans sources
 
+.PHONY: fault
+fault: deps ## Play every fault on real processes for some time, and print what clients saw
+	$(CARGO) build --release --locked -p relatch -p relatch-testkit --bins
+	target/release/fault
+
 .PHONY: bench
 bench: deps ## Measure refreshes beside the floor
 	python3 bench/run.py

@@ -12,6 +12,8 @@ mod deploy;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod fault;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod store;

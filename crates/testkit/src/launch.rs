@@ -9,6 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use relatch::ambient::Clock;
 use relatch::startup::{Server, Stop, Surroundings};
 
@@ -29,6 +31,25 @@ impl Launched {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops a process in its tracks.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        match &self.running {
+            Running::Process { child, .. } => {
+                kill_process(Pid::from_child(child), signal).expect("the node is there to be signalled");
+            }
+            Running::Thread { .. } => panic!("only a process of its own can be signalled"),
+        }
     }
 
     /// What it has logged; nothing for a server on a thread.
@@ -122,10 +143,11 @@ pub(crate) fn variable(key: &str) -> String {
     format!("RELATCH__{}", key.replace('.', "__").to_uppercase())
 }
 
-/// The `relatch` binary beside the test binary.
+/// The `relatch` binary of the same profile: beside this program, or above it if this is a test.
 fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let path = test.ancestors().nth(2).expect("a target directory").join("relatch");
-    assert!(path.exists(), "{} is not built", path.display());
-    path
+    let own = std::env::current_exe().expect("the program's own path");
+    let mut beside = own.ancestors().skip(1).take(2).map(|directory| directory.join("relatch"));
+    beside
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("relatch is not built beside {}", own.display()))
 }

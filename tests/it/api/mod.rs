@@ -36,6 +36,7 @@ mod cookies;
 mod cookies_mixed;
 mod cookies_out;
 mod cookies_too_large;
+mod corrupt;
 mod cors;
 mod cross_site;
 mod custom_claims;

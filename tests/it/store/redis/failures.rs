@@ -235,6 +235,28 @@ async fn a_busy_server_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_missing_is_unavailable_until_there_is_none_to_give() {
+    let server = RedisServer::builder().password("sesame").start().await;
+    let nameless = store_at(&format!("redis://{}", server.address()));
+    let knowing = store_at(&server.url());
+    let user = ada(&knowing).await;
+    let (session, record) = begun(&knowing, user, now()).await;
+    for _ in 0..2 {
+        let answer = nameless.rotate(&refresh(session, &record)).await;
+        let tells = |text: &str| text.to_lowercase().contains("auth");
+        assert!(matches!(&answer, Err(StoreError::Unavailable(text)) if tells(text)), "{answer:?}");
+    }
+    let url = server.url();
+    let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    tell::<()>(&mut connection, &["CONFIG", "SET", "requirepass", ""]).await;
+    let start = Instant::now();
+    while !matches!(nameless.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))) {
+        assert!(start.elapsed().as_secs() < 5);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_missing_permission_is_unavailable_unless_a_script_comes_upon_it() {
     let server = RedisServer::start().await;
     let (store, mut connection) = (store_at(&server.url()), raw(&server).await);

@@ -1,0 +1,265 @@
+//! Those who refresh: honest clients of three kinds, thieves, and those who probe sessions that have ended. The honest ones
+//! keep the habits of `docs/rotation.md`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use relatch::ambient::Random;
+use relatch_domain::base64url;
+use serde_json::{Value, json};
+
+use super::tally::{KindTally, Tally};
+use super::{Plan, Planted};
+use crate::actor::{PASSWORD, Pair};
+
+/// Between a failure and the next try.
+const REST: Duration = Duration::from_millis(20);
+/// Between two turns of a thief and its victim.
+const BETWEEN_TURNS: Duration = Duration::from_millis(200);
+
+/// Where everybody goes: the nodes, and the sign to stop.
+#[derive(Clone)]
+pub(super) struct Field {
+    pub(super) http: reqwest::Client,
+    pub(super) bases: Arc<Vec<String>>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) stop: Arc<AtomicBool>,
+    plan: Plan,
+    turn: Arc<AtomicU64>,
+}
+
+/// What came of one request.
+enum Got {
+    Pair(Pair),
+    /// 503, 429, or no answer: says nothing about the session.
+    Nothing,
+    /// Read the storage again.
+    ReadAgain,
+    /// 401: the session is over, or so it is said.
+    Refused(String),
+}
+
+impl Field {
+    pub(super) fn new(bases: Vec<String>, plan: Plan) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build();
+        Self {
+            http: http.expect("a client"),
+            bases: Arc::new(bases),
+            tally: Arc::default(),
+            stop: Arc::default(),
+            plan,
+            turn: Arc::default(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The nodes in turn.
+    fn base(&self) -> &str {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        &self.bases[usize::try_from(turn).unwrap_or_default() % self.bases.len()]
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        access: Option<&str>,
+        key: Option<&str>,
+    ) -> Option<(u16, Value)> {
+        let mut request = self.http.post(format!("{}{path}", self.base())).json(body);
+        if let Some(access) = access {
+            request = request.bearer_auth(access);
+        }
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    async fn refresh(&self, pair: &Pair, key: Option<&str>) -> Got {
+        let body = json!({ "refresh_token": pair.refresh });
+        match self.post("/token/refresh", &body, Some(&pair.access), key).await {
+            Some((200, body)) => Got::Pair(Pair::of(&body)),
+            Some((401, body)) => Got::Refused(format!("{} {}", body["error"], body["reason"])),
+            Some((400 | 409, _)) => Got::ReadAgain,
+            _ => Got::Nothing,
+        }
+    }
+
+    /// Signs in, however long it takes. Nothing if it is all over.
+    pub(super) async fn sign_in(&self, name: &str) -> Option<Pair> {
+        let body = json!({ "username": name, "password": PASSWORD });
+        while !self.is_over() {
+            if let Some((200, body)) = self.post("/login", &body, None, None).await {
+                return Some(Pair::of(&body));
+            }
+            tokio::time::sleep(REST).await;
+        }
+        None
+    }
+}
+
+/// An attempt key that nobody can guess.
+fn attempt_key() -> String {
+    base64url::encode(&Random.bytes::<18>().expect("randomness"))
+}
+
+/// What kind of client it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Keyed,
+    Tabs,
+    Keyless,
+}
+
+impl Kind {
+    fn tally(self, tally: &Tally) -> &KindTally {
+        match self {
+            Self::Keyed => &tally.keyed,
+            Self::Tabs => &tally.tabs,
+            Self::Keyless => &tally.keyless,
+        }
+    }
+}
+
+/// Refreshes without end, and carries the tokens forward.
+pub(super) async fn honest(field: Field, name: String, kind: Kind, mut pair: Pair) {
+    let tally = kind.tally(&field.tally);
+    while !field.is_over() {
+        let key = (kind != Kind::Keyless).then(attempt_key);
+        let begun = Instant::now();
+        loop {
+            tally.tried();
+            let got = match kind {
+                Kind::Tabs => two_tabs(&field, &pair, key.as_deref()).await,
+                Kind::Keyed | Kind::Keyless => field.refresh(&pair, key.as_deref()).await,
+            };
+            match got {
+                Got::Pair(next) => {
+                    tally.succeeded(begun.elapsed());
+                    pair = next;
+                    break;
+                }
+                Got::Nothing | Got::ReadAgain => {
+                    if field.is_over() {
+                        return;
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+                Got::Refused(words) => {
+                    tally.signed_out();
+                    field.tally.words.lock().expect("no panic").push(format!("{kind:?}: {words}"));
+                    let Some(again) = field.sign_in(&name).await else { return };
+                    pair = again;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Two tabs send the same refresh at the same time, and go on when both are answered.
+async fn two_tabs(field: &Field, pair: &Pair, key: Option<&str>) -> Got {
+    let (one, other) = tokio::join!(field.refresh(pair, key), field.refresh(pair, key));
+    match (one, other) {
+        (Got::Pair(one), Got::Pair(other)) if one.refresh != other.refresh => {
+            Got::Refused("two tabs got different tokens".to_owned())
+        }
+        (Got::Refused(words), _) | (_, Got::Refused(words)) => Got::Refused(words),
+        (Got::Pair(pair), _) | (_, Got::Pair(pair)) => Got::Pair(pair),
+        (Got::ReadAgain, _) | (_, Got::ReadAgain) => Got::ReadAgain,
+        (Got::Nothing, Got::Nothing) => Got::Nothing,
+    }
+}
+
+/// Steals the pair of a client that goes on refreshing, and takes turns with it until the session has ended. A thief who
+/// still gets pairs when the time is up was not caught.
+pub(super) async fn thief(field: Field, name: String) {
+    let sends_keys = field.plan.planted != Some(Planted::KeylessVictims);
+    while !field.is_over() {
+        let Some(mut honest) = field.sign_in(&name).await else { return };
+        let Some(Got::Pair(mut stolen)) = until_told(&field, &honest, None).await else { continue };
+        field.tally.thefts.fetch_add(1, Ordering::Relaxed);
+        let (begun, mut key) = (Instant::now(), attempt_key());
+        let (mut dead, mut got_last, mut honest_since) = (false, Instant::now(), 0_u32);
+        while begun.elapsed() < field.plan.thief_patience && !dead {
+            match field.refresh(&honest, sends_keys.then_some(key.as_str())).await {
+                Got::Pair(pair) => (honest, key, honest_since) = (pair, attempt_key(), honest_since + 1),
+                Got::Refused(_) => dead = true,
+                Got::Nothing | Got::ReadAgain => {}
+            }
+            match field.refresh(&stolen, None).await {
+                Got::Pair(pair) => (stolen, got_last, honest_since) = (pair, Instant::now(), 0),
+                Got::Refused(_) => dead = true,
+                Got::Nothing | Got::ReadAgain => {}
+            }
+            tokio::time::sleep(BETWEEN_TURNS).await;
+        }
+        // Locked out is as good: the honest client has gone on several times, and the thief got nothing.
+        let locked_out = honest_since >= 2 && got_last.elapsed() > 5 * BETWEEN_TURNS;
+        let which = if dead || locked_out { &field.tally.caught } else { &field.tally.uncaught };
+        which.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Tries until there is an answer that says something.
+async fn until_told(field: &Field, pair: &Pair, key: Option<&str>) -> Option<Got> {
+    while !field.is_over() {
+        match field.refresh(pair, key).await {
+            Got::Nothing => tokio::time::sleep(REST).await,
+            told => return Some(told),
+        }
+    }
+    None
+}
+
+/// Signs in, signs out, and then tries the tokens again and again, with those of all who went before.
+pub(super) async fn revoked(field: Field, name: String) {
+    let mut gone: Vec<Pair> = Vec::new();
+    while !field.is_over() {
+        let Some(pair) = field.sign_in(&name).await else { return };
+        // Used once, so that the store has something to fall back behind.
+        let Some(Got::Pair(pair)) = until_told(&field, &pair, Some(&attempt_key())).await else { continue };
+        if field.plan.planted != Some(Planted::NoSignOut) && !signed_out(&field, &pair).await {
+            return;
+        }
+        field.tally.revoked.fetch_add(1, Ordering::Relaxed);
+        gone.push(pair);
+        for _ in 0..6 {
+            let at = usize::from(Random.bytes::<1>().expect("randomness")[0]) % gone.len();
+            probe(&field, &gone[at]).await;
+            tokio::time::sleep(REST).await;
+        }
+    }
+    for pair in &gone {
+        for _ in 0..field.bases.len() {
+            probe(&field, pair).await;
+        }
+    }
+}
+
+/// Signs out until that is acknowledged. False if it is all over.
+async fn signed_out(field: &Field, pair: &Pair) -> bool {
+    let body = json!({ "refresh_token": pair.refresh });
+    while !field.is_over() {
+        if let Some((204, _)) = field.post("/logout", &body, Some(&pair.access), None).await {
+            return true;
+        }
+        tokio::time::sleep(REST).await;
+    }
+    false
+}
+
+async fn probe(field: &Field, pair: &Pair) {
+    field.tally.probes.fetch_add(1, Ordering::Relaxed);
+    if let Got::Pair(_) = field.refresh(pair, None).await {
+        field.tally.came_back.fetch_add(1, Ordering::Relaxed);
+    }
+}
