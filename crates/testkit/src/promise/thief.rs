@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relatch_domain::Generation;
 use relatch_domain::attempt::AttemptHash;
 use relatch_domain::ids::Thumbprint;
 
@@ -31,7 +32,7 @@ impl Thief {
     pub(super) fn copy(&mut self, storage: &Storage, with_key: bool) {
         let copied = storage.key.filter(|_| with_key);
         self.loot.push(Loot { token: storage.token, copied, own: None });
-        self.watch.start(copied.is_some());
+        self.watch.start(storage.token.generation, copied.is_some());
     }
 
     /// What it presents: one of its tokens, the latest for 0.
@@ -62,9 +63,9 @@ impl Thief {
         self.watch.thief(shadowed)
     }
 
-    /// The honest client rotated or healed.
-    pub(super) fn honest_goes_on(&mut self, elapsed: Duration) {
-        self.watch.honest(elapsed);
+    /// The honest client rotated or healed by this token.
+    pub(super) fn honest_goes_on(&mut self, presented: Token, elapsed: Duration) {
+        self.watch.honest(presented.generation, elapsed);
     }
 
     pub(super) fn sees_a_rollback(&mut self) {
@@ -83,6 +84,7 @@ impl Thief {
 /// Counts the honest client's refreshes since the thief's first success after its last copy.
 #[derive(Default)]
 struct Watch {
+    copied: Generation,
     succeeded: bool,
     honest: u32,
     last: Duration,
@@ -95,7 +97,8 @@ impl Watch {
     /// ahead of the record is still believed.
     const APART: Duration = Duration::from_mins(3);
 
-    fn start(&mut self, pending_key: bool) {
+    fn start(&mut self, copied: Generation, pending_key: bool) {
+        self.copied = copied;
         self.succeeded = false;
         self.honest = 0;
         self.pending_key |= pending_key;
@@ -107,8 +110,11 @@ impl Watch {
         self.honest = 0;
     }
 
-    fn honest(&mut self, elapsed: Duration) {
-        if self.succeeded && (self.honest == 0 || elapsed.saturating_sub(self.last) >= Self::APART) {
+    /// The refresh that made the token which was copied, or one before it, may arrive once more after a rollback. It makes
+    /// that same token again and is not the client's next.
+    fn honest(&mut self, presented: Generation, elapsed: Duration) {
+        let is_next = self.succeeded && presented >= self.copied;
+        if is_next && (self.honest == 0 || elapsed.saturating_sub(self.last) >= Self::APART) {
             self.honest += 1;
             self.last = elapsed;
         }
@@ -129,5 +135,38 @@ impl Watch {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_mins(minutes)
+    }
+
+    #[test]
+    fn after_two_refreshes_at_the_most_a_thief_is_out() {
+        let mut watch = Watch::default();
+        watch.start(Generation(1), true);
+        assert_eq!(watch.thief(false), Ok(()));
+        watch.honest(Generation(1), minutes(1));
+        assert_eq!(watch.thief(false), Ok(()), "the copied pending key costs one");
+        watch.honest(Generation(2), minutes(9));
+        assert!(watch.thief(false).is_err());
+    }
+
+    #[test]
+    fn a_refresh_of_before_the_theft_that_arrives_again_is_not_the_next() {
+        let mut watch = Watch::default();
+        watch.start(Generation(1), true);
+        assert_eq!(watch.thief(false), Ok(()));
+        watch.roll_back(true);
+        watch.honest(Generation(0), minutes(1));
+        watch.honest(Generation(1), minutes(9));
+        assert_eq!(watch.thief(false), Ok(()));
+        watch.honest(Generation(2), minutes(19));
+        assert!(watch.thief(false).is_err());
     }
 }

@@ -205,7 +205,7 @@ impl<'a> World<'a> {
         self.held_in_common(&before, &answer)?;
         self.no_accident(&before, request, &answer)?;
         match answer.verdict {
-            Verdict::Rotate | Verdict::Heal => self.thief.honest_goes_on(self.time.elapsed),
+            Verdict::Rotate | Verdict::Heal => self.thief.honest_goes_on(request.token, self.time.elapsed),
             Verdict::Reuse if self.thief.has_succeeded() => self.coverage.count(kind, "a thief was caught"),
             Verdict::Revoked(_) if before.ended.is_none() => {
                 self.coverage.count(kind, "a node remembered what the store had lost");
