@@ -3,8 +3,8 @@
 
 mod facts;
 
-use relatch_domain::UnixSeconds;
 use relatch_domain::session::EndReason;
+use relatch_domain::{Generation, UnixSeconds};
 
 use super::history::{Happening, Line};
 use super::session_history::SessionState;
@@ -175,6 +175,7 @@ fn tell(entry: &Entry) -> String {
     };
     let what = match &entry.what {
         What::SignedIn(details) => format!("signed in{}", by(&details.address, &details.user_agent)),
+        What::Refreshed(Generation(1)) => "refreshed, once".to_owned(),
         What::Refreshed(generation) => format!("last refreshed; {} times in all", generation.0),
         What::Expired(Deadline::Idle) => "expired: not used for too long".to_owned(),
         What::Expired(Deadline::Absolute) => "expired: reached its greatest age".to_owned(),

@@ -191,6 +191,7 @@ async fn the_story_has_what_was_not_ordinary() {
             lost.send_refresh(Some(KEY)).await.ok();
         }
         until_told(place, &device, "repeated a refresh and got the same token again").await;
+        assert!(explained(place, &device)["story"].to_string().contains("refreshed, once"));
         let mut device = with_agent(&device, "train/2");
         device.refresh().await.ok();
         until_told(place, &device, "refreshed from elsewhere").await;
