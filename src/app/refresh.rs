@@ -125,8 +125,8 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     let ended = settled.ended;
     let moved = settled.observed.seen.session.is_some_and(|record| record.origin != step.fresh.origin);
     let now = settled.observed.now;
-    let generation = presented;
-    app.remember_refresh(&request.origin, &history::Presented { session, generation, verdict, moved, now });
+    let told = history::Presented { session, generation: presented, verdict, moved, now };
+    app.remember_refresh(&request.origin, &told);
     app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended, other }).await;
     if ended {
         app.announce().await;

@@ -164,17 +164,13 @@ impl Keeper {
             join(&self.parts, &self.app, self.announce.as_ref()).await?;
         }
         self.examine().await?;
-        let id = found.store_id;
-        let adopted = match before {
-            None => Adopted::Marked(id),
-            Some(_) if was_known => return Ok(Adopted::Known(id)),
-            Some(_) => Adopted::Taken(id),
-        };
-        let store_id = match &adopted {
-            Adopted::Known(id) | Adopted::Marked(id) | Adopted::Taken(id) => id.clone(),
-        };
-        self.app.tell(&Origin::operator(), &Event::StoreAdopted { store_id }).await;
-        Ok(adopted)
+        let store_id = found.store_id;
+        if before.is_some() && was_known {
+            return Ok(Adopted::Known(store_id));
+        }
+        let event = Event::StoreAdopted { store_id: store_id.clone() };
+        self.app.tell(&Origin::operator(), &event).await;
+        Ok(if before.is_none() { Adopted::Marked(store_id) } else { Adopted::Taken(store_id) })
     }
 
     fn tell(&mut self, done: Result<(), NotJoined>) {

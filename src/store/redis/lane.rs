@@ -92,7 +92,7 @@ impl Lane {
         match self.connect().await {
             Ok(open) => {
                 self.state().open = Some(open);
-                // Back-off and all, if it closed at once or may not be used.
+                // The gate may not be open to where it leads.
                 self.usable()?
                     .ok_or_else(|| StoreError::Unavailable("the connection closed at once".to_owned()))
             }
