@@ -190,12 +190,12 @@ async fn open_store(
             // The settings refuse it already; a key must never be made up here, each node would have its own.
             let masters = master_keys(settings, || Err(StartError::NoMasterKey))?;
             let redis = RedisSettings {
-                url: url.expose().to_owned().into(),
                 key_prefix: settings.store.key_prefix.clone(),
                 sync_replicas: settings.store.sync_replicas,
                 connect_timeout: settings.store.connect_timeout,
                 response_timeout: settings.store.response_timeout,
                 ca_file: settings.store.ca_file.clone(),
+                ..RedisSettings::at(url.expose())
             };
             let time = clock.map_or(TimeSource::Store, TimeSource::Handed);
             Ok((Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)), masters))

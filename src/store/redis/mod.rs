@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod shelf;
 mod synced;
+mod target;
 mod users;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use gate::Gate;
-pub use settings::{OpenError, RedisSettings, TimeSource};
+pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
 
 use super::{
     BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
@@ -40,6 +41,7 @@ use keyspace::Keyspace;
 use lane::Lane;
 use request::Request;
 use synced::{SyncedWrites, Written};
+use target::{Form, Target};
 
 /// Redis as it was configured, from which each worker takes a [`RedisBackend::gated_handle`] of its own.
 #[derive(Clone)]
@@ -60,7 +62,10 @@ impl RedisBackend {
     /// If no Redis could ever be reached with these settings.
     pub fn open(settings: &RedisSettings, time: TimeSource) -> Result<Self, OpenError> {
         let keyspace = Keyspace::new(&settings.key_prefix)?;
-        let client = settings::client(settings)?;
+        let Target { form: Form::Single(address), doors } = Target::read(settings)? else {
+            return Err(OpenError::UnknownUrl);
+        };
+        let client = doors.redis(&address).map_err(|error| OpenError::InvalidUrl(error.to_string()))?;
         let config = settings::connection_config(settings);
         let gate = Arc::new(Gate::closed());
         let synced = SyncedWrites::new(&client, settings, None)?.map(Arc::new);

@@ -101,12 +101,10 @@ async fn the_embedded_store_keeps_the_contract() {
 async fn on_redis(clock: &ManualClock) -> (RedisServer, Arc<dyn Store>) {
     let server = RedisServer::start().await;
     let settings = RedisSettings {
-        url: server.url().into(),
         key_prefix: "conformance".into(),
-        sync_replicas: 0,
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
-        ca_file: None,
+        ..RedisSettings::at(server.url())
     };
     let backend = RedisBackend::open(&settings, TimeSource::Handed(Arc::new(clock.clone()))).unwrap();
     (server, backend.handle())

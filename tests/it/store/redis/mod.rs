@@ -35,12 +35,10 @@ use relatch_testkit::redis_server::RedisServer;
 /// The settings for this URL, with short timeouts.
 fn settings(url: &str) -> RedisSettings {
     RedisSettings {
-        url: url.into(),
         key_prefix: "test".into(),
-        sync_replicas: 0,
         connect_timeout: Duration::from_secs(2),
         response_timeout: Duration::from_secs(2),
-        ca_file: None,
+        ..RedisSettings::at(url)
     }
 }
 
