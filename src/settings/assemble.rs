@@ -12,7 +12,7 @@ use super::layers::Merged;
 use super::model::{
     AccessTokenSettings, AdminSettings, AuditSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel,
     LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
-    RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
+    RegistrationSettings, SessionSettings, Settings, StoreLogin, StoreSettings, TlsSettings,
 };
 use super::network::{Issuer, Listen, WebOrigin, network};
 use super::parse::{
@@ -94,42 +94,60 @@ impl Merged {
 }
 
 fn http(layers: &Merged) -> Result<HttpSettings, SettingsError> {
-    let certificate_file = layers.optional("http.tls.certificate_file", path)?;
-    let key_file = layers.optional("http.tls.key_file", path)?;
-    let tls = match (certificate_file, key_file) {
-        (Some(certificate_file), Some(key_file)) => Some(TlsSettings { certificate_file, key_file }),
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(layers.complaint(
-                "http.tls.certificate_file",
-                "has no key",
-                "set http.tls.key_file too",
-            ));
-        }
-        (None, Some(_)) => {
-            let right = "set http.tls.certificate_file too";
-            return Err(layers.complaint("http.tls.key_file", "has no certificate", right));
-        }
-    };
     Ok(HttpSettings {
         listen: layers.required("http.listen", of_text(Listen::parse))?,
         allowed_origins: layers.required("http.allowed_origins", list(WebOrigin::parse))?,
         trusted_proxies: layers.required("http.trusted_proxies", list(network))?,
-        tls,
+        tls: certificate(layers, "http.tls.certificate_file", "http.tls.key_file")?,
     })
 }
 
+/// A certificate and its key: both or none.
+fn certificate(
+    layers: &Merged,
+    certificate: &'static str,
+    key: &'static str,
+) -> Result<Option<TlsSettings>, SettingsError> {
+    match (layers.optional(certificate, path)?, layers.optional(key, path)?) {
+        (Some(certificate_file), Some(key_file)) => Ok(Some(TlsSettings { certificate_file, key_file })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(layers.complaint(certificate, "has no key", format!("set {key} too"))),
+        (None, Some(_)) => Err(layers.complaint(key, "has no certificate", format!("set {certificate} too"))),
+    }
+}
+
 fn store(layers: &Merged) -> Result<StoreSettings, SettingsError> {
+    let url = layers.required("store.url", of_text(StoreUrl::parse))?;
     Ok(StoreSettings {
-        url: layers.required("store.url", of_text(StoreUrl::parse))?,
+        login: login(layers, "store.username", "store.password")?,
+        sentinel_login: login(layers, "store.sentinel_username", "store.sentinel_password")?,
         key_prefix: layers.required("store.key_prefix", of_text(key_prefix))?,
-        // What there is without a value depends on the kind of store; those supported so far have no replicas to
-        // speak of.
-        sync_replicas: layers.optional("store.sync_replicas", integer(0..=16))?.unwrap_or(0),
+        sync_replicas: layers
+            .optional("store.sync_replicas", integer(0..=16))?
+            .unwrap_or_else(|| url.default_sync_replicas()),
         connect_timeout: layers.required("store.connect_timeout", of_text(positive))?,
         response_timeout: layers.required("store.response_timeout", of_text(positive))?,
         ca_file: layers.optional("store.ca_file", path)?,
+        client_certificate: certificate(layers, "store.client_certificate_file", "store.client_key_file")?,
+        url,
     })
+}
+
+fn login(
+    layers: &Merged,
+    username: &'static str,
+    password: &'static str,
+) -> Result<StoreLogin, SettingsError> {
+    let any = |text: &str| Ok(text.to_owned());
+    let login = StoreLogin {
+        username: layers.optional(username, of_text(any))?,
+        password: layers.optional(password, of_text(any))?.map(SecretString::from),
+    };
+    // Redis is told a name only together with a password: one who comes without is `default`.
+    if login.username.is_some() && login.password.is_none() {
+        return Err(layers.complaint(username, "has no password", format!("set {password} too")));
+    }
+    Ok(login)
 }
 
 fn key_prefix(text: &str) -> Result<String, Wrong> {

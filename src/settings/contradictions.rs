@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::SettingsError;
 use super::layers::Merged;
-use super::model::{BootstrapSettings, Settings};
+use super::model::{BootstrapSettings, Settings, StoreLogin};
 use super::parse::written;
-use super::store_url::StoreUrl;
+use super::store_url::{RedisForm, StoreUrl};
 use crate::keys::master::MasterKey;
 use crate::keys::password::Cost;
 
@@ -92,15 +92,44 @@ fn store(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
         let problem = format!("the embedded store has no replicas (store.url, {where_from})");
         return Err(layers.complaint("store.sync_replicas", problem, "write 0, or leave the key out"));
     }
-    if settings.store.ca_file.is_some() && !is_tls {
+    let certificates = [
+        ("store.ca_file", settings.store.ca_file.is_some()),
+        ("store.client_certificate_file", settings.store.client_certificate.is_some()),
+    ];
+    if let Some((key, _)) = certificates.into_iter().find(|(_, is_set)| *is_set && !is_tls) {
         let problem = format!("the store is not reached by TLS (store.url, {where_from})");
-        return Err(layers.complaint(
-            "store.ca_file",
-            problem,
-            "write a \"rediss://\" URL, or leave the key out",
-        ));
+        let right = "write a URL that begins with \"rediss\", or leave the key out";
+        return Err(layers.complaint(key, problem, right));
     }
-    Ok(())
+    logins(settings, layers)
+}
+
+fn logins(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
+    let store = &settings.store;
+    let where_from = format!("store.url, {}", layers.origin("store.url"));
+    let first = |login: &StoreLogin, username, password| {
+        let is_set = [(username, login.username.is_some()), (password, login.password.is_some())];
+        is_set.into_iter().find(|(_, is_set)| *is_set).map(|(key, _)| key)
+    };
+    let login = first(&store.login, "store.username", "store.password");
+    let of_sentinels = first(&store.sentinel_login, "store.sentinel_username", "store.sentinel_password");
+    let contradiction = match (&store.url, login, of_sentinels) {
+        (StoreUrl::Embedded(_), Some(key), _) => {
+            (key, "the embedded store asks nobody for a login", "leave the key out")
+        }
+        (StoreUrl::Redis(url), Some(key), _) if url.has_login() => {
+            (key, "there is a login in the URL as well", "leave one of the two out")
+        }
+        (StoreUrl::Redis(url), _, Some(_)) if url.form() == RedisForm::Sentinel => return Ok(()),
+        (_, _, Some(key)) => (
+            key,
+            "the store is not reached by way of Sentinels",
+            "write a \"redis+sentinel://\" URL, or leave the key out",
+        ),
+        _ => return Ok(()),
+    };
+    let (key, problem, right) = contradiction;
+    Err(layers.complaint(key, format!("{problem} ({where_from})"), right))
 }
 
 fn master_keys(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
@@ -164,6 +193,12 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
     // a server that has its users goes on.
     if let Some(weak @ (WeakPassword::Common | WeakPassword::Context)) = administrators_password(settings) {
         warn("bootstrap.admin_password", &weak.to_string());
+    }
+    if settings.store.sync_replicas < settings.store.url.default_sync_replicas() {
+        warn(
+            "store.sync_replicas",
+            "a failover may bring revoked sessions back and lose the latest sign-ins; write 1, or leave the key out",
+        );
     }
     if settings.http.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         warn("http.trusted_proxies", "everyone is trusted, so everyone can claim any address");

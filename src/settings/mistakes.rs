@@ -132,23 +132,8 @@ fn claims_that_attributes_cannot_fill_are_named() {
 }
 
 #[test]
-fn stores_and_tokens_of_the_wrong_form_are_named_with_what_would_be_right() {
+fn tokens_of_the_wrong_form_are_named_with_what_would_be_right() {
     assert_messages(&[
-        (
-            "store.url = \"mysql://x:hunter2@h\"",
-            &[],
-            "store.url (relatch.toml, line 1): the value is not the URL of a store; write \"redb:PATH\", \"redis://HOST:PORT/DB\", \"rediss://HOST:PORT/DB\" or \"redis+unix:///PATH\"",
-        ),
-        (
-            "store.url = \"redis+sentinel://h:1/s\"",
-            &[],
-            "store.url (relatch.toml, line 1): the value is not supported yet; write the URL of a single Redis server, or \"redb:PATH\"",
-        ),
-        (
-            "store.key_prefix = \"{a}\"",
-            &[],
-            "store.key_prefix (relatch.toml, line 1): \"{a}\" is not a prefix of keys; write 1 to 32 letters, digits and - _ . :",
-        ),
         (
             "access_token.ttl = 900",
             &[],
@@ -280,7 +265,7 @@ fn lifetimes_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn listeners_and_stores_that_contradict_each_other_are_refused() {
+fn listeners_that_contradict_each_other_are_refused() {
     assert_messages(&[
         (
             "[http.tls]\ncertificate_file = \"c\"",
@@ -306,16 +291,6 @@ fn listeners_and_stores_that_contradict_each_other_are_refused() {
             "ops.listen = \"127.0.0.1:8080\"",
             &[],
             "ops.listen (relatch.toml, line 1): 127.0.0.1:8080 is taken by http.listen, localhost:8080 (built-in default); write another port",
-        ),
-        (
-            "store.sync_replicas = 1",
-            &[],
-            "store.sync_replicas (relatch.toml, line 1): the embedded store has no replicas (store.url, built-in default); write 0, or leave the key out",
-        ),
-        (
-            "store.ca_file = \"ca.pem\"",
-            &[],
-            "store.ca_file (relatch.toml, line 1): the store is not reached by TLS (store.url, built-in default); write a \"rediss://\" URL, or leave the key out",
         ),
     ]);
 }

@@ -24,11 +24,11 @@ pub use error::SettingsError;
 pub use model::{
     AccessTokenSettings, AdminSettings, BootstrapSettings, HttpSettings, LogFormat, LogLevel, LogSettings,
     OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
-    RegistrationSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
+    RegistrationSettings, SessionSettings, Settings, StoreLogin, StoreSettings, TlsSettings,
 };
 pub use network::{Issuer, Listen, WebOrigin};
 pub use show::{show, show_json};
-pub use store_url::{RedisUrl, StoreUrl};
+pub use store_url::{RedisForm, RedisUrl, StoreUrl};
 
 /// Settings that stand, and what there is to say about them.
 #[derive(Debug, Clone)]

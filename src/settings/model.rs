@@ -92,7 +92,7 @@ pub struct HttpSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// `http.tls.*`
+/// A certificate of ours: `http.tls.*`, or `store.client_*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     /// PEM file of the certificate chain.
@@ -113,9 +113,14 @@ pub struct OpsSettings {
 pub struct StoreSettings {
     /// Where the store is.
     pub url: StoreUrl,
+    /// As whom to come to Redis. Empty if the URL says it, and with the embedded store.
+    pub login: StoreLogin,
+    /// As whom to come to Sentinels. Empty without any.
+    pub sentinel_login: StoreLogin,
     /// First part of every key: 1 to 32 letters, digits and `-_.:`, so never a brace, which would be a hash tag.
     pub key_prefix: String,
-    /// Replicas that must acknowledge sign-ins and security-relevant writes.
+    /// Replicas that must acknowledge sign-ins and security-relevant writes. Without a value: as many as
+    /// [`StoreUrl::default_sync_replicas`] says.
     pub sync_replicas: u8,
     /// How long connecting to Redis may take.
     pub connect_timeout: Duration,
@@ -123,6 +128,17 @@ pub struct StoreSettings {
     pub response_timeout: Duration,
     /// PEM file of the certificate authority of a `rediss` server; the system's without.
     pub ca_file: Option<PathBuf>,
+    /// What is shown to a `rediss` server that asks who comes.
+    pub client_certificate: Option<TlsSettings>,
+}
+
+/// As whom to come. There is no name without a password.
+#[derive(Debug, Clone, Default)]
+pub struct StoreLogin {
+    /// The name of an ACL user; that of Redis' user `default` without.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<SecretString>,
 }
 
 /// `access_token.*`

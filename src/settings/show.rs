@@ -86,11 +86,17 @@ fn store(settings: &Settings) -> Value {
     let store = &settings.store;
     json!({
         "store.url": store.url.to_string(),
+        "store.username": store.login.username,
+        "store.password": store.login.password.as_ref().map(|_| MASK),
+        "store.sentinel_username": store.sentinel_login.username,
+        "store.sentinel_password": store.sentinel_login.password.as_ref().map(|_| MASK),
         "store.key_prefix": store.key_prefix,
         "store.sync_replicas": store.sync_replicas,
         "store.connect_timeout": written(store.connect_timeout),
         "store.response_timeout": written(store.response_timeout),
         "store.ca_file": store.ca_file,
+        "store.client_certificate_file": store.client_certificate.as_ref().map(|tls| &tls.certificate_file),
+        "store.client_key_file": store.client_certificate.as_ref().map(|tls| &tls.key_file),
     })
 }
 

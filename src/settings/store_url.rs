@@ -17,12 +17,25 @@ pub enum StoreUrl {
     Redis(RedisUrl),
 }
 
-/// A Redis server's URL. May hold a password, so it is a secret; [`fmt::Display`] masks it.
+/// What stands at the other end of a [`RedisUrl`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisForm {
+    /// One server.
+    Single,
+    /// A primary that Sentinels name.
+    Sentinel,
+    /// A Cluster.
+    Cluster,
+}
+
+/// The URL of a Redis. May hold a password, so it is a secret; [`fmt::Display`] masks it.
 #[derive(Clone)]
 pub struct RedisUrl {
     url: SecretString,
     shown: String,
+    form: RedisForm,
     is_tls: bool,
+    has_login: bool,
 }
 
 impl RedisUrl {
@@ -31,9 +44,19 @@ impl RedisUrl {
         self.url.expose_secret()
     }
 
+    /// What stands at the other end.
+    pub const fn form(&self) -> RedisForm {
+        self.form
+    }
+
     /// Whether the connection is protected by TLS.
     pub const fn is_tls(&self) -> bool {
         self.is_tls
+    }
+
+    /// Whether it says as whom to come.
+    pub const fn has_login(&self) -> bool {
+        self.has_login
     }
 }
 
@@ -58,8 +81,9 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-const FORMS: &str =
-    "write \"redb:PATH\", \"redis://HOST:PORT/DB\", \"rediss://HOST:PORT/DB\" or \"redis+unix:///PATH\"";
+const FORMS: &str = "write \"redb:PATH\", \"redis://HOST:PORT/DB\", \"redis+unix:///PATH\", \
+     \"redis+sentinel://HOST:PORT,HOST:PORT/SERVICE\" or \"redis+cluster://HOST:PORT,HOST:PORT\"; with TLS they begin \
+     with \"rediss\"";
 
 impl StoreUrl {
     pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
@@ -77,12 +101,20 @@ impl StoreUrl {
         match scheme {
             "redis" | "rediss" => redis_tcp(text),
             "redis+unix" => redis_unix(text),
-            "redis+sentinel" | "redis+cluster" => {
-                Err(Wrong::new("supported yet", "write the URL of a single Redis server, or \"redb:PATH\""))
-            }
+            "redis+sentinel" | "rediss+sentinel" => redis_sentinel(text),
+            "redis+cluster" | "rediss+cluster" => redis_cluster(text),
             _ => Err(Wrong::new("the URL of a store", FORMS)),
         }
         .map(Self::Redis)
+    }
+
+    /// How many replicas must acknowledge what must not be lost, unless something else is set: one, where a replica
+    /// takes over by itself when the primary fails.
+    pub const fn default_sync_replicas(&self) -> u8 {
+        match self {
+            Self::Redis(RedisUrl { form: RedisForm::Sentinel | RedisForm::Cluster, .. }) => 1,
+            _ => 0,
+        }
     }
 }
 
@@ -102,16 +134,73 @@ fn redis_tcp(text: &str) -> Result<RedisUrl, Wrong> {
         return Err(Wrong::new("a Redis server's URL", "leave out everything from \"?\" or \"#\" on"));
     }
     let is_tls = url.scheme() == "rediss";
+    let has_login = url.password().is_some() || !url.username().is_empty();
     // A lone user name may be a password in the wrong place.
     let masked = if url.password().is_some() {
         url.set_password(Some("***"))
-    } else if url.username().is_empty() {
-        Ok(())
-    } else {
+    } else if has_login {
         url.set_username("***")
+    } else {
+        Ok(())
     };
     masked.map_err(|()| Wrong::new("a URL", FORMS))?;
-    Ok(RedisUrl { url: SecretString::from(text.to_owned()), shown: url.into(), is_tls })
+    let secret = SecretString::from(text.to_owned());
+    Ok(RedisUrl { url: secret, shown: url.into(), form: RedisForm::Single, is_tls, has_login })
+}
+
+/// `redis[s]+sentinel://[user:password@]host[:port],…/service[/database]`.
+fn redis_sentinel(text: &str) -> Result<RedisUrl, Wrong> {
+    const RIGHT: &str = "write \"redis+sentinel://HOST:PORT,HOST:PORT/SERVICE\", at most a database number after it, and \
+         at most one login before the first host, with %40 for @ and %2F for / in it";
+    let (hosts, path) = after_scheme(text).split_once('/').unwrap_or_default();
+    let (service, database) = path.split_once('/').unwrap_or((path, ""));
+    if service.is_empty() {
+        let right = "write the name by which they know the primary after the hosts: \
+             \"redis+sentinel://HOST:PORT,HOST:PORT/SERVICE\"";
+        return Err(Wrong::new("the URL of Sentinels: it names no service", right));
+    }
+    // Sentinels have no other letters in names. Here they might be a part of a password with a slash in it.
+    let is_name = service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let url = if is_name { several(text, hosts, database, RedisForm::Sentinel) } else { None };
+    let mut url = url.ok_or_else(|| Wrong::new("the URL of Sentinels", RIGHT))?;
+    url.shown = format!("{}/{path}", url.shown);
+    Ok(url)
+}
+
+/// `redis[s]+cluster://[user:password@]host[:port],…`.
+fn redis_cluster(text: &str) -> Result<RedisUrl, Wrong> {
+    const RIGHT: &str = "write \"redis+cluster://HOST:PORT,HOST:PORT\" and at most one login before the first host, with \
+         %40 for @ and %2F for / in it; a Cluster has no database numbers";
+    let rest = after_scheme(text);
+    let hosts = rest.strip_suffix('/').unwrap_or(rest);
+    several(text, hosts, "", RedisForm::Cluster).ok_or_else(|| Wrong::new("the URL of a Cluster", RIGHT))
+}
+
+fn after_scheme(text: &str) -> &str {
+    text.split_once("://").unwrap_or_default().1
+}
+
+/// A URL with several hosts: each must be such that the URL with it alone is one. What is shown ends with the hosts.
+fn several(text: &str, hosts: &str, database: &str, form: RedisForm) -> Option<RedisUrl> {
+    let (scheme, _) = text.split_once("://")?;
+    let (login, hosts) = hosts.rsplit_once('@').map_or(("", hosts), |(login, hosts)| (login, hosts));
+    // With a login before each host, all but the last would be taken for one long password.
+    if hosts.contains('/') || login.contains(['@', '/']) {
+        return None;
+    }
+    let at = if login.is_empty() { "" } else { "@" };
+    let is_tls = scheme.starts_with("rediss");
+    let single = if is_tls { "rediss" } else { "redis" };
+    let each = hosts.split(',').map(|host| redis_tcp(&format!("{single}://{login}{at}{host}/{database}")));
+    let first = each.collect::<Result<Vec<_>, _>>().ok()?.into_iter().next()?;
+    let masked = first.shown.rsplit_once('@').map_or("", |(masked, _)| after_scheme(masked));
+    Some(RedisUrl {
+        url: SecretString::from(text.to_owned()),
+        shown: format!("{scheme}://{masked}{at}{hosts}"),
+        form,
+        is_tls,
+        has_login: first.has_login,
+    })
 }
 
 /// `redis+unix:///path[?db=…&user=…&pass=…]`.
@@ -129,67 +218,17 @@ fn redis_unix(text: &str) -> Result<RedisUrl, Wrong> {
             "write \"redis+unix:///PATH\", and after it at most \"?db=…&user=…&pass=…\"",
         ));
     }
+    let has_login = url.query_pairs().any(|(name, _)| matches!(&*name, "user" | "pass"));
     let parameters: Vec<_> = url
         .query_pairs()
         .map(|(name, value)| format!("{name}={}", if name == "pass" { "***" } else { &*value }))
         .collect();
     let separator = if parameters.is_empty() { "" } else { "?" };
     let shown = format!("redis+unix://{}{separator}{}", url.path(), parameters.join("&"));
-    Ok(RedisUrl { url: SecretString::from(text.to_owned()), shown, is_tls: false })
+    let secret = SecretString::from(text.to_owned());
+    Ok(RedisUrl { url: secret, shown, form: RedisForm::Single, is_tls: false, has_login })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_masked_wherever_the_url_is_shown() {
-        for (text, shown) in [
-            ("redis://localhost:6379/0", "redis://localhost:6379/0"),
-            ("rediss://ada:hunter2@redis.example/1", "rediss://ada:***@redis.example/1"),
-            ("redis://:hunter2@[::1]:6379", "redis://:***@[::1]:6379"),
-            ("redis://hunter2@localhost", "redis://***@localhost"),
-            ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
-            (
-                "redis+unix:///run/redis.sock?db=2&user=ada&pass=hunter2",
-                "redis+unix:///run/redis.sock?db=2&user=ada&pass=***",
-            ),
-        ] {
-            let url = StoreUrl::parse(text).unwrap();
-            assert_eq!(url.to_string(), shown);
-            assert!(!format!("{url:?}").contains("hunter2"));
-            assert!(matches!(url, StoreUrl::Redis(url) if url.expose() == text));
-        }
-    }
-
-    #[test]
-    fn an_embedded_store_is_a_path() {
-        assert!(
-            matches!(StoreUrl::parse("redb:data/x.redb").unwrap(), StoreUrl::Embedded(path) if path.as_os_str() == "data/x.redb")
-        );
-    }
-
-    #[test]
-    fn what_is_no_store_is_refused() {
-        for bad in [
-            "",
-            "redb:",
-            "redb:///x",
-            "data/x.redb",
-            "postgres://localhost",
-            "redis://",
-            "redis:///1",
-            "redis://h/x",
-            "redis://h/1/2",
-            "rediss://h#insecure",
-            "redis://h?protocol=resp3",
-            "redis+unix:run/x",
-            "redis+unix://host/x",
-            "redis+unix:///x?password=y",
-        ] {
-            assert!(StoreUrl::parse(bad).is_err(), "{bad}");
-        }
-        assert_eq!(StoreUrl::parse("redis+sentinel://a:1,b:2/s").unwrap_err().not, "supported yet");
-        assert_eq!(StoreUrl::parse("redis+cluster://a:1,b:2").unwrap_err().not, "supported yet");
-    }
-}
+#[path = "store_url_tests.rs"]
+mod tests;

@@ -59,7 +59,7 @@ fn assert_messages(table: &[Mistake<'_>]) {
 #[test]
 fn the_defaults_are_those_of_the_reference() {
     let shown = show_json(&load(None, []).unwrap());
-    let reference = json!({
+    let of_the_server_and_its_store = json!({
         "issuer": "http://localhost:8080",
         "master_key": null,
         "master_keys_previous": [],
@@ -70,11 +70,19 @@ fn the_defaults_are_those_of_the_reference() {
         "http.tls.key_file": null,
         "ops.listen": "127.0.0.1:9090",
         "store.url": "redb:data/relatch.redb",
+        "store.username": null,
+        "store.password": null,
+        "store.sentinel_username": null,
+        "store.sentinel_password": null,
         "store.key_prefix": "relatch",
         "store.sync_replicas": 0,
         "store.connect_timeout": "1s",
         "store.response_timeout": "500ms",
         "store.ca_file": null,
+        "store.client_certificate_file": null,
+        "store.client_key_file": null,
+    });
+    let of_what_it_does = json!({
         "access_token.ttl": "15m",
         "access_token.algorithm": "ES256",
         "access_token.audience": ["http://localhost:8080"],
@@ -101,7 +109,8 @@ fn the_defaults_are_those_of_the_reference() {
         "log.format": "auto",
         "log.level": "info",
     });
-    let reference = reference.as_object().unwrap();
+    let reference = [of_the_server_and_its_store, of_what_it_does];
+    let reference: Vec<_> = reference.iter().flat_map(|part| part.as_object().unwrap()).collect();
     assert_eq!(shown.as_object().unwrap().len(), reference.len());
     for (key, value) in reference {
         assert_eq!(shown[key], json!({ "value": value, "origin": "built-in default" }), "{key}");
@@ -361,3 +370,5 @@ proptest! {
 
 #[path = "mistakes.rs"]
 mod mistakes;
+#[path = "store_tests.rs"]
+mod store_tests;

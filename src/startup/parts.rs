@@ -19,9 +19,9 @@ use crate::keys::master::{MasterKey, MasterKeys};
 use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::{HasherSize, PasswordHasher};
 use crate::keys::service::Keys;
-use crate::settings::{Settings, StoreUrl};
+use crate::settings::{RedisUrl, Settings, StoreLogin, StoreSettings, StoreUrl};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::redis::{Gate, RedisBackend, RedisSettings, TimeSource};
+use crate::store::redis::{ClientCertificate, Gate, Login, RedisBackend, RedisSettings, TimeSource};
 use crate::store::{Marker, Store};
 
 /// The store as it was configured, from which each worker takes a handle of its own.
@@ -189,17 +189,29 @@ async fn open_store(
         StoreUrl::Redis(url) => {
             // The settings refuse it already; a key must never be made up here, each node would have its own.
             let masters = master_keys(settings, || Err(StartError::NoMasterKey))?;
-            let redis = RedisSettings {
-                key_prefix: settings.store.key_prefix.clone(),
-                sync_replicas: settings.store.sync_replicas,
-                connect_timeout: settings.store.connect_timeout,
-                response_timeout: settings.store.response_timeout,
-                ca_file: settings.store.ca_file.clone(),
-                ..RedisSettings::at(url.expose())
-            };
+            let redis = redis_settings(&settings.store, url);
             let time = clock.map_or(TimeSource::Store, TimeSource::Handed);
             Ok((Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)), masters))
         }
+    }
+}
+
+fn redis_settings(store: &StoreSettings, url: &RedisUrl) -> RedisSettings {
+    let login =
+        |login: &StoreLogin| Login { username: login.username.clone(), password: login.password.clone() };
+    RedisSettings {
+        url: url.expose().into(),
+        login: login(&store.login),
+        sentinel_login: login(&store.sentinel_login),
+        key_prefix: store.key_prefix.clone(),
+        sync_replicas: store.sync_replicas,
+        connect_timeout: store.connect_timeout,
+        response_timeout: store.response_timeout,
+        ca_file: store.ca_file.clone(),
+        client_certificate: store
+            .client_certificate
+            .clone()
+            .map(|tls| ClientCertificate { certificate_file: tls.certificate_file, key_file: tls.key_file }),
     }
 }
 
