@@ -55,12 +55,9 @@ pub struct Options {
 /// If the store fails, or does not take what it is given.
 pub async fn run(options: &Options) -> Result<(), Error> {
     let settings = RedisSettings {
-        url: options.redis.clone().into(),
-        key_prefix: "relatch".to_owned(),
-        sync_replicas: 0,
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
-        ca_file: None,
+        ..RedisSettings::at(options.redis.clone())
     };
     let store = RedisBackend::open(&settings, TimeSource::Store)?.handle();
     let store = &*store;

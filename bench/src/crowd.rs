@@ -73,12 +73,9 @@ fn open(options: &Options) -> Result<Arc<dyn Store>, Error> {
         return Ok(store?.handle());
     }
     let settings = RedisSettings {
-        url: options.redis.clone().unwrap_or_default().into(),
-        key_prefix: "relatch".to_owned(),
-        sync_replicas: 0,
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
-        ca_file: None,
+        ..RedisSettings::at(options.redis.clone().unwrap_or_default())
     };
     let backend = RedisBackend::open(&settings, TimeSource::Store);
     Ok(backend?.handle())

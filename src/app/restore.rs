@@ -8,7 +8,7 @@ use relatch_domain::revocation::Revocation;
 use super::App;
 use super::origin::Origin;
 use super::revocations::{Remembered, follow};
-use crate::store::{Store, StoreError};
+use crate::store::{Shard, Store, StoreError};
 
 /// How many revocations are applied at the same time.
 const AT_ONCE: usize = 32;
@@ -22,17 +22,19 @@ pub struct Restored {
     pub users: usize,
 }
 
-/// Applies every revocation that this node remembers once more, and those that the store's own feed has. To be done before
-/// anything is served from a store that may have lost writes: after its process was another one.
+/// Applies every revocation of a shard's users that this node remembers once more, and those that the store's own feed has.
+/// To be done before anything is served from a shard that may have lost writes: after its process was another one.
 ///
 /// What it does may be repeated: what has ended has ended.
 ///
 /// # Errors
 /// The first error of the store.
-pub async fn apply_again(app: &App, store: &dyn Store) -> Result<Restored, StoreError> {
+pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
     app.node.revocations.read_all_again();
-    follow(app, store).await?;
-    let known = app.node.revocations.everything();
+    let feed = follow(app, store).await;
+    let mut known = app.node.revocations.everything();
+    known.sessions.retain(|(session, _)| shard.holds(session.user));
+    known.users.retain(|user| shard.holds(*user));
     let mut restored = Restored::default();
     let mut deleting = stream::iter(known.users.iter().map(|user| delete(store, *user))).buffered(AT_ONCE);
     while let Some(was_there) = deleting.try_next().await? {
@@ -49,8 +51,12 @@ pub async fn apply_again(app: &App, store: &dyn Store) -> Result<Restored, Store
             app.node.revocations.ours(revocation, app.clock.now());
         }
     }
-    app.node.revocations.announce_to(store).await?;
-    Ok(restored)
+    // The feed may be on another shard, and that one away. What is to be announced waits here.
+    match feed {
+        Err(error) if shard.slots.is_none() => Err(error),
+        Err(_) => Ok(restored),
+        Ok(()) => app.node.revocations.announce_to(store).await.map(|()| restored),
+    }
 }
 
 /// Tells what was restored, if anything was.

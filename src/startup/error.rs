@@ -9,7 +9,7 @@ use crate::app::Failure;
 use crate::keys::error::KeysError;
 use crate::keys::master::{InvalidMasterKey, InvalidMasterKeys};
 use crate::keys::mint::InvalidIssuer;
-use crate::store::StoreError;
+use crate::store::{Bearing, StoreError};
 
 /// Why a server does not start. Each names the key to look at.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +77,31 @@ pub enum NotOurStore {
     Another,
 }
 
+impl NotOurStore {
+    /// What is wrong with a shard, if anything is.
+    pub(super) const fn of(bearing: Bearing) -> Option<Self> {
+        match bearing {
+            Bearing::Known => None,
+            Bearing::Wiped => Some(Self::Wiped),
+            Bearing::Another => Some(Self::Another),
+        }
+    }
+}
+
 /// Why a store was not joined.
 #[derive(Debug, thiserror::Error)]
 pub enum NotJoined {
     /// The store fails; it may be tried again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A process of it does not answer.
+    #[error("{at}: {error}")]
+    Away {
+        /// Where it should be.
+        at: String,
+        /// What came instead.
+        error: StoreError,
+    },
     /// It is not ours.
     #[error(transparent)]
     NotOurs(#[from] NotOurStore),
@@ -98,10 +117,16 @@ pub enum NotJoined {
 }
 
 impl NotJoined {
+    /// Whether the store may yet be joined by somebody else's doing: whoever brings back what is away, or what was lost.
+    pub(super) fn may_pass(&self) -> bool {
+        self.is_outage() || matches!(self, Self::NotOurs(NotOurStore::Wiped))
+    }
+
     /// Whether it is only that the store is away.
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Self::Store(error)
+            | Self::Away { error, .. }
             | Self::FirstUser(Failure::Store(error))
             | Self::Keys(KeysError::Store(error)) => !matches!(error, StoreError::Corrupt(_)),
             _ => false,

@@ -16,7 +16,7 @@ use crate::app::origin::Origin;
 use crate::app::revocations::follow_revocations;
 use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
-use crate::store::{Marker, Store, UserCreation, UserQuery};
+use crate::store::{Look, Marker, Shards, UserCreation, UserQuery};
 
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
@@ -38,8 +38,15 @@ pub(super) async fn follow_keys(parts: Arc<Parts>) {
 ///
 /// # Errors
 /// If the store fails or cannot be joined.
-pub(super) async fn join(parts: &Parts, app: &App, announce: Option<&Announce>) -> Result<Marker, NotJoined> {
-    let marker = identify(parts, &*app.store, own_marker(parts)?).await?;
+pub(super) async fn join(
+    parts: &Parts,
+    app: &App,
+    announce: Option<&Announce>,
+    shards: &Shards,
+) -> Result<Marker, NotJoined> {
+    let found = app.store.identify(&own_marker(parts)?).await?;
+    let marker = ours(parts, found.ok_or(NotOurStore::Wiped)?)?;
+    complete_unless_used(app, shards, &marker).await?;
     let administrator = first_user(parts, app).await?;
     // Before the keys, without which nothing is served.
     follow_cutoff(app).await?;
@@ -61,16 +68,32 @@ pub(super) fn own_marker(parts: &Parts) -> Result<Marker, NotJoined> {
     })
 }
 
-/// Leaves a marker in a store that has none, and checks that the one it has is ours: of our issuer, and made under a master
-/// key that we have.
-pub(super) async fn identify(parts: &Parts, store: &dyn Store, ours: Marker) -> Result<Marker, NotJoined> {
-    let found = store.identify(&ours).await?;
+/// Of a store that has lost a part, what is missing may have been in it: users and keys are made only in a store that is
+/// complete.
+async fn complete_unless_used(app: &App, shards: &Shards, marker: &Marker) -> Result<(), NotJoined> {
+    let store = &app.store;
+    if store.count_users().await? > 0 && !store.keys().await?.keys.is_empty() {
+        return Ok(());
+    }
+    for shard in &shards.there {
+        if let Some(why) = NotOurStore::of(store.bearing(shard, marker, Look::Everywhere).await?) {
+            return Err(why.into());
+        }
+    }
+    match shards.away.first() {
+        Some(away) => Err(away.error.clone().into()),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a store's marker is ours: of our issuer, and made under a master key that we have.
+pub(super) fn ours(parts: &Parts, found: Marker) -> Result<Marker, NotOurStore> {
     if found.issuer != parts.issuer.name() {
         let ours = parts.issuer.name().to_owned();
-        return Err(NotOurStore::Issuer { theirs: found.issuer, ours }.into());
+        return Err(NotOurStore::Issuer { theirs: found.issuer, ours });
     }
     if !parts.keys.masters().check_values().contains(&found.master_key_check.as_str()) {
-        return Err(NotOurStore::MasterKey.into());
+        return Err(NotOurStore::MasterKey);
     }
     Ok(found)
 }

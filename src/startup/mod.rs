@@ -1,6 +1,7 @@
 //! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
 
 mod error;
+mod examine;
 mod join;
 mod keeper;
 mod listen;

@@ -1,7 +1,8 @@
 //! A store without a server: for the command line.
 
+use super::error::NotOurStore;
 use super::error::StartError;
-use super::join::{identify, own_marker};
+use super::join::{ours, own_marker};
 use super::parts::Parts;
 use crate::app::App;
 use crate::app::cutoff::follow_cutoff;
@@ -26,8 +27,10 @@ impl OpenStore {
 pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
     let parts = Parts::open(settings, None).await?;
     let app = parts.plain_app();
-    let ours = own_marker(&parts).map_err(StartError::Join)?;
-    identify(&parts, &*app.store, ours).await.map_err(StartError::Join)?;
+    let marker = own_marker(&parts).map_err(StartError::Join)?;
+    let found = app.store.identify(&marker).await.map_err(|error| StartError::Join(error.into()))?;
+    let found = found.ok_or(NotOurStore::Wiped).and_then(|found| ours(&parts, found));
+    found.map_err(|error| StartError::Join(error.into()))?;
     follow_cutoff(&app).await.map_err(|error| StartError::Join(error.into()))?;
     Ok(OpenStore { app })
 }

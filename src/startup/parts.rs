@@ -20,9 +20,9 @@ use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::{HasherSize, PasswordHasher};
 use crate::keys::service::Keys;
 use crate::settings::{RedisUrl, Settings, StoreLogin, StoreSettings, StoreUrl};
+use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{ClientCertificate, Gate, Login, RedisBackend, RedisSettings, TimeSource};
-use crate::store::{Marker, Store};
 
 /// The store as it was configured, from which each worker takes a handle of its own.
 #[derive(Clone)]
@@ -55,25 +55,6 @@ impl Backend {
         match self {
             Self::Embedded(_) => None,
             Self::Redis(redis) => Some(redis.gate()),
-        }
-    }
-
-    /// Whether requests pass to this process.
-    pub(super) fn serves_from(&self, process: &str) -> bool {
-        self.gate().is_none_or(|gate| gate.is_open_to(process))
-    }
-
-    /// Lets requests through.
-    pub(super) fn open_to(&self, process: String, marker: Marker) {
-        if let Some(gate) = self.gate() {
-            gate.open_to(process, marker);
-        }
-    }
-
-    /// Lets nothing through.
-    pub(super) fn close(&self, why: String) {
-        if let Some(gate) = self.gate() {
-            gate.close(why);
         }
     }
 

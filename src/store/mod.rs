@@ -8,6 +8,7 @@
 pub mod embedded;
 pub mod error;
 pub mod redis;
+pub mod shard;
 pub mod steps;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
 pub use relatch_domain::event::Party;
+pub use shard::{Away, Bearing, Look, Shard, Shards};
 pub use steps::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
     HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey,
@@ -105,16 +107,29 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a key or replaces the one of the same id, if the shelf still has the version `expected`. False if not.
     async fn put_key(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError>;
 
-    /// Leaves the marker if the store has none yet, and returns the one that it has.
-    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError>;
+    /// Leaves the marker if the store has none yet, and returns the one that it has. Nothing if the store has lost its
+    /// marker though a part of it still shows that there was one.
+    async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError>;
+
+    /// Takes the store as it is: leaves the marker wherever one is missing. Returns the one that it has, and whether it was
+    /// missing anywhere.
+    async fn adopt(&self, marker: &Marker) -> Result<(Marker, bool), StoreError> {
+        let was_there = self.marker().await?.is_some();
+        let found = self.identify(marker).await?.unwrap_or_else(|| marker.clone());
+        Ok((found, !was_there))
+    }
 
     /// The marker that the store has.
     async fn marker(&self) -> Result<Option<Marker>, StoreError>;
 
-    /// Names the process that the connection in use leads to. Another name means that the store was started again or has
-    /// been replaced, and may have lost its last writes.
-    async fn process(&self) -> Result<String, StoreError>;
+    /// Whether a shard bears the marker.
+    async fn bearing(&self, _shard: &Shard, marker: &Marker, _look: Look) -> Result<Bearing, StoreError> {
+        Ok(Bearing::of(self.marker().await?.as_ref(), marker))
+    }
 
-    /// Whether the store answers.
+    /// The processes that the store consists of now, found out anew.
+    async fn shards(&self) -> Result<Shards, StoreError>;
+
+    /// Whether the store answers; of several shards, any.
     async fn ping(&self) -> Result<(), StoreError>;
 }

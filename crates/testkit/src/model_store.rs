@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Store,
-    StoreError, StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome,
-    UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Shard,
+    Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange,
+    UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
@@ -350,17 +350,17 @@ impl Store for ModelStore {
         Ok(true)
     }
 
-    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
+    async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         let (mut state, _) = self.step();
-        Ok(state.marker.get_or_insert_with(|| marker.clone()).clone())
+        Ok(Some(state.marker.get_or_insert_with(|| marker.clone()).clone()))
     }
 
     async fn marker(&self) -> Result<Option<Marker>, StoreError> {
         Ok(self.step().0.marker.clone())
     }
 
-    async fn process(&self) -> Result<String, StoreError> {
-        Ok("model".to_owned())
+    async fn shards(&self) -> Result<Shards, StoreError> {
+        Ok(Shards::one(Shard::whole("the model", "model")))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -35,8 +35,8 @@ use self::tables::{Failure, Snapshot};
 use self::writer::{Reopen, Shared};
 use super::{
     BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
-    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail,
+    TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use crate::ambient::Clock;
 
@@ -252,9 +252,9 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, _| shelf::put_key(tables, expected, &key)).await
     }
 
-    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
+    async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         let marker = marker.clone();
-        self.queue.run(move |tables, _| shelf::identify(tables, &marker)).await
+        self.queue.run(move |tables, _| shelf::identify(tables, &marker)).await.map(Some)
     }
 
     async fn marker(&self) -> Result<Option<Marker>, StoreError> {
@@ -262,8 +262,8 @@ impl Store for EmbeddedStore {
     }
 
     /// The file is ours alone as long as it is open.
-    async fn process(&self) -> Result<String, StoreError> {
-        Ok("embedded".to_owned())
+    async fn shards(&self) -> Result<Shards, StoreError> {
+        Ok(Shards::one(Shard::whole("the file", "embedded")))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Audit records: a stream for each trail. Redis numbers the records, and goes on counting when its clock goes back.
 
-use redis::{Cmd, Value};
+use redis::Value;
 
 use super::Handle;
 use super::reply::{Row, corrupt};
@@ -9,11 +9,10 @@ use crate::store::{EntryId, StoreError, Trail, TrailEntry};
 
 impl Handle {
     pub(super) async fn append(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
-        let mut add = Cmd::new();
         // Whole nodes of the stream are removed, of a hundred records at the most: cheap, and never too many.
-        add.arg("XADD").arg(self.keyspace.audit(trail)).arg("MAXLEN").arg("~").arg(number(keep));
-        add.arg("*").arg("r").arg(record);
-        self.lane.ask(&Request::write(add)).await.map(drop)
+        let add =
+            Request::write("XADD", &self.keyspace.audit(trail)).arg("MAXLEN").arg("~").arg(number(keep));
+        self.router.ask(&add.arg("*").arg("r").arg(record)).await.map(drop)
     }
 
     pub(super) async fn page(
@@ -27,10 +26,8 @@ impl Handle {
             return Ok(Vec::new());
         }
         let end = before.map_or_else(|| "+".to_owned(), |EntryId { millis, seq }| format!("({millis}-{seq}"));
-        let mut range = Cmd::new();
-        range.arg("XREVRANGE").arg(self.keyspace.audit(trail)).arg(end).arg("-");
-        range.arg("COUNT").arg(number(limit));
-        let mut found = Row::new(self.lane.ask(&Request::read(range)).await?)?;
+        let range = Request::read("XREVRANGE", &self.keyspace.audit(trail)).arg(end).arg("-");
+        let mut found = Row::new(self.router.ask(&range.arg("COUNT").arg(number(limit))).await?)?;
         let mut entries = Vec::new();
         while let Some(one) = found.value() {
             entries.push(entry(one)?);

@@ -7,7 +7,7 @@
 //! gone goes to the next who wants it, and listings pass over the entry. The tombstone also stays while replicas have
 //! not acknowledged the deletion, so that there is something to repeat.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use relatch_domain::UserId;
 use relatch_domain::user::User;
 
@@ -64,11 +64,9 @@ impl Handle {
         let (id, name) = (user.id, &user.profile.username);
         self.unlist(name, id).await?;
         let request = FREE.on([&self.keyspace.name(name)]).arg(id.to_string());
-        self.lane.ask(&request).await?;
+        self.router.ask(&request).await?;
         if durable {
-            let mut bury = Cmd::new();
-            bury.arg("DEL").arg(self.keyspace.user(id));
-            self.lane.ask(&Request::write(bury)).await?;
+            self.router.ask(&Request::write("DEL", &self.keyspace.user(id))).await?;
         }
         Ok(())
     }

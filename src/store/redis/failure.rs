@@ -22,20 +22,45 @@ pub(super) enum Connection {
     WrongServer,
 }
 
-/// A request that was sent over an open connection and failed.
+/// What a server of a Cluster says instead of carrying a request out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Redirect {
+    /// The slot is at this address, for good. An empty host means the server's own.
+    Moved(String),
+    /// Ask at this address, for this request.
+    Ask(String),
+    /// The keys are on their way.
+    TryAgain,
+    /// Nobody serves the slot as far as this server knows.
+    Nowhere,
+}
+
+/// A request that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
     pub(super) connection: Connection,
+    pub(super) redirect: Option<Redirect>,
+}
+
+impl From<StoreError> for Failure {
+    /// Nothing has been sent, or the connection has answered in good order.
+    fn from(error: StoreError) -> Self {
+        Self { error, connection: Connection::Keep, redirect: None }
+    }
 }
 
 impl Failure {
+    pub(super) const fn new(error: StoreError, connection: Connection) -> Self {
+        Self { error, connection, redirect: None }
+    }
+
     pub(super) fn of(error: &RedisError, effect: Effect) -> Self {
         match error.kind() {
             ErrorKind::Server(kind) => Self::of_reply(error, effect, kind),
             ErrorKind::Extension => Self::of_code(error),
             // The connection broke, the time ran out, or what came was no answer.
-            _ => Self { error: unanswered(error, effect), connection: Connection::Discard },
+            _ => Self::new(unanswered(error, effect), Connection::Discard),
         }
     }
 
@@ -43,14 +68,18 @@ impl Failure {
     fn of_reply(error: &RedisError, effect: Effect, kind: ServerErrorKind) -> Self {
         match kind {
             ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown => {
-                Self { error: refused(error), connection: Connection::WrongServer }
+                Self::new(refused(error), Connection::WrongServer)
+            }
+            ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown => {
+                Self { redirect: redirect(error, kind), ..Self::from(refused(error)) }
             }
             // `ERR` says nothing of where it arose. Our scripts do all their reading first, but what broke off
             // midway cannot be taken back.
-            ServerErrorKind::ResponseError => {
-                Self { error: unanswered(error, effect), connection: Connection::Keep }
-            }
-            _ => Self { error: refused(error), connection: Connection::Keep },
+            ServerErrorKind::ResponseError => Self::from(unanswered(error, effect)),
+            _ => Self::from(refused(error)),
         }
     }
 
@@ -58,12 +87,20 @@ impl Failure {
     /// written.
     fn of_code(error: &RedisError) -> Self {
         match error.code() {
-            Some("WRONGTYPE") => {
-                Self { error: StoreError::Corrupt(error.to_string()), connection: Connection::Keep }
-            }
-            Some("NOAUTH") => Self { error: refused(error), connection: Connection::WrongServer },
-            _ => Self { error: refused(error), connection: Connection::Keep },
+            Some("WRONGTYPE") => Self::from(StoreError::Corrupt(error.to_string())),
+            Some("NOAUTH") => Self::new(refused(error), Connection::WrongServer),
+            _ => Self::from(refused(error)),
         }
+    }
+}
+
+fn redirect(error: &RedisError, kind: ServerErrorKind) -> Option<Redirect> {
+    match (kind, error.redirect_node()) {
+        (ServerErrorKind::TryAgain, _) => Some(Redirect::TryAgain),
+        (ServerErrorKind::ClusterDown, _) => Some(Redirect::Nowhere),
+        (ServerErrorKind::Moved, Some((to, _))) => Some(Redirect::Moved(to.to_owned())),
+        (ServerErrorKind::Ask, Some((to, _))) => Some(Redirect::Ask(to.to_owned())),
+        _ => None,
     }
 }
 
@@ -114,6 +151,21 @@ mod tests {
             let wrong_server = ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&code);
             assert_eq!(failure.connection == Connection::WrongServer, wrong_server, "{code}");
         }
+    }
+
+    #[test]
+    fn a_redirection_says_where_to() {
+        let parser = |line: &str| {
+            let value = redis::Parser::new().parse_value(line.as_bytes()).unwrap();
+            Failure::of(&value.extract_error().unwrap_err(), Effect::Writes).redirect
+        };
+        let moved = |to: &str| Some(Redirect::Moved(to.to_owned()));
+        assert_eq!(parser("-MOVED 3999 127.0.0.1:6381\r\n"), moved("127.0.0.1:6381"));
+        assert_eq!(parser("-MOVED 3999 :6381\r\n"), moved(":6381"));
+        assert_eq!(parser("-ASK 3999 ::1:6381\r\n"), Some(Redirect::Ask("::1:6381".to_owned())));
+        assert_eq!(parser("-TRYAGAIN Multiple keys request\r\n"), Some(Redirect::TryAgain));
+        assert_eq!(parser("-CLUSTERDOWN The cluster is down\r\n"), Some(Redirect::Nowhere));
+        assert_eq!(parser("-OOM no memory\r\n"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The feed of revocations: a stream of an hour, which every node follows.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use relatch_domain::revocation::Revocation;
 
 use super::Handle;
@@ -20,7 +20,7 @@ impl Handle {
         for some in revocations.chunks(AT_ONCE) {
             let request = ANNOUNCE.on([&self.keyspace.feed()]);
             let request = some.iter().fold(request, |request, entry| request.arg(entry.to_string()));
-            self.lane.ask(&request).await?;
+            self.router.ask(&request).await?;
         }
         Ok(())
     }
@@ -35,9 +35,9 @@ impl Handle {
         }
         let start =
             after.map_or_else(|| "-".to_owned(), |EntryId { millis, seq }| format!("({millis}-{seq}"));
-        let mut range = Cmd::new();
-        range.arg("XRANGE").arg(self.keyspace.feed()).arg(start).arg("+").arg("COUNT").arg(number(limit));
-        let mut found = Row::new(self.lane.ask(&Request::read(range)).await?)?;
+        let range = Request::read("XRANGE", &self.keyspace.feed()).arg(start).arg("+");
+        let range = range.arg("COUNT").arg(number(limit));
+        let mut found = Row::new(self.router.ask(&range).await?)?;
         let mut entries = Vec::new();
         while let Some(one) = found.value() {
             entries.push(read(one)?);

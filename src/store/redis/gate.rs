@@ -1,8 +1,10 @@
-//! Which Redis may be served from: the process that was examined, as long as it holds the marker that it had then.
+//! Which processes may be served from: those that were examined, as long as they hold the marker that they had then.
 //!
 //! A Redis that was restarted, or replaced by its replica, may have lost its last writes. So no request passes to a
 //! process until somebody has looked at it, and has written again what must not be lost. Each connection knows to which
-//! process it leads, and asks the gate before each request.
+//! process it leads, and asks the gate before each request. Of a Cluster each primary is a process of its own.
+
+use std::collections::BTreeMap;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -10,24 +12,30 @@ use tokio::time::Instant;
 
 use crate::store::{Marker, StoreError};
 
-/// Lets requests through to one process, or to none.
+/// Lets requests through to the processes that were examined.
 #[derive(Debug)]
 pub struct Gate {
     state: ArcSwap<State>,
     knocked: Notify,
 }
 
-#[derive(Debug)]
-enum State {
-    Closed { why: String },
-    Open { process: String, marker: Marker, since: Instant },
+#[derive(Debug, Clone)]
+struct State {
+    /// The marker of the store that is served from.
+    marker: Option<Marker>,
+    /// The processes that are known: open to those without a reason why not.
+    processes: BTreeMap<String, Option<String>>,
+    /// When it was last opened to another process.
+    since: Option<Instant>,
+    /// Why nothing passes to the others.
+    why: String,
 }
 
 /// Whether a connection may be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passage {
     Free,
-    /// It leads to the process before: there is a newer one.
+    /// It leads to a process of before: there is a newer one.
     Outdated,
     /// Not yet.
     Closed(StoreError),
@@ -35,57 +43,103 @@ pub(super) enum Passage {
 
 impl Gate {
     pub(super) fn closed() -> Self {
-        let why = "the store has not been joined yet".to_owned();
-        Self { state: ArcSwap::from_pointee(State::Closed { why }), knocked: Notify::new() }
+        let state = State {
+            marker: None,
+            processes: BTreeMap::new(),
+            since: None,
+            why: "the store has not been joined yet".to_owned(),
+        };
+        Self { state: ArcSwap::from_pointee(state), knocked: Notify::new() }
     }
 
-    /// Lets requests through to this process.
-    pub fn open_to(&self, process: String, marker: Marker) {
-        self.state.store(State::Open { process, marker, since: Instant::now() }.into());
+    /// Lets requests through to this process of the store with this marker.
+    pub fn open_to(&self, process: &str, marker: &Marker) {
+        self.change(|state| {
+            state.marker = Some(marker.clone());
+            if state.processes.get(process) != Some(&None) {
+                state.processes.insert(process.to_owned(), None);
+                state.since = Some(Instant::now());
+            }
+        });
     }
 
-    /// Lets nothing through, and says why.
-    pub fn close(&self, why: String) {
-        self.state.store(State::Closed { why }.into());
+    /// Forgets all processes but those that are still there.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        if self.state.load().processes.keys().any(|process| !is_there(process)) {
+            self.change(|state| {
+                state.processes.retain(|process, _| is_there(process));
+                "it is not examined yet".clone_into(&mut state.why);
+            });
+        }
+    }
+
+    /// Lets nothing through to this process, and says why. Somebody should look at it.
+    pub fn shut(&self, process: &str, why: &str) {
+        self.change(|state| drop(state.processes.insert(process.to_owned(), Some(why.to_owned()))));
+        self.knocked.notify_one();
+    }
+
+    /// Lets nothing through at all, and says why.
+    pub fn close(&self, why: &str) {
+        self.change(|state| {
+            state.processes.clear();
+            why.clone_into(&mut state.why);
+        });
         self.knocked.notify_one();
     }
 
     /// Whether requests pass to this process.
-    pub fn is_open_to(&self, other: &str) -> bool {
-        matches!(&**self.state.load(), State::Open { process, .. } if process == other)
+    pub fn is_open_to(&self, process: &str) -> bool {
+        self.state.load().processes.get(process) == Some(&None)
     }
 
-    /// Returns when the gate was found shut since the last call: there is something to examine.
+    /// Returns when the gate was found shut since the last call, or there is something else to look at.
     pub async fn knocked(&self) {
         self.knocked.notified().await;
     }
 
-    /// Whether a connection to `process` may be used that was opened at `opened`.
-    pub(super) fn passage(&self, process: &str, opened: Instant) -> Passage {
-        let why = match &**self.state.load() {
-            State::Open { process: examined, .. } if examined == process => return Passage::Free,
-            State::Open { since, .. } if opened < *since => return Passage::Outdated,
-            State::Open { .. } => "the store's process is another one, and is not examined yet".to_owned(),
-            State::Closed { why } => why.clone(),
-        };
+    /// Asks for somebody to look at the store.
+    pub(super) fn knock(&self) {
         self.knocked.notify_one();
-        Passage::Closed(StoreError::Unavailable(why))
     }
 
-    /// Since when requests pass, if they do.
+    /// Whether a connection to `process` may be used that was opened at `opened`.
+    pub(super) fn passage(&self, process: &str, opened: Instant) -> Passage {
+        let state = self.state.load();
+        let why = match state.processes.get(process) {
+            Some(None) => return Passage::Free,
+            Some(Some(why)) => why,
+            None if state.since.is_some_and(|since| opened < since) => return Passage::Outdated,
+            None => &state.why,
+        };
+        self.knocked.notify_one();
+        Passage::Closed(StoreError::Unavailable(why.clone()))
+    }
+
+    /// Since when requests pass to all the processes that they pass to.
     pub(super) fn open_since(&self) -> Option<Instant> {
-        match &**self.state.load() {
-            State::Open { since, .. } => Some(*since),
-            State::Closed { .. } => None,
-        }
+        self.state.load().since
     }
 
     /// The marker that the store had when it was examined. An error while nothing passes.
     pub(super) fn marker(&self) -> Result<Marker, StoreError> {
-        match &**self.state.load() {
-            State::Open { marker, .. } => Ok(marker.clone()),
-            State::Closed { why } => Err(StoreError::Unavailable(why.clone())),
+        let state = self.state.load();
+        match &state.marker {
+            Some(marker) if state.processes.values().any(Option::is_none) => Ok(marker.clone()),
+            _ => {
+                let refused = state.processes.values().flatten().next();
+                Err(StoreError::Unavailable(refused.unwrap_or(&state.why).clone()))
+            }
         }
+    }
+
+    /// Whoever changes it does so on its own: the keeper, and whoever finds a store wiped.
+    fn change(&self, change: impl Fn(&mut State)) {
+        self.state.rcu(|state| {
+            let mut state = State::clone(state);
+            change(&mut state);
+            state
+        });
     }
 }
 
@@ -98,17 +152,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_process_that_was_examined_is_free() {
+    async fn only_processes_that_were_examined_are_free() {
         let gate = Gate::closed();
         let before = Instant::now().checked_sub(std::time::Duration::from_millis(1)).unwrap();
         assert!(matches!(gate.passage("a", before), Passage::Closed(_)));
-        gate.open_to("a".into(), marker());
-        assert_eq!(gate.passage("a", before), Passage::Free);
+        assert!(gate.marker().is_err());
+        gate.open_to("a", &marker());
+        assert_eq!((gate.passage("a", before), gate.marker()), (Passage::Free, Ok(marker())));
         assert_eq!(gate.passage("b", before), Passage::Outdated);
         assert!(matches!(gate.passage("b", Instant::now()), Passage::Closed(_)));
+        gate.open_to("b", &marker());
+        assert!(gate.is_open_to("a") && gate.is_open_to("b"));
+        gate.keep(|process| process == "b");
+        assert_eq!((gate.is_open_to("a"), gate.passage("a", before)), (false, Passage::Outdated));
         gate.knocked().await;
-        gate.close("wiped".into());
-        assert_eq!(gate.marker(), Err(StoreError::Unavailable("wiped".into())));
-        assert!(matches!(gate.passage("a", Instant::now()), Passage::Closed(_)));
+        gate.shut("b", "wiped");
+        let wiped = || StoreError::Unavailable("wiped".into());
+        assert_eq!(gate.passage("b", Instant::now()), Passage::Closed(wiped()));
+        assert_eq!(gate.marker(), Err(wiped()));
+        gate.open_to("b", &marker());
+        assert_eq!(gate.passage("b", Instant::now()), Passage::Free);
+        gate.close("over");
+        assert_eq!(gate.marker(), Err(StoreError::Unavailable("over".into())));
+        assert!(matches!(gate.passage("b", Instant::now()), Passage::Closed(_)));
     }
 }

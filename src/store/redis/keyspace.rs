@@ -12,14 +12,18 @@
 //! | `prefix:revocations` | stream | `r` → a revocation, in words; those of the last hour |
 //! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of what was refused in the second |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
+//! | `prefix:marker:{number}` | string | of a Cluster, one in each slot: the store's id |
 //!
 //! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
+
+use std::sync::LazyLock;
 
 use relatch_domain::UserId;
 use relatch_domain::user::Username;
 
 use super::settings::OpenError;
 use crate::store::Trail;
+use crate::store::shard::{SLOTS, slot_of_key};
 
 /// Names keys under one prefix.
 #[derive(Debug, Clone)]
@@ -83,11 +87,41 @@ impl Keyspace {
     pub(super) fn marker(&self) -> String {
         format!("{}:marker", self.prefix)
     }
+
+    /// The key of the mark that is in this slot.
+    pub(super) fn mark(&self, slot: u16) -> String {
+        let number = TAGS.get(usize::from(slot)).copied().unwrap_or_default();
+        format!("{}:marker:{{{number}}}", self.prefix)
+    }
 }
+
+/// For each slot the smallest number that is in it as a hash tag.
+static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let mut tags = vec![None; usize::from(SLOTS)];
+    let mut missing = tags.len();
+    for number in 0.. {
+        if missing == 0 {
+            break;
+        }
+        if let Some(tag @ None) = tags.get_mut(usize::from(slot_of_key(&number.to_string()))) {
+            *tag = Some(number);
+            missing -= 1;
+        }
+    }
+    tags.into_iter().map(Option::unwrap_or_default).collect()
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_slot_has_a_mark_of_its_own() {
+        let keyspace = Keyspace::new("relatch").unwrap();
+        for slot in 0..SLOTS {
+            assert_eq!(slot_of_key(&keyspace.mark(slot)), slot);
+        }
+    }
 
     #[test]
     fn keys_of_one_user_share_a_hash_tag_and_no_prefix_moves_it() {

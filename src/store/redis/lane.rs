@@ -1,6 +1,6 @@
-//! One multiplexed connection, opened at its first use and again whenever it broke.
+//! One multiplexed connection to one address, opened at its first use and again whenever it broke.
 //!
-//! Each worker has a lane of its own, so that no request has to cross from one thread to another. The lane never sends
+//! Each worker has lanes of its own, so that no request has to cross from one thread to another. A lane never sends
 //! a request again that may have run; whether to repeat a step is for the caller to judge. It knows which process it
 //! leads to, and with a [`Gate`] asks that before each request.
 
@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, Value};
 use tokio::time::Instant;
 
-use super::failure::{Connection, Failure};
+use super::failure::{Connection, Effect, Failure};
 use super::gate::{Gate, Passage};
-use super::request::Request;
+use super::process::{Introduction, Wanted};
+use super::request::{Entry, Request};
 use crate::store::StoreError;
 
 const FIRST_BACK_OFF: Duration = Duration::from_millis(20);
@@ -25,6 +26,7 @@ const LONGEST_WITHOUT_GATE: Duration = Duration::from_millis(50);
 pub(super) struct Lane {
     client: Client,
     config: AsyncConnectionConfig,
+    wanted: Wanted,
     gate: Option<Arc<Gate>>,
     state: Mutex<State>,
     /// Held by whoever is connecting, so that nobody else does.
@@ -47,40 +49,74 @@ struct Open {
 }
 
 impl Lane {
-    pub(super) fn new(client: Client, config: AsyncConnectionConfig, gate: Option<Arc<Gate>>) -> Self {
-        Self { client, config, gate, state: Mutex::default(), connecting: tokio::sync::Mutex::new(()) }
+    /// A lane that leads to what is wanted, and through the gate, if there is one.
+    pub(super) fn new(
+        client: Client,
+        config: AsyncConnectionConfig,
+        wanted: Wanted,
+        gate: Option<Arc<Gate>>,
+    ) -> Self {
+        let (state, connecting) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self { client, config, wanted, gate, state, connecting }
     }
 
-    /// The process that the connection leads to.
-    pub(super) async fn process(&self) -> Result<Arc<str>, StoreError> {
-        Ok(self.open().await?.process)
+    /// The process that the connection leads to, asked anew: it may be something else by now than it was.
+    pub(super) async fn process(&self) -> Result<Arc<str>, Failure> {
+        let mut open = self.open().await?;
+        match Introduction::ask(&mut open.connection, self.wanted).await {
+            Ok(process) => {
+                self.answered();
+                Ok(process.into())
+            }
+            Err(error) => Err(self.give_up(&open, &error, Effect::Reads)),
+        }
+    }
+
+    /// The process that the connection in use leads to, if there is one.
+    pub(super) fn leads_to(&self) -> Option<Arc<str>> {
+        self.state().open.as_ref().map(|open| open.process.clone())
     }
 
     /// Sends one request and takes its answer.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Value, StoreError> {
+    pub(super) async fn ask(&self, request: &Request, way: Entry) -> Result<Value, Failure> {
         let mut open = self.open().await?;
-        match request.send(&mut open.connection).await {
+        match request.send(&mut open.connection, way).await {
             Ok(answer) => {
                 self.answered();
                 Ok(answer)
             }
-            Err(error) => {
-                let Failure { error, connection } = Failure::of(&error, request.effect);
-                match connection {
-                    Connection::Keep => {}
-                    Connection::Discard => self.discard(&open),
-                    Connection::WrongServer => {
-                        self.discard(&open);
-                        self.failed(error.to_string());
-                    }
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.give_up(&open, &error, request.effect)),
         }
     }
 
+    /// Sends requests that do not write, all at once. Gives their answers, errors among them.
+    pub(super) async fn ask_all(&self, requests: &[&Request]) -> Result<Vec<Value>, Failure> {
+        let mut open = self.open().await?;
+        match Request::send_all(requests, &mut open.connection).await {
+            Ok(answers) => {
+                self.answered();
+                Ok(answers)
+            }
+            Err(error) => Err(self.give_up(&open, &error, Effect::Reads)),
+        }
+    }
+
+    /// What an error means, and no more use of a connection that is no longer good.
+    fn give_up(&self, open: &Open, error: &RedisError, effect: Effect) -> Failure {
+        let failure = Failure::of(error, effect);
+        match failure.connection {
+            Connection::Keep => {}
+            Connection::Discard => self.discard(open),
+            Connection::WrongServer => {
+                self.discard(open);
+                self.failed(failure.error.to_string());
+            }
+        }
+        failure
+    }
+
     /// The open connection. While nobody can connect, all but one caller in each back-off fail at once.
-    async fn open(&self) -> Result<Open, StoreError> {
+    async fn open(&self) -> Result<Open, Failure> {
         if let Some(open) = self.usable()? {
             return Ok(open);
         }
@@ -92,19 +128,19 @@ impl Lane {
         match self.connect().await {
             Ok(open) => {
                 self.state().open = Some(open);
+                let closed = || StoreError::Unavailable("the connection closed at once".to_owned());
                 // The gate may not be open to where it leads.
-                self.usable()?
-                    .ok_or_else(|| StoreError::Unavailable("the connection closed at once".to_owned()))
+                self.usable()?.ok_or_else(|| Failure::new(closed(), Connection::Discard))
             }
             Err(error) => {
                 let text = format!("cannot connect: {error}");
                 self.failed(text.clone());
-                Err(StoreError::Unavailable(text))
+                Err(Failure::new(StoreError::Unavailable(text), Connection::Discard))
             }
         }
     }
 
-    async fn connect(&self) -> RedisResult<Open> {
+    async fn connect(&self) -> Result<Open, RedisError> {
         let closed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&closed);
         let config = self.config.clone().set_push_sender(move |push: PushInfo| {
@@ -115,7 +151,7 @@ impl Lane {
         });
         let since = Instant::now();
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let process = process_behind(&mut connection).await?.into();
+        let process = Introduction::make(&mut connection, self.wanted).await?.into();
         Ok(Open { connection, closed, process, since })
     }
 
@@ -188,15 +224,6 @@ impl Lane {
 fn back_off(failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     FIRST_BACK_OFF.saturating_mul(1 << doublings).min(longest)
-}
-
-/// Asks which process is behind a connection: `run_id`, another one after each start.
-pub(super) async fn process_behind(connection: &mut MultiplexedConnection) -> RedisResult<String> {
-    let mut info = Cmd::new();
-    info.arg("INFO").arg("server");
-    let told: String = info.query_async(connection).await?;
-    let found = told.lines().find_map(|line| line.strip_prefix("run_id:"));
-    found.map(str::to_owned).ok_or_else(|| (ErrorKind::Parse, "INFO says no run_id").into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Users in the order of their names, and how many there are.
 
-use redis::{Cmd, FromRedisValue, Pipeline};
+use redis::FromRedisValue;
 use relatch_domain::UserId;
 use relatch_domain::user::{User, Username};
 
@@ -19,10 +19,8 @@ impl Handle {
         let mut users = Vec::new();
         while users.len() < limit {
             let wanted = (limit - users.len()).min(AT_ONCE);
-            let mut range = Cmd::new();
-            range.arg("ZRANGEBYLEX").arg(self.keyspace.users()).arg(&from).arg(&to);
-            range.arg("LIMIT").arg(0).arg(wanted);
-            let answer = self.lane.ask(&Request::read(range)).await?;
+            let range = Request::read("ZRANGEBYLEX", &self.keyspace.users()).arg(&from).arg(&to);
+            let answer = self.router.ask(&range.arg("LIMIT").arg(0).arg(wanted)).await?;
             let members = Vec::<Vec<u8>>::from_redis_value(answer)
                 .map_err(|_| corrupt("a list of users that is no list"))?;
             let Some(last) = members.last() else { break };
@@ -39,37 +37,26 @@ impl Handle {
     /// The users whom these entries of the list name. An entry whose user is gone is passed over.
     async fn listed_users(&self, members: &[Vec<u8>]) -> Result<Vec<User>, StoreError> {
         let ids: Vec<UserId> = members.iter().filter_map(|member| unlisted(member)).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commands = Pipeline::new();
-        for id in &ids {
-            commands.add_command(self.user_fields(*id, &[]));
-        }
-        let mut answers = Row::new(self.lane.ask(&Request::reads(commands)).await?)?;
+        let requests: Vec<_> = ids.iter().map(|id| self.user_fields(*id, &[])).collect();
         let mut users = Vec::new();
-        for id in ids {
-            users.extend(reply::user(id, &mut answers.row()?)?);
+        for (id, answer) in ids.into_iter().zip(self.router.ask_all(&requests).await?) {
+            users.extend(reply::user(id, &mut Row::new(answer)?)?);
         }
         Ok(users)
     }
 
     pub(super) async fn enlist(&self, name: &Username, id: UserId) -> Result<(), StoreError> {
-        let mut list = Cmd::new();
-        list.arg("ZADD").arg(self.keyspace.users()).arg(0).arg(listed(name, id));
-        self.lane.ask(&Request::write(list)).await.map(drop)
+        let list = Request::write("ZADD", &self.keyspace.users()).arg(0).arg(listed(name, id));
+        self.router.ask(&list).await.map(drop)
     }
 
     pub(super) async fn unlist(&self, name: &Username, id: UserId) -> Result<(), StoreError> {
-        let mut unlist = Cmd::new();
-        unlist.arg("ZREM").arg(self.keyspace.users()).arg(listed(name, id));
-        self.lane.ask(&Request::write(unlist)).await.map(drop)
+        let unlist = Request::write("ZREM", &self.keyspace.users()).arg(listed(name, id));
+        self.router.ask(&unlist).await.map(drop)
     }
 
     pub(super) async fn count(&self) -> Result<u64, StoreError> {
-        let mut count = Cmd::new();
-        count.arg("ZCARD").arg(self.keyspace.users());
-        let answer = self.lane.ask(&Request::read(count)).await?;
+        let answer = self.router.ask(&Request::read("ZCARD", &self.keyspace.users())).await?;
         u64::from_redis_value(answer).map_err(|_| corrupt("a number of users that is none"))
     }
 }

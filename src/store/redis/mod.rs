@@ -12,19 +12,23 @@ mod gate;
 mod keyspace;
 mod lane;
 mod listing;
+mod marker;
+mod process;
 mod reply;
 mod request;
+mod router;
 mod sessions;
 mod settings;
 mod shelf;
 mod synced;
 mod target;
+mod topology;
 mod users;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redis::{Client, Cmd, Value};
+use redis::Value;
 use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
@@ -32,22 +36,22 @@ use relatch_domain::{SessionRef, UnixSeconds, UserId};
 pub use gate::Gate;
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
 
+use super::shard::slot_of_key;
 use super::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
-    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Look,
+    Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError, StoredKey, SwapStep,
+    Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
 };
 use keyspace::Keyspace;
-use lane::Lane;
 use request::Request;
+use router::{Network, Router};
 use synced::{SyncedWrites, Written};
-use target::{Form, Target};
+use target::Target;
 
 /// Redis as it was configured, from which each worker takes a [`RedisBackend::gated_handle`] of its own.
 #[derive(Clone)]
 pub struct RedisBackend {
-    client: Client,
-    config: redis::AsyncConnectionConfig,
+    network: Network,
     keyspace: Keyspace,
     synced: Option<Arc<SyncedWrites>>,
     gate: Arc<Gate>,
@@ -62,15 +66,12 @@ impl RedisBackend {
     /// If no Redis could ever be reached with these settings.
     pub fn open(settings: &RedisSettings, time: TimeSource) -> Result<Self, OpenError> {
         let keyspace = Keyspace::new(&settings.key_prefix)?;
-        let Target { form: Form::Single(address), doors } = Target::read(settings)? else {
-            return Err(OpenError::UnknownUrl);
-        };
-        let client = doors.redis(&address).map_err(|error| OpenError::InvalidUrl(error.to_string()))?;
-        let config = settings::connection_config(settings);
+        let target = Target::read(settings)?;
+        let network = Network::new(target, settings::connection_config(settings), settings.response_timeout);
         let gate = Arc::new(Gate::closed());
-        let synced = SyncedWrites::new(&client, settings, None)?.map(Arc::new);
-        let gated = SyncedWrites::new(&client, settings, Some(gate.clone()))?.map(Arc::new);
-        Ok(Self { client, config, keyspace, synced, gate, gated, time })
+        let synced = |gate| SyncedWrites::new(network.clone(), settings, gate).map(Arc::new);
+        let (synced, gated) = (synced(None), synced(Some(gate.clone())));
+        Ok(Self { network, keyspace, synced, gate, gated, time })
     }
 
     /// What stands before all handles that [`RedisBackend::gated_handle`] gives.
@@ -94,7 +95,7 @@ impl RedisBackend {
 
     fn handle_with(&self, synced: Option<Arc<SyncedWrites>>, gate: Option<Arc<Gate>>) -> Arc<dyn Store> {
         Arc::new(Handle {
-            lane: Lane::new(self.client.clone(), self.config.clone(), gate.clone()),
+            router: Router::new(self.network.clone(), gate.clone()),
             keyspace: self.keyspace.clone(),
             synced,
             gate,
@@ -110,7 +111,7 @@ impl std::fmt::Debug for RedisBackend {
 }
 
 struct Handle {
-    lane: Lane,
+    router: Router,
     keyspace: Keyspace,
     synced: Option<Arc<SyncedWrites>>,
     gate: Option<Arc<Gate>>,
@@ -118,18 +119,27 @@ struct Handle {
 }
 
 impl Handle {
-    /// Makes sure that the store is still the one that was examined, for something is missing in it. One that was wiped
-    /// has nothing to say about anybody's session.
-    async fn confirm(&self) -> Result<(), StoreError> {
+    /// Makes sure that the store is still the one that was examined, for something is missing in this slot. One that was
+    /// wiped has nothing to say about anybody's session.
+    async fn confirm(&self, slot: u16) -> Result<(), StoreError> {
         let Some(gate) = &self.gate else { return Ok(()) };
         let known = gate.marker()?;
-        let why = match self.read_marker().await? {
-            Some(found) if found == known => return Ok(()),
-            Some(_) => "the store's marker is another one: it is not the store that this server knew",
-            None => "the store has lost its marker: it is not the store that this server knew",
+        let why = match self.bearing_of_slot(slot, &known).await? {
+            Bearing::Known => return Ok(()),
+            Bearing::Another => {
+                "the store's marker is another one: it is not the store that this server knew"
+            }
+            Bearing::Wiped => "the store has lost its marker: it is not the store that this server knew",
         };
-        gate.close(why.to_owned());
+        match self.router.process_of(slot) {
+            Some(process) => gate.shut(&process, why),
+            None => gate.close(why),
+        }
         Err(StoreError::Unavailable(why.to_owned()))
+    }
+
+    async fn confirm_user(&self, user: UserId) -> Result<(), StoreError> {
+        self.confirm(slot_of_key(&self.keyspace.user(user))).await
     }
 
     /// Sends a write that replicas have to acknowledge, if any are asked to.
@@ -140,8 +150,8 @@ impl Handle {
         wrote: impl FnOnce(&T) -> bool,
     ) -> Result<Written<T>, StoreError> {
         match &self.synced {
-            None => Ok(Written { answer: self.lane.ask(request).await.and_then(read)?, durable: true }),
-            Some(synced) => synced.write(request, read, wrote).await,
+            None => Ok(Written { answer: self.router.ask(request).await.and_then(read)?, durable: true }),
+            Some(synced) => synced.write(&self.router, request, read, wrote).await,
         }
     }
 }
@@ -151,7 +161,7 @@ impl Store for Handle {
     async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
         let rotated = self.rotate_session(step).await?;
         if matches!(&rotated, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
-            self.confirm().await?;
+            self.confirm_user(step.presented.session.user).await?;
         }
         Ok(rotated)
     }
@@ -159,7 +169,7 @@ impl Store for Handle {
     async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
         let swapped = self.swap_record(step).await?;
         if matches!(&swapped, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
-            self.confirm().await?;
+            self.confirm_user(step.session.user).await?;
         }
         Ok(swapped)
     }
@@ -167,7 +177,7 @@ impl Store for Handle {
     async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError> {
         let observed = self.observe_session(session).await?;
         if observed.seen.session.is_none() {
-            self.confirm().await?;
+            self.confirm_user(session.user).await?;
         }
         Ok(observed)
     }
@@ -195,14 +205,15 @@ impl Store for Handle {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let found = self.find_user(id).await?;
         if found.is_none() {
-            self.confirm().await?;
+            self.confirm_user(id).await?;
         }
         Ok(found)
     }
 
     async fn credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
         // At the same time, and whether or not there are any: how long it takes must not tell.
-        let (found, confirmed) = tokio::join!(self.find_credentials(name), self.confirm());
+        let slot = slot_of_key(&self.keyspace.name(name));
+        let (found, confirmed) = tokio::join!(self.find_credentials(name), self.confirm(slot));
         confirmed?;
         found
     }
@@ -260,21 +271,27 @@ impl Store for Handle {
         self.put(expected, key).await
     }
 
-    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
-        self.mark(marker).await
+    async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
+        self.identify_store(marker).await
+    }
+
+    async fn adopt(&self, marker: &Marker) -> Result<(Marker, bool), StoreError> {
+        self.take_as_it_is(marker).await
     }
 
     async fn marker(&self) -> Result<Option<Marker>, StoreError> {
         self.read_marker().await
     }
 
-    async fn process(&self) -> Result<String, StoreError> {
-        Ok(self.lane.process().await?.to_string())
+    async fn bearing(&self, shard: &Shard, marker: &Marker, look: Look) -> Result<Bearing, StoreError> {
+        self.bearing_of(shard, marker, look).await
+    }
+
+    async fn shards(&self) -> Result<Shards, StoreError> {
+        self.router.shards().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let mut ping = Cmd::new();
-        ping.arg("PING");
-        self.lane.ask(&Request::read(ping)).await.map(drop)
+        self.router.ping().await
     }
 }

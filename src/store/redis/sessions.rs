@@ -61,7 +61,7 @@ impl Handle {
             .arg(middle)
             .arg(tail)
             .arg(self.time.argument());
-        self.lane.ask(&request).await.and_then(rotated)
+        self.router.ask(&request).await.and_then(rotated)
     }
 
     pub(super) async fn swap_record(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
@@ -71,24 +71,24 @@ impl Handle {
             .arg(&record::encode(&step.as_seen))
             .arg(&record::encode(&step.new))
             .arg(self.time.argument());
-        self.lane.ask(&request).await.and_then(rotated)
+        self.router.ask(&request).await.and_then(rotated)
     }
 
     pub(super) async fn observe_session(&self, session: SessionRef) -> Result<Observation, StoreError> {
         let request =
             self.on_user(&OBSERVE, session.user).arg(session.session.as_bytes()).arg(self.time.argument());
-        let (_, observation) = reply::observation(self.lane.ask(&request).await?)?;
+        let (_, observation) = reply::observation(self.router.ask(&request).await?)?;
         Ok(observation)
     }
 
     pub(super) async fn add_to_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
         let request = self.on_user(&APPEND_HISTORY, session.user).arg(session.session.as_bytes());
-        self.lane.ask(&request.arg(line).arg(HISTORY_KEEPS)).await.map(drop)
+        self.router.ask(&request.arg(line).arg(HISTORY_KEEPS)).await.map(drop)
     }
 
     pub(super) async fn list_sessions(&self, user: UserId) -> Result<UserSessions, StoreError> {
         let request = self.on_user(&SESSIONS, user).arg(self.time.argument());
-        user_sessions(user, self.lane.ask(&request).await?)
+        user_sessions(user, self.router.ask(&request).await?)
     }
 
     pub(super) async fn begin(&self, step: &BeginStep) -> Result<Begun, StoreError> {

@@ -1,22 +1,20 @@
-//! The steps on signing keys, the marker that identifies the store, and the cutoff.
+//! The steps on signing keys and the cutoff.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use relatch_domain::UnixSeconds;
 
 use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use crate::store::{CutoffRaised, KeyShelf, Marker, StoreError, StoredKey};
+use crate::store::{CutoffRaised, KeyShelf, StoreError, StoredKey};
 
 static PUT_KEY: Script = script!("put_key", Effect::Writes);
 static RAISE: Script = script!("raise_cutoff", Effect::Writes);
 
 impl Handle {
     pub(super) async fn all_keys(&self) -> Result<KeyShelf, StoreError> {
-        let mut cmd = Cmd::new();
-        cmd.arg("HGETALL").arg(self.keyspace.keys());
-        let mut fields = Row::new(self.lane.ask(&Request::read(cmd)).await?)?;
+        let mut fields = Row::new(self.router.ask(&Request::read("HGETALL", &self.keyspace.keys())).await?)?;
         let mut found = KeyShelf::default();
         while let Some(field) = fields.value() {
             let field = Row::new(Value::Array(vec![field]))?.text()?.unwrap_or_default();
@@ -37,24 +35,9 @@ impl Handle {
         self.write(&request, reply::flag, |put| *put).await?.durably()
     }
 
-    pub(super) async fn mark(&self, marker: &Marker) -> Result<Marker, StoreError> {
-        let json = serde_json::to_vec(marker)
-            .map_err(|error| StoreError::Unavailable(format!("marker: {error}")))?;
-        let mut cmd = Cmd::new();
-        cmd.arg("SET").arg(self.keyspace.marker()).arg(json).arg("NX").arg("GET");
-        Ok(read_marker(self.lane.ask(&Request::write(cmd)).await?)?.unwrap_or_else(|| marker.clone()))
-    }
-
-    pub(super) async fn read_marker(&self) -> Result<Option<Marker>, StoreError> {
-        let mut cmd = Cmd::new();
-        cmd.arg("GET").arg(self.keyspace.marker());
-        read_marker(self.lane.ask(&Request::read(cmd)).await?)
-    }
-
     pub(super) async fn read_cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        let mut cmd = Cmd::new();
-        cmd.arg("GET").arg(self.keyspace.cutoff());
-        Ok(cutoff(self.lane.ask(&Request::read(cmd)).await?)?.unwrap_or(UnixSeconds(0)))
+        let answer = self.router.ask(&Request::read("GET", &self.keyspace.cutoff())).await?;
+        Ok(cutoff(answer)?.unwrap_or(UnixSeconds(0)))
     }
 
     pub(super) async fn raise(&self, wanted: UnixSeconds) -> Result<CutoffRaised, StoreError> {
@@ -70,9 +53,4 @@ impl Handle {
 fn cutoff(answer: Value) -> Result<Option<UnixSeconds>, StoreError> {
     let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
     text.parse().map(|seconds| Some(UnixSeconds(seconds))).map_err(|_| corrupt("a cutoff that is no time"))
-}
-
-fn read_marker(answer: Value) -> Result<Option<Marker>, StoreError> {
-    let unreadable = |_| corrupt("a marker that cannot be read");
-    reply::bytes(answer)?.map(|found| serde_json::from_slice(&found).map_err(unreadable)).transpose()
 }

@@ -1,19 +1,23 @@
 //! Writes that replicas have to acknowledge: sign-ins and whatever security depends on.
 //!
 //! `WAIT` asks after the writes of its own connection and blocks whatever is sent behind it. So such a write and its
-//! `WAIT` have a connection of their own, taken from a pool.
+//! `WAIT` have a connection of their own, taken from a pool: one pool for each process that is written to, since of a
+//! Cluster each primary has replicas of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::{Client, Cmd, FromRedisValue, RedisResult};
+use redis::{Cmd, FromRedisValue, RedisResult, Value};
 
-use super::failure::{Effect, Failure};
+use super::failure::{self, Effect, Failure};
 use super::gate::{Gate, Passage};
-use super::lane::process_behind;
-use super::request::Request;
-use super::settings::{OpenError, RedisSettings, connection_config};
+use super::process::{Introduction, Wanted};
+use super::request::{Entry, Request};
+use super::router::{Network, Router};
+use super::settings::RedisSettings;
+use super::target::Address;
 use crate::store::StoreError;
 
 /// Connections for synced writes: all workers of a node together rarely need as many at once.
@@ -42,69 +46,103 @@ impl<T> Written<T> {
 }
 
 pub(super) struct SyncedWrites {
-    pool: Pool,
+    network: Network,
+    pools: Mutex<HashMap<Address, Pool>>,
     gate: Option<Arc<Gate>>,
     replicas: u8,
+    timeouts: Timeouts,
     patience: Duration,
 }
 
 impl SyncedWrites {
-    /// The pool, or nothing if no replica is asked.
-    pub(super) fn new(
-        client: &Client,
-        settings: &RedisSettings,
-        gate: Option<Arc<Gate>>,
-    ) -> Result<Option<Self>, OpenError> {
+    /// The writes, or nothing if no replica is asked.
+    pub(super) fn new(network: Network, settings: &RedisSettings, gate: Option<Arc<Gate>>) -> Option<Self> {
         if settings.sync_replicas == 0 {
-            return Ok(None);
+            return None;
         }
-        let text = |error: String| OpenError::Pool(error);
-        let info = client.get_connection_info().clone();
-        let manager = Manager::new_with_config(info, connection_config(settings))
-            .map_err(|error| text(error.to_string()))?;
         let timeouts = Timeouts {
             wait: Some(settings.connect_timeout),
             create: Some(settings.connect_timeout),
             recycle: Some(settings.response_timeout),
         };
-        let mut pool = Pool::builder(manager)
-            .config(PoolConfig { max_size: POOL_SIZE, timeouts, ..PoolConfig::default() })
-            .runtime(Runtime::Tokio1);
-        if let Some(gate) = &gate {
-            pool =
-                pool.post_create(leads_where_we_may(gate.clone())).pre_recycle(is_not_outdated(gate.clone()));
-        }
-        let pool = pool.build().map_err(|error| text(error.to_string()))?;
         // Redis has to give up before we do, or its answer would come too late to be heard.
         let patience = settings.response_timeout.mul_f64(0.8);
-        Ok(Some(Self { pool, gate, replicas: settings.sync_replicas, patience }))
+        let pools = Mutex::default();
+        Some(Self { network, pools, gate, replicas: settings.sync_replicas, timeouts, patience })
     }
 
     /// Sends a write and, if it wrote something, waits for the replicas.
     pub(super) async fn write<T>(
         &self,
+        router: &Router,
         request: &Request,
-        read: impl FnOnce(redis::Value) -> Result<T, StoreError>,
+        read: impl FnOnce(Value) -> Result<T, StoreError>,
         wrote: impl FnOnce(&T) -> bool,
     ) -> Result<Written<T>, StoreError> {
         if let Some(gate) = &self.gate {
             gate.marker()?;
         }
-        let mut connection = self
-            .pool
-            .get()
-            .await
-            .map_err(|error| StoreError::Unavailable(format!("cannot connect: {error}")))?;
-        let answer = match request.send(&mut connection).await {
-            Ok(answer) => read(answer)?,
+        let mut way = router.way(request.slot).await?;
+        let (answer, connection) = loop {
+            match self.send(&way.address, request, way.entry).await {
+                Ok(sent) => break sent,
+                Err(failure) => way = router.onward(way, failure).await?,
+            }
+        };
+        let answer = read(answer)?;
+        let durable = !wrote(&answer) || self.await_replicas(connection).await;
+        Ok(Written { answer, durable })
+    }
+
+    async fn send(
+        &self,
+        address: &Address,
+        request: &Request,
+        entry: Entry,
+    ) -> Result<(Value, Connection), Failure> {
+        let mut connection = self.pool(address)?.get().await.map_err(|error| {
+            let error = StoreError::Unavailable(format!("cannot connect: {error}"));
+            Failure::new(error, failure::Connection::Discard)
+        })?;
+        match request.send(&mut connection, entry).await {
+            Ok(answer) => Ok((answer, connection)),
             Err(error) => {
                 // The pool would take a connection to a demoted primary for a good one.
                 drop(Connection::take(connection));
-                return Err(Failure::of(&error, Effect::Writes).error);
+                Err(Failure::of(&error, Effect::Writes))
             }
-        };
-        let durable = !wrote(&answer) || self.await_replicas(connection).await;
-        Ok(Written { answer, durable })
+        }
+    }
+
+    fn pool(&self, address: &Address) -> Result<Pool, StoreError> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(address) {
+            return Ok(pool.clone());
+        }
+        // Those that lead where nothing is any more are given up when a new one is made.
+        if let Some(map) = self.network.topology.known() {
+            pools.retain(|address, _| map.parts.iter().any(|part| part.address == *address));
+        }
+        let pool = self.new_pool(address)?;
+        pools.insert(address.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    fn new_pool(&self, address: &Address) -> Result<Pool, StoreError> {
+        let text = |error: String| StoreError::Unavailable(format!("the pool of connections: {error}"));
+        let (client, wanted) = self.network.client(address)?;
+        let info = client.get_connection_info().clone();
+        let manager = Manager::new_with_config(info, self.network.config.clone())
+            .map_err(|error| text(error.to_string()))?;
+        let config = PoolConfig { max_size: POOL_SIZE, timeouts: self.timeouts, ..PoolConfig::default() };
+        let mut pool = Pool::builder(manager)
+            .config(config)
+            .runtime(Runtime::Tokio1)
+            .post_create(leads_where_we_may(self.gate.clone(), wanted));
+        if let Some(gate) = &self.gate {
+            pool = pool.pre_recycle(is_not_outdated(gate.clone()));
+        }
+        pool.build().map_err(|error| text(error.to_string()))
     }
 
     async fn await_replicas(&self, mut connection: Connection) -> bool {
@@ -130,13 +168,13 @@ impl SyncedWrites {
     }
 }
 
-/// Refuses a new connection to a process that was not examined.
-fn leads_where_we_may(gate: Arc<Gate>) -> Hook {
+/// Introduces us on a new connection, and refuses one to a process that was not examined.
+fn leads_where_we_may(gate: Option<Arc<Gate>>, wanted: Wanted) -> Hook {
     Hook::async_fn(move |connection, metrics| {
         let (gate, opened) = (gate.clone(), metrics.created.into());
         Box::pin(async move {
-            let process = process_behind(connection).await.map_err(HookError::Backend)?;
-            match gate.passage(&process, opened) {
+            let process = Introduction::make(connection, wanted).await.map_err(HookError::Backend)?;
+            match gate.map_or(Passage::Free, |gate| gate.passage(&process, opened)) {
                 Passage::Free => Ok(()),
                 Passage::Closed(error) => Err(HookError::message(error.to_string())),
                 Passage::Outdated => Err(HookError::message("the store's process was replaced meanwhile")),

@@ -58,8 +58,8 @@ pub(super) enum Form {
 pub(super) struct Doors {
     redis: RedisConnectionInfo,
     sentinel: RedisConnectionInfo,
-    /// The certificates, with TLS; none of our own where the platform's authorities are trusted.
-    tls: Option<Option<TlsCertificates>>,
+    /// The certificates, with TLS.
+    tls: Option<TlsCertificates>,
 }
 
 impl Doors {
@@ -93,8 +93,8 @@ impl Doors {
         let info = addr.into_connection_info()?.set_redis_settings(login.clone());
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         match &self.tls {
-            Some(Some(certificates)) => Client::build_with_tls(info, certificates.clone()),
-            _ => Client::open(info),
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+            None => Client::open(info),
         }
     }
 }
@@ -109,21 +109,21 @@ impl Target {
             ConnectionAddr::TcpTls { .. } => true,
             _ => false,
         };
-        // The third version of the protocol has the client told when a connection closes while it is idle.
-        let plain = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
-        let from_url = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(Self {
             form,
             doors: Doors {
-                redis: logged_in(from_url, &settings.login),
-                sentinel: logged_in(plain, &settings.sentinel_login),
+                redis: logged_in(info.redis_settings().clone(), &settings.login),
+                sentinel: logged_in(RedisConnectionInfo::default(), &settings.sentinel_login),
                 tls: tls(settings, is_tls)?,
             },
         })
     }
 }
 
-fn logged_in(mut info: RedisConnectionInfo, login: &Login) -> RedisConnectionInfo {
+fn logged_in(info: RedisConnectionInfo, login: &Login) -> RedisConnectionInfo {
+    // The third version of the protocol has the client told when a connection closes while it is idle. What the library
+    // would say of itself is an error to Redis 7.0; connections are named by `Introduction`.
+    let mut info = info.set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
     if let Some(username) = &login.username {
         info = info.set_username(username);
     }
@@ -201,15 +201,12 @@ fn address(addr: &ConnectionAddr) -> Result<Address, OpenError> {
     }
 }
 
-fn tls(settings: &RedisSettings, is_tls: bool) -> Result<Option<Option<TlsCertificates>>, OpenError> {
+fn tls(settings: &RedisSettings, is_tls: bool) -> Result<Option<TlsCertificates>, OpenError> {
     let (ca, own) = (&settings.ca_file, &settings.client_certificate);
     if !is_tls {
         return if ca.is_some() || own.is_some() { Err(OpenError::NotTls) } else { Ok(None) };
     }
     install_crypto();
-    if ca.is_none() && own.is_none() {
-        return Ok(Some(None));
-    }
     // The client library takes a file without any certificate for one that trusts nobody, and says so at no time.
     let is_certificate = |pem: &[u8]| matches!(CertificateDer::pem_slice_iter(pem).next(), Some(Ok(_)));
     let root_cert = match ca {
@@ -223,7 +220,8 @@ fn tls(settings: &RedisSettings, is_tls: bool) -> Result<Option<Option<TlsCertif
         }),
         None => None,
     };
-    Ok(Some(Some(TlsCertificates { client_tls, root_cert })))
+    // Without a root the platform's are trusted.
+    Ok(Some(TlsCertificates { client_tls, root_cert }))
 }
 
 fn pem(path: &Path, what: &str, is_one: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {

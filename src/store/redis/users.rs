@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Value;
 use relatch_domain::user::{Profile, User, Username};
 use relatch_domain::{UnixMillis, UserId};
 
@@ -78,7 +78,7 @@ impl Handle {
     async fn claim(&self, name: &Username, id: UserId) -> Result<Option<Claim>, StoreError> {
         let key = self.keyspace.name(name);
         let request = CLAIM.on([&key]).arg(id.to_string()).arg(self.time.argument());
-        let mut row = Row::new(self.lane.ask(&request).await?)?;
+        let mut row = Row::new(self.router.ask(&request).await?)?;
         let now = row.time()?;
         let found = Claim::read(row.text()?.ok_or_else(|| corrupt("a name that nobody claims"))?)?;
         if found.by == id && found.since.is_some() {
@@ -157,37 +157,30 @@ impl Handle {
     /// Takes back a user who was written after the name had gone to somebody else.
     async fn undo(&self, new: &NewUser) -> Result<(), StoreError> {
         self.unlist(&new.username, new.id).await?;
-        let mut delete = Cmd::new();
-        delete.arg("DEL").arg(self.keyspace.user(new.id));
-        self.lane.ask(&Request::write(delete)).await?;
+        self.router.ask(&Request::write("DEL", &self.keyspace.user(new.id))).await?;
         Ok(())
     }
 
     pub(super) async fn find_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let answer = self.lane.ask(&Request::read(self.user_fields(id, &[]))).await?;
+        let answer = self.router.ask(&self.user_fields(id, &[])).await?;
         reply::user(id, &mut Row::new(answer)?)
     }
 
     pub(super) async fn find_credentials(&self, name: &Username) -> Result<Option<Credentials>, StoreError> {
-        let mut get = Cmd::new();
-        get.arg("GET").arg(self.keyspace.name(name));
-        let answer = self.lane.ask(&Request::read(get)).await?;
+        let answer = self.router.ask(&Request::read("GET", &self.keyspace.name(name))).await?;
         let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
         let id = Claim::read(text)?.by;
-        let answer = self.lane.ask(&Request::read(self.user_fields(id, &["password"]))).await?;
+        let answer = self.router.ask(&self.user_fields(id, &["password"])).await?;
         let mut row = Row::new(answer)?;
         let Some(user) = reply::user(id, &mut row)? else { return Ok(None) };
         let password_hash = row.text()?;
         Ok((user.profile.username == *name).then_some(Credentials { user, password_hash }))
     }
 
-    pub(super) fn user_fields(&self, id: UserId, more: &[&str]) -> Cmd {
-        let mut cmd = Cmd::new();
-        cmd.arg("HMGET")
-            .arg(self.keyspace.user(id))
+    pub(super) fn user_fields(&self, id: UserId, more: &[&str]) -> Request {
+        Request::read("HMGET", &self.keyspace.user(id))
             .arg(&["name", "roles", "disabled", "attributes", "created"])
-            .arg(more);
-        cmd
+            .arg(more)
     }
 }
 

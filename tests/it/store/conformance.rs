@@ -10,8 +10,9 @@ use relatch::store::embedded::{EmbeddedStore, Housekeeping};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
-    UserAsSeen, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    NewUser, Observation, RotateStep, Rotated, Shards, Store, StoreError, StoredKey, SwapStep, Trail,
+    TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery,
+    UserSessions,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::{Revocation, Scope};
@@ -342,7 +343,7 @@ impl Store for Flawed {
         self.model.put_key(expected, key).await
     }
 
-    async fn identify(&self, marker: &Marker) -> Result<Marker, StoreError> {
+    async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         self.model.identify(marker).await
     }
 
@@ -350,8 +351,8 @@ impl Store for Flawed {
         self.model.marker().await
     }
 
-    async fn process(&self) -> Result<String, StoreError> {
-        self.model.process().await
+    async fn shards(&self) -> Result<Shards, StoreError> {
+        self.model.shards().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

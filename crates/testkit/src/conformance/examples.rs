@@ -312,8 +312,8 @@ impl Stage {
             master_key_check: "check \"é\"".to_owned(),
         };
         assert_eq!(self.store.marker().await.unwrap(), None);
-        let left = self.store.identify(&marker("first")).await.unwrap();
-        assert_eq!(self.store.identify(&marker("second")).await.unwrap(), left);
+        let left = self.store.identify(&marker("first")).await.unwrap().unwrap();
+        assert_eq!(self.store.identify(&marker("second")).await.unwrap().as_ref(), Some(&left));
         assert_eq!(self.store.marker().await.unwrap(), Some(left));
     }
 

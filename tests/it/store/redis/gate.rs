@@ -1,7 +1,7 @@
 //! Nothing passes to a Redis that nobody has examined, by the lanes nor by the pool of synced writes.
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{Begun, Marker, StoreError};
+use relatch::store::{Begun, Marker, Store, StoreError};
 use relatch_domain::SessionRef;
 use relatch_domain::testing::live_record;
 use relatch_testkit::redis_server::RedisServer;
@@ -10,6 +10,10 @@ use super::{ada, begin_step, begun, now, refresh, session_id, settings};
 
 fn closed<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+}
+
+async fn process_of(store: &dyn Store) -> String {
+    store.shards().await.unwrap().there.remove(0).process
 }
 
 #[tokio::test]
@@ -31,8 +35,8 @@ async fn a_process_is_served_from_once_the_gate_is_open_to_it() {
         for _ in 0..2 {
             closed(&gated.rotate(&refresh(session, &record)).await);
             closed(&begin().await);
-            let process = plain.process().await.unwrap();
-            backend.gate().open_to(process.clone(), marker.clone());
+            let process = process_of(&*plain).await;
+            backend.gate().open_to(&process, &marker);
             assert!(backend.gate().is_open_to(&process));
             assert_eq!(begin().await, Ok(Begun::Begun));
             assert_eq!(gated.observe(session).await.unwrap().seen.session, Some(record));
@@ -49,7 +53,7 @@ async fn whoever_finds_something_missing_looks_for_the_marker() {
     let marker = Marker { store_id: "one".into(), issuer: "us".into(), master_key_check: "check".into() };
     plain.identify(&marker).await.unwrap();
     let user = ada(&plain).await;
-    let open = async || backend.gate().open_to(plain.process().await.unwrap(), marker.clone());
+    let open = async || backend.gate().open_to(&process_of(&*plain).await, &marker);
     open().await;
     let missing = SessionRef { user, session: session_id() };
     assert_eq!(gated.observe(missing).await.unwrap().seen.session, None);

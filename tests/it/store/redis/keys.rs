@@ -35,6 +35,6 @@ async fn the_first_marker_stays() {
         issuer: "https://auth.example".into(),
         master_key_check: "check".into(),
     };
-    assert_eq!(store.identify(&marker("first")).await, Ok(marker("first")));
-    assert_eq!(store.identify(&marker("second")).await, Ok(marker("first")));
+    assert_eq!(store.identify(&marker("first")).await, Ok(Some(marker("first"))));
+    assert_eq!(store.identify(&marker("second")).await, Ok(Some(marker("first"))));
 }

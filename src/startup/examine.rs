@@ -1,0 +1,131 @@
+//! Looking at the store: which processes it consists of, whether they are the ones that are served from, and whether they
+//! have what must not be lost.
+
+use super::error::{NotJoined, NotOurStore};
+use super::join::join;
+use super::keeper::Keeper;
+use crate::app::cutoff::follow_cutoff;
+use crate::app::membership::Standing;
+use crate::app::restore::{Restored, apply_again, tell_restored};
+use crate::app::revocations::follow_revocations;
+use crate::keys::error::KeysError;
+use crate::store::{Look, Marker, Shard, Shards, StoreError};
+
+impl Keeper {
+    /// Looks at every shard and examines those that are not certain; follows what the store tells.
+    ///
+    /// # Errors
+    /// The first trouble, when everything has been done that it leaves to be done.
+    pub(super) async fn look(&mut self) -> Result<(), NotJoined> {
+        let shards = self.app.store.shards().await?;
+        let has_joined = self.known.is_some();
+        let known = match &self.known {
+            Some(known) => known.clone(),
+            None => self.join(&shards).await?,
+        };
+        self.forget_others(&shards);
+        let mut troubles = Vec::new();
+        for shard in shards.there {
+            troubles.extend(self.look_at(shard, &known, has_joined).await.err());
+        }
+        troubles
+            .extend(shards.away.into_iter().map(|away| NotJoined::Away { at: away.at, error: away.error }));
+        let membership = &self.app.node.membership;
+        if !self.served.is_empty() {
+            membership.stands(Standing::Member);
+        } else if troubles.iter().any(|trouble| matches!(trouble, NotJoined::NotOurs(_))) {
+            membership.stands(Standing::Estranged);
+        }
+        if !self.served.is_empty() {
+            troubles.extend(follow_cutoff(&self.app).await.err().map(NotJoined::from));
+            troubles.extend(follow_revocations(&self.app).await.err().map(NotJoined::from));
+        }
+        troubles.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Nothing is served any more from processes that are not a part of the store now. One that only does not answer may
+    /// still be.
+    fn forget_others(&mut self, shards: &Shards) {
+        self.served.retain(|served| {
+            shards.there.iter().any(|there| there.process == served.process)
+                || shards.away.iter().any(|away| away.at == served.at)
+        });
+        if let Some(gate) = self.parts.backend.gate() {
+            // Of those that it is shut to it must be known, too.
+            let of_now =
+                |process: &str| shards.there.iter().chain(&self.served).any(|shard| shard.process == process);
+            gate.keep(of_now);
+        }
+    }
+
+    pub(super) async fn join(&mut self, shards: &Shards) -> Result<Marker, NotJoined> {
+        let joined = join(&self.parts, &self.app, self.announce.as_ref(), shards).await;
+        if matches!(joined, Err(NotJoined::NotOurs(_))) {
+            self.app.node.membership.stands(Standing::Estranged);
+        }
+        Ok(self.known.insert(joined?).clone())
+    }
+
+    async fn look_at(&mut self, shard: Shard, known: &Marker, has_joined: bool) -> Result<(), NotJoined> {
+        let is_open = self.parts.backend.gate().is_none_or(|gate| gate.is_open_to(&shard.process));
+        let served = self.served.iter().position(|served| served.process == shard.process);
+        let look = if is_open && served.is_some() { Look::Glance } else { Look::Everywhere };
+        if let Some(changed) = NotOurStore::of(self.app.store.bearing(&shard, known, look).await?) {
+            self.served.retain(|served| served.process != shard.process);
+            if let Some(gate) = self.parts.backend.gate() {
+                gate.shut(&shard.process, &changed.to_string());
+            }
+            return Err(changed.into());
+        }
+        match served.filter(|_| is_open).and_then(|at| self.served.get_mut(at)) {
+            Some(before) => {
+                // It was given slots of another process, which may have lost writes shortly before.
+                if let Some(new) = shard.beyond(before) {
+                    let restored = apply_again(&self.app, &*self.app.store, &new).await?;
+                    tell_restored(&self.app, restored).await;
+                }
+                *before = shard;
+            }
+            None => self.examine(shard, known, has_joined).await?,
+        }
+        Ok(())
+    }
+
+    /// Opens the gate to a process that bears the marker, once it has what it may have lost.
+    async fn examine(&mut self, shard: Shard, known: &Marker, has_joined: bool) -> Result<(), NotJoined> {
+        // Who has just joined has nothing to give that was not read from there.
+        let restored = if has_joined { Some(self.give_back(&shard).await?) } else { None };
+        let now = self.app.store.shards().await?;
+        if !now.there.iter().any(|other| other.process == shard.process) {
+            let text = format!("the process at {} was replaced while it was examined", shard.at);
+            return Err(StoreError::Unavailable(text).into());
+        }
+        if let Some(gate) = self.parts.backend.gate() {
+            gate.open_to(&shard.process, known);
+        }
+        self.app.node.membership.stands(Standing::Member);
+        if let Some(restored) = restored {
+            let at = &shard.at;
+            tracing::info!(at, ?restored, "the store is another process, and has what it may have lost");
+            tell_restored(&self.app, restored).await;
+        }
+        self.served.retain(|served| served.process != shard.process);
+        self.served.push(shard);
+        Ok(())
+    }
+
+    /// Writes again what the shard may have lost. What is kept on other shards can wait for these.
+    async fn give_back(&self, shard: &Shard) -> Result<Restored, NotJoined> {
+        let (app, parts) = (&self.app, &self.parts);
+        let is_part = shard.slots.is_some();
+        match follow_cutoff(app).await {
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if is_part => {}
+            followed => followed?,
+        }
+        match parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await {
+            Err(KeysError::Store(StoreError::Unavailable(_) | StoreError::Indeterminate(_))) if is_part => {}
+            loaded => drop(loaded?),
+        }
+        Ok(apply_again(app, &*app.store, shard).await?)
+    }
+}

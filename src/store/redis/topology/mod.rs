@@ -1,0 +1,245 @@
+//! Which process holds what: known from the start of a single server, asked of Sentinels, or of the nodes of a Cluster.
+//!
+//! One map is shared by all workers. Whoever watches over the store draws it anew several times a second; a worker that finds it
+//! wrong says so, and follows the redirection meanwhile.
+
+mod cluster;
+mod sentinel;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use redis::AsyncConnectionConfig;
+
+use super::lane::Lane;
+use super::process::Wanted;
+use super::target::{Address, Doors, Form, Target};
+use crate::store::StoreError;
+use crate::store::shard::{SLOTS, SlotSet};
+
+pub(super) use cluster::parse;
+
+/// How long those who have not answered are waited for once most have.
+const STRAGGLERS: Duration = Duration::from_millis(50);
+
+/// A part of the store, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) address: Address,
+    /// The slots that it holds; none for all.
+    pub(super) slots: Option<Arc<SlotSet>>,
+}
+
+/// Which process holds what.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Map {
+    pub(super) parts: Vec<Part>,
+    /// The number of the part that holds each slot, [`NOBODY`] if none does. Empty if the first holds all of them.
+    by_slot: Vec<u16>,
+}
+
+const NOBODY: u16 = u16::MAX;
+
+impl Map {
+    fn whole(address: Address) -> Self {
+        Self { parts: vec![Part { address, slots: None }], by_slot: Vec::new() }
+    }
+
+    fn of(parts: Vec<(Address, SlotSet)>) -> Self {
+        let mut by_slot = vec![NOBODY; usize::from(SLOTS)];
+        for (number, (_, slots)) in (0..).zip(&parts) {
+            for slot in slots.iter() {
+                if let Some(holder) = by_slot.get_mut(usize::from(slot)) {
+                    *holder = number;
+                }
+            }
+        }
+        let part = |(address, slots)| Part { address, slots: Some(Arc::new(slots)) };
+        Self { parts: parts.into_iter().map(part).collect(), by_slot }
+    }
+
+    /// Where the slot is, if anybody holds it.
+    pub(super) fn address(&self, slot: u16) -> Option<&Address> {
+        let number = if self.by_slot.is_empty() { 0 } else { *self.by_slot.get(usize::from(slot))? };
+        self.parts.get(usize::from(number)).map(|part| &part.address)
+    }
+}
+
+/// Finds out who holds what, and remembers it.
+pub(super) struct Topology {
+    form: Form,
+    doors: Doors,
+    config: AsyncConnectionConfig,
+    map: ArcSwapOption<Map>,
+    stale: AtomicBool,
+    /// The ways to whoever is asked. Held by whoever asks, so that nobody else does.
+    asking: tokio::sync::Mutex<HashMap<Address, Arc<Lane>>>,
+}
+
+impl Topology {
+    pub(super) fn new(target: Target, config: AsyncConnectionConfig) -> Self {
+        let Target { form, doors } = target;
+        let map = match &form {
+            Form::Single(address) => Some(Arc::new(Map::whole(address.clone()))),
+            Form::Sentinel { .. } | Form::Cluster { .. } => None,
+        };
+        let (stale, asking) = (AtomicBool::new(false), tokio::sync::Mutex::default());
+        Self { form, doors, config, map: ArcSwapOption::new(map), stale, asking }
+    }
+
+    /// What is known.
+    pub(super) fn known(&self) -> Option<Arc<Map>> {
+        self.map.load_full()
+    }
+
+    /// Whether the store is a Cluster.
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.form, Form::Cluster { .. })
+    }
+
+    /// What is known turned out to be wrong.
+    pub(super) fn is_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// What is known, found out anew if it is wrong or there is nothing.
+    ///
+    /// # Errors
+    /// If nothing is known and nobody answers.
+    pub(super) async fn current(&self) -> Result<Arc<Map>, StoreError> {
+        match self.known() {
+            Some(map) if !self.stale.load(Ordering::Relaxed) => Ok(map),
+            _ => self.refreshed().await,
+        }
+    }
+
+    /// What is so now, or what was last known if nobody answers.
+    ///
+    /// # Errors
+    /// If nothing is known and nobody answers.
+    pub(super) async fn refreshed(&self) -> Result<Arc<Map>, StoreError> {
+        let mut lanes = self.asking.lock().await;
+        self.stale.store(false, Ordering::Relaxed);
+        let drawn = match &self.form {
+            Form::Single(address) => Ok(Map::whole(address.clone())),
+            Form::Sentinel { sentinels, service } => {
+                let lanes = self.lanes(&mut lanes, sentinels.iter().cloned(), Wanted::Sentinel)?;
+                sentinel::primary(&lanes, service).await.map(Map::whole)
+            }
+            Form::Cluster { seeds } => {
+                let known = self.known();
+                let known = known.iter().flat_map(|map| &map.parts).map(|part| part.address.clone());
+                let lanes = self.lanes(&mut lanes, known.chain(seeds.iter().cloned()), Wanted::Any)?;
+                cluster::map(&lanes, self.doors.is_tls()).await
+            }
+        };
+        match (drawn, self.known()) {
+            (Ok(drawn), Some(known)) if drawn == *known => Ok(known),
+            (Ok(drawn), _) => {
+                let drawn = Arc::new(drawn);
+                self.map.store(Some(drawn.clone()));
+                Ok(drawn)
+            }
+            (Err(error), Some(known)) => {
+                tracing::debug!(%error, "nobody says who holds what; going on with what is known");
+                Ok(known)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The lanes to these addresses, and no more to others.
+    fn lanes(
+        &self,
+        lanes: &mut HashMap<Address, Arc<Lane>>,
+        addresses: impl Iterator<Item = Address>,
+        wanted: Wanted,
+    ) -> Result<Vec<(Address, Arc<Lane>)>, StoreError> {
+        let mut asked: Vec<(Address, Arc<Lane>)> = Vec::new();
+        for address in addresses {
+            if asked.iter().any(|(other, _)| *other == address) {
+                continue;
+            }
+            let lane = match lanes.get(&address) {
+                Some(lane) => lane.clone(),
+                None => self.lane(&address, wanted)?,
+            };
+            asked.push((address, lane));
+        }
+        *lanes = asked.iter().cloned().collect();
+        Ok(asked)
+    }
+
+    fn lane(&self, address: &Address, wanted: Wanted) -> Result<Arc<Lane>, StoreError> {
+        let client = match wanted {
+            Wanted::Sentinel => self.doors.sentinel(address),
+            Wanted::Any | Wanted::Primary => self.doors.redis(address),
+        };
+        let client = client.map_err(|error| StoreError::Unavailable(format!("{address}: {error}")))?;
+        Ok(Arc::new(Lane::new(client, self.config.clone(), wanted, None)))
+    }
+}
+
+/// What those who are asked say: as soon as all have answered, or most and nobody else for a moment.
+async fn answers<T>(
+    mut asking: FuturesUnordered<impl Future<Output = Result<T, StoreError>>>,
+) -> Result<Vec<T>, StoreError> {
+    let all = asking.len();
+    let (mut said, mut failure) = (Vec::new(), None);
+    loop {
+        let next = if said.len() * 2 > all {
+            tokio::time::timeout(STRAGGLERS, asking.next()).await.unwrap_or(None)
+        } else {
+            asking.next().await
+        };
+        match next {
+            Some(Ok(answer)) => said.push(answer),
+            Some(Err(error)) => failure = Some(error),
+            None => break,
+        }
+    }
+    match failure {
+        Some(error) if said.is_empty() => Err(error),
+        _ => Ok(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_leads_from_slots_to_addresses() {
+        let (a, b) = (Address::Tcp("a".into(), 1), Address::Tcp("b".into(), 2));
+        let whole = Map::whole(a.clone());
+        assert_eq!(whole.address(16_383), Some(&a));
+        let (mut low, mut high) = (SlotSet::default(), SlotSet::default());
+        (0..100).for_each(|slot| low.insert(slot));
+        (200..SLOTS).for_each(|slot| high.insert(slot));
+        let map = Map::of(vec![(a.clone(), low), (b.clone(), high)]);
+        let found = [0, 99, 100, 199, 200, 16_383, SLOTS].map(|slot| map.address(slot));
+        assert_eq!(found, [Some(&a), Some(&a), None, None, Some(&b), Some(&b), None]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_silent_is_waited_for_only_while_most_are() {
+        let after = |millis: u64, answer| async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            answer
+        };
+        let error = || StoreError::Unavailable("away".into());
+        let asking: FuturesUnordered<_> =
+            [after(1, Ok(1)), after(2, Ok(2)), after(10_000, Ok(3))].into_iter().collect();
+        assert_eq!(answers(asking).await, Ok(vec![1, 2]));
+        let asking: FuturesUnordered<_> =
+            [after(1, Ok(1)), after(2, Err(error())), after(80, Ok(3))].into_iter().collect();
+        assert_eq!(answers(asking).await, Ok(vec![1, 3]));
+        let asking: FuturesUnordered<_> = [after(1, Err::<u8, _>(error()))].into_iter().collect();
+        assert_eq!(answers(asking).await, Err(error()));
+    }
+}
