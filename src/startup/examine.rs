@@ -48,7 +48,7 @@ impl Keeper {
     fn forget_others(&mut self, shards: &Shards) {
         self.served.retain(|served| {
             shards.there.iter().any(|there| there.process == served.process)
-                || shards.away.iter().any(|away| away.at == served.at)
+                || shards.away.iter().any(|away| away.is_silent && away.at == served.at)
         });
         if let Some(gate) = self.parts.backend.gate() {
             // Of those that it is shut to it must be known, too.

@@ -124,6 +124,8 @@ pub struct Away {
     pub at: String,
     /// What came instead of an answer.
     pub error: StoreError,
+    /// Whether nothing is known of it: it may still be what it was.
+    pub is_silent: bool,
 }
 
 /// How closely a shard is looked at.

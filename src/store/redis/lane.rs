@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::failure::{Connection, Effect, Failure};
 use super::gate::{Gate, Passage};
-use super::process::{Introduction, Wanted};
+use super::process::{Introduction, Process, Wanted};
 use super::request::{Entry, Request};
 use crate::store::StoreError;
 
@@ -61,12 +61,15 @@ impl Lane {
     }
 
     /// The process that the connection leads to, asked anew: it may be something else by now than it was.
-    pub(super) async fn process(&self) -> Result<Arc<str>, Failure> {
+    pub(super) async fn process(&self) -> Result<Process, Failure> {
         let mut open = self.open().await?;
         match Introduction::ask(&mut open.connection, self.wanted).await {
             Ok(process) => {
                 self.answered();
-                Ok(process.into())
+                if !process.is_wanted {
+                    self.discard(&open);
+                }
+                Ok(process)
             }
             Err(error) => Err(self.give_up(&open, &error, Effect::Reads)),
         }

@@ -14,22 +14,39 @@ pub(super) enum Wanted {
     Sentinel,
 }
 
+/// The process at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Its `run_id`, another one after each start, and its `master_replid`, another one each time it is made primary, when it
+    /// may lack what the primary before it had.
+    pub(super) name: String,
+    /// Whether it is what is wanted.
+    pub(super) is_wanted: bool,
+}
+
 /// The first words on a connection.
 pub(super) struct Introduction;
 
 impl Introduction {
     /// Says who we are, for whoever reads `CLIENT LIST`, and asks which process is there, in one round trip.
+    ///
+    /// # Errors
+    /// Also if it is not what is wanted.
     pub(super) async fn make(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<String> {
         let mut words = Pipeline::with_capacity(2);
         words.cmd("CLIENT").arg("SETNAME").arg(format!("relatch-{}", std::process::id())).add_command(info());
         // A server that forbids the name gets none.
         let answers = connection.send_packed_commands(&words, 0, 2).await?;
-        told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)
+        let process = told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)?;
+        if process.is_wanted {
+            Ok(process.name)
+        } else {
+            Err((ErrorKind::Io, "it is a replica, not the primary").into())
+        }
     }
 
-    /// Asks which process is there: by its `run_id`, another one after each start, and by `master_replid`, another one
-    /// each time it is made primary, when it may lack what the primary before it had.
-    pub(super) async fn ask(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<String> {
+    /// Asks which process is there by now.
+    pub(super) async fn ask(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<Process> {
         let answer = connection.send_packed_command(&info()).await?;
         told(answer, wanted)
     }
@@ -41,16 +58,33 @@ fn info() -> Cmd {
     info
 }
 
-fn told(answer: Value, wanted: Wanted) -> RedisResult<String> {
+fn told(answer: Value, wanted: Wanted) -> RedisResult<Process> {
     let told: String = redis::from_redis_value(answer.extract_error()?)?;
     let says = |what: &str| told.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
-    let missing = || redis::RedisError::from((ErrorKind::Parse, "INFO says no run_id"));
-    let run_id = says("run_id").ok_or_else(missing)?;
-    if wanted == Wanted::Primary && says("role") != Some("master") {
-        return Err((ErrorKind::Io, "it is a replica, not the primary").into());
-    }
-    Ok(match says("master_replid") {
+    let run_id = says("run_id").ok_or((ErrorKind::Parse, "INFO says no run_id"))?;
+    let name = match says("master_replid") {
         Some(reign) if wanted != Wanted::Sentinel => format!("{run_id}/{reign}"),
         _ => run_id.to_owned(),
-    })
+    };
+    Ok(Process { name, is_wanted: wanted != Wanted::Primary || says("role") == Some("master") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_and_its_reign() {
+        let text = "# Server\r\nrun_id:abc\r\n# Replication\r\nrole:slave\r\nmaster_replid:def\r\n";
+        let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let process = |name: &str, is_wanted| Process { name: name.to_owned(), is_wanted };
+        assert_eq!(told(info(text), Wanted::Any).unwrap(), process("abc/def", true));
+        assert_eq!(told(info(text), Wanted::Primary).unwrap(), process("abc/def", false));
+        assert_eq!(
+            told(info(&text.replace("slave", "master")), Wanted::Primary).unwrap(),
+            process("abc/def", true)
+        );
+        assert_eq!(told(info("run_id:abc\r\n"), Wanted::Sentinel).unwrap(), process("abc", true));
+        assert!(told(info("role:master\r\n"), Wanted::Any).is_err());
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::failure::{Connection, Failure, Redirect};
 use super::gate::Gate;
 use super::lane::Lane;
-use super::process::Wanted;
+use super::process::{Process, Wanted};
 use super::request::{Entry, Request};
 use super::target::{Address, Doors, Form, Target};
 use super::topology::{Map, Topology, parse};
@@ -216,10 +216,14 @@ impl Router {
         for (part, process) in map.parts.iter().zip(join_all(asking).await) {
             let at = part.address.to_string();
             match process {
-                Ok(process) => {
-                    shards.there.push(Shard { at, process: process.to_string(), slots: part.slots.clone() });
+                Ok(Process { name, is_wanted: true }) => {
+                    shards.there.push(Shard { at, process: name, slots: part.slots.clone() });
                 }
-                Err(error) => shards.away.push(Away { at, error }),
+                Ok(_) => {
+                    let error = StoreError::Unavailable("it is a replica now".to_owned());
+                    shards.away.push(Away { at, error, is_silent: false });
+                }
+                Err(error) => shards.away.push(Away { at, error, is_silent: true }),
             }
         }
         Ok(shards)

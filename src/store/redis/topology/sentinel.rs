@@ -8,7 +8,7 @@ use redis::{FromRedisValue as _, Value};
 use super::answers;
 use crate::store::StoreError;
 use crate::store::redis::lane::Lane;
-use crate::store::redis::request::{Entry, Request};
+use crate::store::redis::request::Request;
 use crate::store::redis::target::Address;
 
 /// What one Sentinel says.
@@ -26,9 +26,12 @@ pub(super) async fn primary(
     service: &str,
 ) -> Result<Address, StoreError> {
     let asking = sentinels.iter().map(|(at, lane)| async move {
-        let request = Request::keyless(&["SENTINEL", "MASTER", service]);
-        let answer = lane.ask(&request, Entry::Plainly).await.map_err(|failure| says(at, &failure.error))?;
-        read(answer).map_err(|error| says(at, &error))
+        // The Sentinel that leads a failover names the new primary as soon as it is one, but shows the old one, under the
+        // new epoch, among its facts until all replicas follow.
+        let address = Request::keyless(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service]);
+        let facts = Request::keyless(&["SENTINEL", "MASTER", service]);
+        let answers = lane.ask_all(&[&address, &facts]).await.map_err(|failure| says(at, &failure.error))?;
+        read(answers).map_err(|error| says(at, &error))
     });
     let named = answers(asking.collect()).await?;
     latest(named).ok_or_else(|| StoreError::Unavailable("no Sentinel answers".to_owned()))
@@ -42,16 +45,24 @@ fn latest(named: Vec<Named>) -> Option<Address> {
     named.into_iter().max_by_key(|named| named.epoch).map(|named| named.address)
 }
 
-fn read(answer: Value) -> Result<Named, StoreError> {
-    let incomplete = || StoreError::Unavailable("it names no primary".to_owned());
-    let fields = BTreeMap::<String, String>::from_redis_value(answer).map_err(|_| incomplete())?;
-    let number = |field: &str| fields.get(field)?.parse::<u64>().ok();
-    let port = number("port").and_then(|port| u16::try_from(port).ok());
-    match (fields.get("ip"), port, number("config-epoch")) {
-        (Some(host), Some(port), Some(epoch)) if !host.is_empty() && port != 0 => {
-            Ok(Named { epoch, address: Address::Tcp(host.as_str().into(), port) })
+fn read(answers: Vec<Value>) -> Result<Named, StoreError> {
+    let unclear = |()| StoreError::Unavailable("it names no primary".to_owned());
+    let [address, facts] = <[Value; 2]>::try_from(answers).map_err(|_| unclear(()))?;
+    let refused = |error: redis::RedisError| StoreError::Unavailable(error.to_string());
+    let (host, port) = match address.extract_error().map_err(refused)? {
+        Value::Nil => {
+            return Err(StoreError::Unavailable("it watches no service of this name".to_owned()));
         }
-        _ => Err(incomplete()),
+        address => <(String, u16)>::from_redis_value(address).map_err(|_| unclear(()))?,
+    };
+    let facts = facts.extract_error().map_err(refused)?;
+    let facts = BTreeMap::<String, String>::from_redis_value(facts).map_err(|_| unclear(()))?;
+    let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+    match epoch {
+        Some(epoch) if !host.is_empty() && port != 0 => {
+            Ok(Named { epoch, address: Address::Tcp(host.into(), port) })
+        }
+        _ => Err(unclear(())),
     }
 }
 
@@ -59,9 +70,8 @@ fn read(answer: Value) -> Result<Named, StoreError> {
 mod tests {
     use super::*;
 
-    fn answer(fields: &[(&str, &str)]) -> Value {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        Value::Array(fields.iter().flat_map(|(field, value)| [text(field), text(value)]).collect())
+    fn list(texts: &[&str]) -> Value {
+        Value::Array(texts.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect())
     }
 
     #[test]
@@ -73,15 +83,20 @@ mod tests {
 
     #[test]
     fn reads_what_a_sentinel_says_and_takes_nothing_less() {
-        let fields = [("name", "main"), ("ip", "10.0.0.1"), ("port", "6379"), ("config-epoch", "7")];
+        let (address, facts) = (list(&["10.0.0.1", "6379"]), list(&["ip", "10.0.0.9", "config-epoch", "7"]));
         let named = Named { epoch: 7, address: Address::Tcp("10.0.0.1".into(), 6379) };
-        assert_eq!(read(answer(&fields)), Ok(named));
-        for missing in 1..4 {
-            let less: Vec<_> =
-                fields.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, field)| *field).collect();
-            assert!(matches!(read(answer(&less)), Err(StoreError::Unavailable(_))), "{less:?}");
+        assert_eq!(read(vec![address.clone(), facts.clone()]), Ok(named));
+        for answers in [
+            vec![],
+            vec![address.clone()],
+            vec![Value::Nil, facts.clone()],
+            vec![list(&["10.0.0.1", "65536"]), facts.clone()],
+            vec![list(&["10.0.0.1", "0"]), facts.clone()],
+            vec![list(&["", "6379"]), facts],
+            vec![address.clone(), list(&["ip", "10.0.0.1"])],
+            vec![address, Value::Nil],
+        ] {
+            assert!(matches!(read(answers.clone()), Err(StoreError::Unavailable(_))), "{answers:?}");
         }
-        assert!(read(answer(&[("ip", "h"), ("port", "65536"), ("config-epoch", "7")])).is_err());
-        assert!(read(Value::Nil).is_err());
     }
 }
