@@ -30,7 +30,7 @@ pub struct Restored {
 /// # Errors
 /// The first error of the store.
 pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
-    app.node.revocations.read_all_again();
+    app.node.revocations.begin_again(app.clock.now());
     let feed = follow(app, store).await;
     let mut known = app.node.revocations.everything();
     known.sessions.retain(|(session, _)| shard.holds(session.user));

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::rotation::Verdict;
@@ -22,6 +23,8 @@ use crate::store::{EndNote, EndStep, EntryId, FEED_KEEPS, Store, StoreError};
 const MOST: usize = 250_000;
 /// How many entries of the feed are read at once.
 const PAGE: usize = 1000;
+/// How long what has been announced is kept to be announced again: a failover loses less than that.
+const RECENTLY: Duration = Duration::from_mins(1);
 
 /// How a session is known to have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +86,12 @@ struct Memory {
     users: HashSet<UserId>,
     /// When each was heard of, the oldest first.
     order: VecDeque<(UnixMillis, Subject)>,
-    /// Made by this node and not announced yet.
-    pending: VecDeque<Revocation>,
+    /// Made by this node and not announced yet, each with when it was made.
+    pending: VecDeque<(UnixMillis, Revocation)>,
     /// How many of these, from the front, are on their way into the feed.
     sending: usize,
+    /// Announced by this node of late, in case the feed loses it.
+    recent: VecDeque<(UnixMillis, Revocation)>,
     /// How far the feed has been read.
     position: Option<EntryId>,
     unknown_kinds: bool,
@@ -120,6 +125,34 @@ impl Memory {
         is_news
     }
 
+    /// Has a revocation announced.
+    fn announce(&mut self, revocation: Revocation, now: UnixMillis) {
+        if self.pending.len() == MOST {
+            tracing::error!("too many revocations wait to be announced; the oldest is not");
+            self.pending.pop_front();
+            self.sending = self.sending.saturating_sub(1);
+        }
+        self.pending.push_back((now, revocation));
+    }
+
+    /// What was on its way has arrived.
+    fn announced(&mut self) {
+        let sent = std::mem::take(&mut self.sending);
+        self.recent.extend(self.pending.drain(..sent));
+        let Some((latest, _)) = self.recent.back() else { return };
+        let latest = *latest;
+        while self.recent.len() > MOST
+            || self.recent.front().is_some_and(|(made, _)| latest.age_since(*made) > RECENTLY)
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    fn announce_recent_again(&mut self, now: UnixMillis) {
+        let again = std::mem::take(&mut self.recent);
+        self.pending.extend(again.into_iter().filter(|(made, _)| now.age_since(*made) <= RECENTLY));
+    }
+
     /// Forgets what is too old, and the oldest of what is too much.
     fn forget(&mut self, now: UnixMillis, most: usize) {
         while let Some((heard, subject)) = self.order.front() {
@@ -150,13 +183,7 @@ impl Revocations {
     /// Remembers a revocation that this node has made, to be announced.
     pub(super) fn ours(&self, revocation: Revocation, now: UnixMillis) {
         self.heard(revocation, now);
-        let mut memory = self.write();
-        if memory.pending.len() == MOST {
-            tracing::error!("too many revocations wait to be announced; the oldest is not");
-            memory.pending.pop_front();
-            memory.sending = memory.sending.saturating_sub(1);
-        }
-        memory.pending.push_back(revocation);
+        self.write().announce(revocation, now);
     }
 
     /// Remembers a revocation that somebody has made.
@@ -178,9 +205,12 @@ impl Revocations {
         }
     }
 
-    /// Has the feed read from its beginning again: it is another one.
-    pub(super) fn read_all_again(&self) {
-        self.write().position = None;
+    /// The feed may be another one, with less in it: has it read from its beginning, and what this node has just announced
+    /// announced again. Who hears of it twice has heard of it.
+    pub(super) fn begin_again(&self, now: UnixMillis) {
+        let mut memory = self.write();
+        memory.position = None;
+        memory.announce_recent_again(now);
     }
 
     /// Writes everything that waits into the feed.
@@ -189,13 +219,11 @@ impl Revocations {
         let pending: Vec<_> = {
             let mut memory = self.write();
             memory.sending = memory.pending.len();
-            memory.pending.iter().copied().collect()
+            memory.pending.iter().map(|(_, revocation)| *revocation).collect()
         };
         if !pending.is_empty() {
             store.announce(&pending).await?;
-            let mut memory = self.write();
-            let sent = std::mem::take(&mut memory.sending);
-            memory.pending.drain(..sent);
+            self.write().announced();
         }
         Ok(())
     }
@@ -256,8 +284,6 @@ pub(super) async fn follow(app: &App, store: &dyn Store) -> Result<(), StoreErro
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use relatch_domain::SessionId;
 
     use super::*;
@@ -281,6 +307,28 @@ mod tests {
         assert!(!remember(&mut memory, 1, EndReason::SignedOut, at(1), 9));
         assert_eq!(memory.of(session(1)), Some(Remembered::Ended(EndReason::Reuse)));
         assert_eq!(memory.of(session(2)), None);
+    }
+
+    #[test]
+    fn what_was_announced_within_the_last_minute_is_announced_again() {
+        let mut memory = Memory::default();
+        let ended = |number| Revocation::Session { session: session(number), reason: EndReason::SignedOut };
+        let mut send = |made: &[u64], memory: &mut Memory| {
+            for second in made {
+                memory.announce(ended(u8::try_from(*second).unwrap()), at(*second));
+            }
+            memory.sending = memory.pending.len();
+            memory.announced();
+        };
+        send(&[0, 50], &mut memory);
+        memory.announce(ended(61), at(61));
+        memory.announce_recent_again(at(61));
+        let waiting =
+            |memory: &Memory| memory.pending.iter().map(|(made, _)| made.0 / 1000).collect::<Vec<_>>();
+        assert_eq!(waiting(&memory), [61, 50], "what is older than a minute is not");
+        send(&[], &mut memory);
+        memory.announce_recent_again(at(70));
+        assert_eq!(waiting(&memory), [61, 50], "as often as need be");
     }
 
     #[test]
