@@ -313,7 +313,7 @@ mod tests {
     fn what_was_announced_within_the_last_minute_is_announced_again() {
         let mut memory = Memory::default();
         let ended = |number| Revocation::Session { session: session(number), reason: EndReason::SignedOut };
-        let mut send = |made: &[u64], memory: &mut Memory| {
+        let send = |made: &[u64], memory: &mut Memory| {
             for second in made {
                 memory.announce(ended(u8::try_from(*second).unwrap()), at(*second));
             }

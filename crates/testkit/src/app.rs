@@ -23,6 +23,7 @@ use crate::redis_server::{RedisServer, RedisServerBuilder};
 #[derive(Clone)]
 pub struct On {
     redis: Option<RedisServerBuilder>,
+    url: Option<String>,
     settings: BTreeMap<String, String>,
     clock: bool,
     own_process: bool,
@@ -44,6 +45,11 @@ impl On {
         Self::new(Some(RedisServer::builder().append_only()))
     }
 
+    /// On a store that is there already.
+    pub fn store_at(url: String) -> Self {
+        Self { url: Some(url), ..Self::new(None) }
+    }
+
     fn new(redis: Option<RedisServerBuilder>) -> Self {
         let settings = [
             ("http.listen", "127.0.0.1:0"),
@@ -53,7 +59,7 @@ impl On {
             ("master_key", &master_key()),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        Self { redis, settings, clock: false, own_process: false }
+        Self { redis, url: None, settings, clock: false, own_process: false }
     }
 
     /// With a setting, written as in the environment.
@@ -82,9 +88,10 @@ impl On {
             Some(builder) => Some(builder.clone().start().await),
             None => None,
         };
-        let url = match &redis {
-            Some(redis) => redis.url(),
-            None => format!("redb:{}", dir.path().join("relatch.redb").display()),
+        let url = match (&redis, &self.url) {
+            (Some(redis), _) => redis.url(),
+            (None, Some(url)) => url.clone(),
+            (None, None) => format!("redb:{}", dir.path().join("relatch.redb").display()),
         };
         self.settings.insert("store.url".to_owned(), url);
         let clock = self.clock.then(|| ManualClock::at(SystemClock.now()));

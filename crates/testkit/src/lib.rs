@@ -16,6 +16,7 @@ pub mod model_store;
 pub mod node;
 #[cfg(test)]
 mod promise;
+pub mod redis_group;
 pub mod redis_server;
 pub mod wire;
 

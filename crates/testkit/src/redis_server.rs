@@ -56,8 +56,14 @@ impl RedisServerBuilder {
 
     /// Adds arguments to the command line: `["--maxmemory", "2mb"]`.
     #[must_use]
-    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
-        self.args.extend(args.map(str::to_owned));
+    pub fn args<const N: usize>(self, args: [&str; N]) -> Self {
+        self.more(args.map(str::to_owned))
+    }
+
+    /// The same for arguments that are put together.
+    #[must_use]
+    pub fn more(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args.extend(args);
         self
     }
 
@@ -203,6 +209,11 @@ impl RedisServer {
         self.restart().await;
     }
 
+    /// Adds arguments for the starts to come.
+    pub fn from_now_on(&mut self, args: &[&str]) {
+        self.options.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
     /// Stops it in its tracks; connections stay open, nobody answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
@@ -215,12 +226,24 @@ impl RedisServer {
 
     /// Sends a command as it would be typed. Gives the last line of the answer.
     pub fn say(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(self.address()).expect("the server listens");
-        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("the server reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the server answers");
-        let answer = answer.strip_suffix("+OK\r\n").expect("the answer to QUIT");
-        answer.lines().last().unwrap_or_default().to_owned()
+        self.told(command).lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// The same, with all lines of the answer.
+    pub fn told(&self, command: &str) -> String {
+        self.say_within(command, READY_WITHIN).expect("the server answers")
+    }
+
+    /// The same of a server that may not be there.
+    pub fn try_say(&self, command: &str) -> Option<String> {
+        self.say_within(command, Duration::from_millis(500))
+    }
+
+    fn say_within(&self, command: &str, patience: Duration) -> Option<String> {
+        let auth = self.options.password.as_ref().map(|password| format!("AUTH {password}\r\n"));
+        let auth = auth.unwrap_or_default();
+        let answer = say_to(self.address(), &format!("{auth}{command}"), patience)?;
+        Some(if auth.is_empty() { answer } else { answer.strip_prefix("+OK\r\n")?.to_owned() })
     }
 
     /// Everything that it holds, uncompressed, in the form of its snapshots.
@@ -242,7 +265,24 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(mut command: Command) -> Child {
+/// Sends a command as it would be typed. Nothing if nobody answers in time.
+pub(crate) fn say_to(address: SocketAddr, command: &str, patience: Duration) -> Option<String> {
+    // A Sentinel knows no QUIT, by which the end of the answer could be told.
+    const END: &str = "+PONG\r\n";
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    stream.write_all(format!("{command}\r\nPING\r\n").as_bytes()).ok()?;
+    let (mut answer, mut bytes) = (Vec::new(), [0; 4096]);
+    while !answer.ends_with(END.as_bytes()) {
+        match stream.read(&mut bytes).ok()? {
+            0 => return None,
+            length => answer.extend_from_slice(&bytes[..length]),
+        }
+    }
+    Some(String::from_utf8_lossy(&answer).strip_suffix(END)?.to_owned())
+}
+
+pub(crate) fn spawn(mut command: Command) -> Child {
     command.spawn().unwrap_or_else(|error| {
         panic!("cannot start redis-server ({error}): the tests need it installed; run `make deps`")
     })
@@ -291,7 +331,7 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound port").port()
 }

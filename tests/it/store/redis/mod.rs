@@ -1,5 +1,6 @@
 //! The store in Redis, on real `redis-server` processes of its own.
 
+mod cluster;
 mod connections;
 mod failures;
 mod feed;
@@ -7,6 +8,7 @@ mod gate;
 mod keys;
 mod replicas;
 mod rotation;
+mod sentinel;
 mod sessions;
 mod users;
 mod wire;

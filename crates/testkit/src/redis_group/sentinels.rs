@@ -1,0 +1,294 @@
+//! A primary, two replicas and three Sentinels.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::door::{Network, source_of, source_of_sentinel};
+use super::{field, has_replicas, until};
+use crate::redis_server::{RedisServer, RedisServerBuilder, free_port, say_to, spawn};
+
+/// What the Sentinels call the primary.
+const SERVICE: &str = "relatch";
+
+/// What a set is to be like.
+#[derive(Debug, Clone, Default)]
+pub struct SentinelSetBuilder {
+    doors: bool,
+    password: Option<String>,
+    args: Vec<String>,
+}
+
+impl SentinelSetBuilder {
+    /// With doors between all processes, and before them for clients.
+    #[must_use]
+    pub fn with_doors(mut self) -> Self {
+        self.doors = true;
+        self
+    }
+
+    /// Every process demands this password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Adds arguments to the command lines of the primary and the replicas.
+    #[must_use]
+    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+        self.args.extend(args.map(str::to_owned));
+        self
+    }
+
+    /// Starts the set and waits until everybody knows everybody.
+    pub async fn start(self) -> SentinelSet {
+        let network = self.doors.then(Network::calm);
+        let mut set = SentinelSet {
+            password: self.password.clone(),
+            nodes: Vec::new(),
+            ports: Vec::new(),
+            sentinels: Vec::new(),
+            network,
+        };
+        for number in 0..3 {
+            set.add_node(&self, number).await;
+        }
+        until("the replicas are online", || has_replicas(&set.nodes[0].told("INFO replication"), 2)).await;
+        for number in 0..3 {
+            set.add_sentinel(number).await;
+        }
+        set.until_watched().await;
+        set
+    }
+
+    fn node(&self, number: usize, door: Option<u16>, primary: Option<u16>) -> RedisServerBuilder {
+        let mut args = vec!["--repl-diskless-sync-delay".to_owned(), "0".to_owned()];
+        if let Some(password) = &self.password {
+            args.extend(["--masterauth".to_owned(), password.clone()]);
+        }
+        if let Some(door) = door {
+            args.extend(["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"].map(str::to_owned));
+            args.extend([door.to_string(), "--bind-source-addr".to_owned(), source_of(number).to_string()]);
+        }
+        if let Some(primary) = primary {
+            args.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), primary.to_string()]);
+        }
+        let server = RedisServer::builder().more(self.args.iter().cloned()).more(args);
+        match &self.password {
+            Some(password) => server.password(password),
+            None => server,
+        }
+    }
+}
+
+/// A running set. Ends when it is dropped.
+#[derive(Debug)]
+pub struct SentinelSet {
+    password: Option<String>,
+    nodes: Vec<RedisServer>,
+    /// Where others reach each node: its door, or itself.
+    ports: Vec<u16>,
+    sentinels: Vec<Sentinel>,
+    network: Option<Network>,
+}
+
+impl SentinelSet {
+    /// A set to be described further.
+    pub fn builder() -> SentinelSetBuilder {
+        SentinelSetBuilder::default()
+    }
+
+    /// A plain set.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    async fn add_node(&mut self, builder: &SentinelSetBuilder, number: usize) {
+        let door = self.network.as_ref().map(|_| free_port());
+        let primary = self.ports.first().copied();
+        let node = builder.node(number, door, primary).start().await;
+        if let (Some(network), Some(door)) = (&self.network, door) {
+            network.door(door, node.address(), Some(number)).await;
+        }
+        self.ports.push(door.unwrap_or(node.address().port()));
+        self.nodes.push(node);
+    }
+
+    async fn add_sentinel(&mut self, number: usize) {
+        let source = self.network.as_ref().map(|_| source_of_sentinel(number));
+        let mut sentinel = Sentinel::start(self.ports[0], source, self.password.as_deref());
+        if let Some(network) = &self.network {
+            sentinel.door = free_port();
+            network.door(sentinel.door, sentinel.address(), None).await;
+        }
+        self.sentinels.push(sentinel);
+    }
+
+    /// Where a server under test finds it.
+    pub fn url(&self) -> String {
+        let login = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        let sentinels: Vec<_> =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.door)).collect();
+        format!("redis+sentinel://{login}{}/{SERVICE}", sentinels.join(","))
+    }
+
+    /// The process that the Sentinels name now; of those that differ, most.
+    pub fn primary(&self) -> usize {
+        let named = |sentinel: &Sentinel| {
+            let answer = sentinel.say(&format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
+            let port: u16 = answer.lines().last()?.parse().ok()?;
+            self.ports.iter().position(|other| *other == port)
+        };
+        let named: Vec<_> = self.sentinels.iter().filter_map(named).collect();
+        let votes = |number: usize| named.iter().filter(|other| **other == number).count();
+        (0..self.nodes.len()).max_by_key(|number| votes(*number)).expect("there are nodes")
+    }
+
+    /// A process that holds data.
+    pub fn node(&mut self, number: usize) -> &mut RedisServer {
+        &mut self.nodes[number]
+    }
+
+    /// Stops or starts a Sentinel.
+    pub fn pause_sentinel(&self, number: usize, paused: bool) {
+        self.sentinels[number].pause(paused);
+    }
+
+    /// Has another process made primary, as an operator would.
+    pub async fn fail_over(&self) -> usize {
+        let before = self.primary();
+        let order = format!("SENTINEL FAILOVER {SERVICE}");
+        until("a failover begins", || self.sentinels[0].say(&order).is_some_and(|said| said == "+OK\r\n"))
+            .await;
+        self.until_promoted(before).await
+    }
+
+    /// Waits until the Sentinels name another primary than this one. Gives it.
+    pub async fn until_promoted(&self, before: usize) -> usize {
+        let mut now = before;
+        until("another is promoted", || {
+            now = self.primary();
+            now != before && self.nodes[now].try_say("ROLE").is_some_and(|role| role.contains("master"))
+        })
+        .await;
+        now
+    }
+
+    /// Waits until the primary has two replicas in step and all Sentinels name it.
+    pub async fn until_healed(&self) {
+        until("both replicas are online", || {
+            let primary = self.primary();
+            self.nodes[primary].try_say("INFO replication").is_some_and(|info| has_replicas(&info, 2))
+        })
+        .await;
+        self.until_watched().await;
+    }
+
+    async fn until_watched(&self) {
+        until("the Sentinels know each other and both replicas", || {
+            self.sentinels.iter().all(|sentinel| {
+                let answer = sentinel.say(&format!("SENTINEL MASTER {SERVICE}")).unwrap_or_default();
+                let is = |name, value| field(&answer, name) == Some(value);
+                is("num-slaves", "2") && is("num-other-sentinels", "2") && is("flags", "master")
+            })
+        })
+        .await;
+    }
+
+    /// Cuts a process off from all others, with one client on its side, by the name of its connections.
+    pub fn isolate(&self, number: usize, client: &str) {
+        self.network().isolate(number, client);
+    }
+
+    /// Makes the replication to this process late.
+    pub fn delay(&self, number: usize, by: Duration) {
+        self.network().delay(number, by);
+    }
+
+    /// Ends what is wrong with the network.
+    pub fn heal(&self) {
+        self.network().heal();
+    }
+
+    fn network(&self) -> &Network {
+        self.network.as_ref().expect("the set has doors")
+    }
+}
+
+/// A process that watches.
+#[derive(Debug)]
+struct Sentinel {
+    port: u16,
+    door: u16,
+    password: Option<String>,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Sentinel {
+    fn start(primary: u16, source: Option<Ipv4Addr>, password: Option<&str>) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let port = free_port();
+        let file = directory.path().join("sentinel.conf");
+        std::fs::write(&file, configuration(port, primary, source, password, directory.path()))
+            .expect("a file");
+        let mut command = Command::new("redis-server");
+        command.arg(&file).arg("--sentinel").current_dir(directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = spawn(command);
+        let password = password.map(str::to_owned);
+        Self { port, door: port, password, child, _directory: directory }
+    }
+
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    fn say(&self, command: &str) -> Option<String> {
+        let auth = self.password.as_ref().map(|password| format!("AUTH {password}\r\n")).unwrap_or_default();
+        let answer = say_to(self.address(), &format!("{auth}{command}"), Duration::from_millis(500))?;
+        Some(if auth.is_empty() { answer } else { answer.strip_prefix("+OK\r\n")?.to_owned() })
+    }
+
+    fn pause(&self, paused: bool) {
+        let signal = if paused { Signal::STOP } else { Signal::CONT };
+        kill_process(Pid::from_child(&self.child), signal).expect("the Sentinel is there to be signalled");
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn configuration(
+    port: u16,
+    primary: u16,
+    source: Option<Ipv4Addr>,
+    password: Option<&str>,
+    directory: &Path,
+) -> String {
+    let mut text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {}\nlogfile sentinel.log\n\
+         sentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
+         sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n",
+        directory.display()
+    );
+    if let Some(source) = source {
+        writeln!(text, "bind-source-addr {source}").expect("a string takes text");
+    }
+    if let Some(password) = password {
+        writeln!(text, "requirepass {password}\nsentinel sentinel-pass {password}")
+            .expect("a string takes text");
+        writeln!(text, "sentinel auth-pass {SERVICE} {password}").expect("a string takes text");
+    }
+    text
+}
