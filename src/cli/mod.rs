@@ -2,6 +2,7 @@
 
 mod audit;
 mod config;
+mod doctor;
 mod door;
 mod input;
 mod key;
@@ -60,6 +61,8 @@ enum Command {
     Key(key::Key),
     /// Store: have the running server take it as it is.
     Store(store::Store),
+    /// Doctor: whether the store is fit for what is promised, and what to change.
+    Doctor(doctor::Doctor),
     /// Audit: who did what to whom, from where and when.
     Audit(audit::Audit),
     /// Settings: what is in effect, and whether it holds together.
@@ -151,6 +154,7 @@ fn run<'a>(
         Command::Session(command) => session::run(command, surroundings),
         Command::Key(command) => key::run(&command, surroundings),
         Command::Store(command) => store::run(&command, surroundings),
+        Command::Doctor(command) => doctor::run(&command, surroundings),
         Command::Audit(command) => audit::run(command, surroundings),
         Command::Config(command) => config::run(&command, surroundings),
     }

@@ -23,11 +23,12 @@ impl Keeper {
             Some(known) => known.clone(),
             None => self.join(&shards).await?,
         };
-        self.forget_others(&shards);
         let mut troubles = Vec::new();
-        for shard in shards.there {
-            troubles.extend(self.look_at(shard, &known, has_joined).await.err());
+        for shard in &shards.there {
+            troubles.extend(self.look_at(shard.clone(), &known, has_joined).await.err());
         }
+        // After that, so that whoever waits for one of them finds another open.
+        self.forget_others(&shards);
         troubles
             .extend(shards.away.into_iter().map(|away| NotJoined::Away { at: away.at, error: away.error }));
         let membership = &self.app.node.membership;

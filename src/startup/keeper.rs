@@ -66,9 +66,15 @@ impl Keeper {
     pub(super) async fn keep(mut self) {
         loop {
             let order = self.wait().await;
-            let done = match order {
-                Some(order) => self.adopt(order).await,
-                None => self.look().await,
+            let done = if let Some(order) = order {
+                self.adopt(order).await
+            } else {
+                let store = self.app.store.clone();
+                // Of a process that has been replaced no answer need be waited for. Every step of a look may be repeated.
+                tokio::select! {
+                    done = self.look() => done,
+                    () = store.rearranged() => continue,
+                }
             };
             self.tell(done);
         }

@@ -1,5 +1,6 @@
 //! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
 
+mod doctor;
 mod error;
 mod examine;
 mod join;
@@ -30,6 +31,7 @@ use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
 use keeper::Keeper;
 
+pub use doctor::examine_store;
 pub use error::{NotJoined, NotOurStore, StartError};
 pub use listen::NoListener;
 pub use master_key::NoMasterKey;

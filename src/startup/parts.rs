@@ -177,7 +177,7 @@ async fn open_store(
     }
 }
 
-fn redis_settings(store: &StoreSettings, url: &RedisUrl) -> RedisSettings {
+pub(super) fn redis_settings(store: &StoreSettings, url: &RedisUrl) -> RedisSettings {
     let login =
         |login: &StoreLogin| Login { username: login.username.clone(), password: login.password.clone() };
     RedisSettings {

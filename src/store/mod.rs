@@ -130,6 +130,12 @@ pub trait Store: Send + Sync + 'static {
     /// The processes that the store consists of now, found out anew.
     async fn shards(&self) -> Result<Shards, StoreError>;
 
+    /// Returns when the store consists of other processes than shortly after the call: what is being waited for may never
+    /// come.
+    async fn rearranged(&self) {
+        std::future::pending::<()>().await;
+    }
+
     /// Whether the store answers; of several shards, any.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -246,6 +246,17 @@ impl RedisServer {
         Some(if auth.is_empty() { answer } else { answer.strip_prefix("+OK\r\n")?.to_owned() })
     }
 
+    /// Sees to it that a snapshot cannot be written, and has one tried.
+    pub async fn fail_a_snapshot(&self) {
+        std::fs::create_dir(self.directory.path().join("dump.rdb")).expect("a directory in the way");
+        assert!(self.say("BGSAVE").starts_with("+Background saving"));
+        let begun = Instant::now();
+        while !self.told("INFO persistence").contains("rdb_last_bgsave_status:err") {
+            assert!(begun.elapsed() < READY_WITHIN, "the snapshot does not fail");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Everything that it holds, uncompressed, in the form of its snapshots.
     pub fn dump(&self) -> Vec<u8> {
         for command in ["CONFIG SET rdbcompression no", "SAVE"] {

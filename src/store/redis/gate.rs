@@ -17,6 +17,8 @@ use crate::store::{Marker, StoreError};
 pub struct Gate {
     state: ArcSwap<State>,
     knocked: Notify,
+    /// Told to all who wait for an answer when a process may be none to wait for any more.
+    changed: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ impl Gate {
             since: None,
             why: "the store has not been joined yet".to_owned(),
         };
-        Self { state: ArcSwap::from_pointee(state), knocked: Notify::new() }
+        Self { state: ArcSwap::from_pointee(state), knocked: Notify::new(), changed: Notify::new() }
     }
 
     /// Lets requests through to this process of the store with this marker.
@@ -116,6 +118,22 @@ impl Gate {
         Passage::Closed(StoreError::Unavailable(why.clone()))
     }
 
+    /// Returns when this process is no part of the store any more: nobody need wait for its answer.
+    pub(super) async fn given_up(&self, process: &str) {
+        loop {
+            let changed = self.changed.notified();
+            if !self.state.load().processes.contains_key(process) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns when it is opened to another process, or shut to one.
+    pub(super) async fn changes(&self) {
+        self.changed.notified().await;
+    }
+
     /// Since when requests pass to all the processes that they pass to.
     pub(super) fn open_since(&self) -> Option<Instant> {
         self.state.load().since
@@ -140,6 +158,7 @@ impl Gate {
             change(&mut state);
             state
         });
+        self.changed.notify_waiters();
     }
 }
 
@@ -163,7 +182,14 @@ mod tests {
         assert!(matches!(gate.passage("b", Instant::now()), Passage::Closed(_)));
         gate.open_to("b", &marker());
         assert!(gate.is_open_to("a") && gate.is_open_to("b"));
+        let mut waiting = Box::pin(gate.given_up("a"));
+        tokio::select! {
+            biased;
+            () = &mut waiting => panic!("it is still open to it"),
+            () = std::future::ready(()) => {}
+        }
         gate.keep(|process| process == "b");
+        waiting.await;
         assert_eq!((gate.is_open_to("a"), gate.passage("a", before)), (false, Passage::Outdated));
         gate.knocked().await;
         gate.shut("b", "wiped");

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::time::Instant;
 
-use super::failure::{Connection, Effect, Failure};
+use super::failure::{Connection, Effect, Failure, Redirect};
 use super::gate::{Gate, Passage};
 use super::process::{Introduction, Process, Wanted};
 use super::request::{Entry, Request};
@@ -83,7 +83,8 @@ impl Lane {
     /// Sends one request and takes its answer.
     pub(super) async fn ask(&self, request: &Request, way: Entry) -> Result<Value, Failure> {
         let mut open = self.open().await?;
-        match request.send(&mut open.connection, way).await {
+        let process = open.process.clone();
+        match self.unless_given_up(&process, request.send(&mut open.connection, way)).await {
             Ok(answer) => {
                 self.answered();
                 Ok(answer)
@@ -101,6 +102,20 @@ impl Lane {
                 Ok(answers)
             }
             Err(error) => Err(self.give_up(&open, &error, Effect::Reads)),
+        }
+    }
+
+    /// The answer, or an error as soon as the process is none to wait for any more: another has taken its place.
+    async fn unless_given_up<T>(
+        &self,
+        process: &str,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
+        let Some(gate) = &self.gate else { return answer.await };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = gate.given_up(process) => Err((ErrorKind::Io, "another process has taken its place").into()),
         }
     }
 
@@ -123,6 +138,19 @@ impl Lane {
         if let Some(open) = self.usable()? {
             return Ok(open);
         }
+        let Some(gate) = &self.gate else { return self.opened().await };
+        tokio::select! {
+            biased;
+            opened = self.opened() => opened,
+            // What is waited for may be somewhere else by now.
+            () = gate.changes() => {
+                let error = StoreError::Unavailable("the store was rearranged".to_owned());
+                Err(Failure { redirect: Some(Redirect::TryAgain), ..Failure::from(error) })
+            }
+        }
+    }
+
+    async fn opened(&self) -> Result<Open, Failure> {
         let _connecting = self.connecting.lock().await;
         if let Some(open) = self.usable()? {
             return Ok(open);

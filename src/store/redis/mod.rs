@@ -9,6 +9,7 @@ mod changes;
 mod failure;
 mod feed;
 mod gate;
+pub mod inspect;
 mod keyspace;
 mod lane;
 mod listing;
@@ -289,6 +290,10 @@ impl Store for Handle {
 
     async fn shards(&self) -> Result<Shards, StoreError> {
         self.router.shards().await
+    }
+
+    async fn rearranged(&self) {
+        self.router.rearranged().await;
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -26,6 +26,8 @@ const MOST_REDIRECTIONS: u32 = 5;
 /// Rest before a request is tried again whose keys are on their way to another server; longer each time.
 const FIRST_REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_millis(50);
+/// How often who holds what is found out anew while somebody does not answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -227,6 +229,20 @@ impl Router {
             }
         }
         Ok(shards)
+    }
+
+    /// Returns when the store is somewhere else than a moment after the call.
+    pub(super) async fn rearranged(&self) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let before = self.network.topology.known();
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if let Ok(now) = self.network.topology.refreshed().await
+                && before.as_ref() != Some(&now)
+            {
+                return;
+            }
+        }
     }
 
     /// Whether anybody answers.

@@ -73,6 +73,11 @@ impl Doors {
         self.client(address, &self.sentinel)
     }
 
+    /// Whether a password is shown to Redis.
+    pub(super) fn has_password(&self) -> bool {
+        self.redis.password().is_some()
+    }
+
     /// Whether it is by TLS.
     pub(super) const fn is_tls(&self) -> bool {
         self.tls.is_some()

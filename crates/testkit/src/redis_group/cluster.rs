@@ -43,8 +43,14 @@ impl ClusterBuilder {
 
     /// Adds arguments to the command lines.
     #[must_use]
-    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
-        self.args.extend(args.map(str::to_owned));
+    pub fn args<const N: usize>(self, args: [&str; N]) -> Self {
+        self.more(args.map(str::to_owned))
+    }
+
+    /// The same for arguments that are put together.
+    #[must_use]
+    pub fn more(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args.extend(args);
         self
     }
 
@@ -154,7 +160,7 @@ impl RedisCluster {
 
     /// The node that holds a slot: of those who claim it, as far as anybody says, the one with the highest epoch.
     pub fn primary_of(&self, slot: u16) -> usize {
-        let views = self.nodes.iter().filter_map(|node| View::of(node)).flatten();
+        let views = self.nodes.iter().filter_map(View::of).flatten();
         let claims =
             views.filter(|view| view.is_primary && view.slots.iter().any(|range| range.contains(&slot)));
         let best = claims.max_by_key(|view| view.epoch).expect("somebody holds the slot");
@@ -209,25 +215,7 @@ impl RedisCluster {
 
     /// Waits until all nodes agree that all is well and every primary has its replica in step.
     pub async fn until_ok(&self) {
-        until("the Cluster is whole", || self.nodes.iter().all(|node| self.is_well(node).unwrap_or(false)))
-            .await;
-    }
-
-    fn is_well(&self, node: &RedisServer) -> Option<bool> {
-        let views = View::of(node)?;
-        let info = node.try_say("CLUSTER INFO")?;
-        let replication = node.try_say("INFO replication")?;
-        let says = |line: &str| info.lines().any(|other| other == line);
-        let in_step =
-            replication.lines().any(|line| line == "master_link_status:up") || has_replicas(&replication, 1);
-        let primaries = views.iter().filter(|view| view.is_primary).count();
-        Some(
-            says("cluster_state:ok")
-                && says("cluster_slots_ok:16384")
-                && views.iter().all(|view| !view.has_failed)
-                && primaries == PRIMARIES
-                && in_step,
-        )
+        until("the Cluster is whole", || self.nodes.iter().all(|node| is_well(node).unwrap_or(false))).await;
     }
 
     /// Moves a slot with its keys to another primary, a few keys at a time, with a rest in between.
@@ -277,9 +265,11 @@ impl RedisCluster {
         self.network().delay(number, by);
     }
 
-    /// Ends what is wrong with the network.
+    /// Ends what is wrong with the network, if there is one to play with.
     pub fn heal(&self) {
-        self.network().heal();
+        if let Some(network) = &self.network {
+            network.heal();
+        }
     }
 
     fn network(&self) -> &Network {
@@ -293,6 +283,24 @@ impl RedisCluster {
     fn by_port(&self, port: u16) -> Option<usize> {
         self.ports.iter().position(|ports| ports.clients == port)
     }
+}
+
+/// Whether a node says that the Cluster is whole, and is in step itself.
+fn is_well(node: &RedisServer) -> Option<bool> {
+    let views = View::of(node)?;
+    let info = node.try_say("CLUSTER INFO")?;
+    let replication = node.try_say("INFO replication")?;
+    let says = |line: &str| info.lines().any(|other| other == line);
+    let in_step =
+        replication.lines().any(|line| line == "master_link_status:up") || has_replicas(&replication, 1);
+    let primaries = views.iter().filter(|view| view.is_primary).count();
+    Some(
+        says("cluster_state:ok")
+            && says("cluster_slots_ok:16384")
+            && views.iter().all(|view| !view.has_failed)
+            && primaries == PRIMARIES
+            && in_step,
+    )
 }
 
 /// What a node says of another.

@@ -41,8 +41,14 @@ impl SentinelSetBuilder {
 
     /// Adds arguments to the command lines of the primary and the replicas.
     #[must_use]
-    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
-        self.args.extend(args.map(str::to_owned));
+    pub fn args<const N: usize>(self, args: [&str; N]) -> Self {
+        self.more(args.map(str::to_owned))
+    }
+
+    /// The same for arguments that are put together.
+    #[must_use]
+    pub fn more(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args.extend(args);
         self
     }
 
@@ -155,6 +161,24 @@ impl SentinelSet {
         &mut self.nodes[number]
     }
 
+    /// Starts a process again that was killed, as a replica of the primary of now.
+    pub async fn rejoin(&mut self, number: usize) {
+        let port = self.ports[self.primary()].to_string();
+        self.nodes[number].from_now_on(&["--replicaof", "127.0.0.1", &port]);
+        self.nodes[number].restart().await;
+    }
+
+    /// The processes that are replicas now.
+    pub fn replicas(&self) -> Vec<usize> {
+        let primary = self.primary();
+        (0..self.nodes.len()).filter(|number| *number != primary).collect()
+    }
+
+    /// Sends a command to a Sentinel as it would be typed.
+    pub fn tell_sentinel(&self, number: usize, command: &str) -> String {
+        self.sentinels[number].say(command).expect("the Sentinel answers")
+    }
+
     /// Stops or starts a Sentinel.
     pub fn pause_sentinel(&self, number: usize, paused: bool) {
         self.sentinels[number].pause(paused);
@@ -195,7 +219,11 @@ impl SentinelSet {
             self.sentinels.iter().all(|sentinel| {
                 let answer = sentinel.say(&format!("SENTINEL MASTER {SERVICE}")).unwrap_or_default();
                 let is = |name, value| field(&answer, name) == Some(value);
-                is("num-slaves", "2") && is("num-other-sentinels", "2") && is("flags", "master")
+                let quorum = sentinel.say(&format!("SENTINEL CKQUORUM {SERVICE}")).unwrap_or_default();
+                is("num-slaves", "2")
+                    && is("num-other-sentinels", "2")
+                    && is("flags", "master")
+                    && quorum.starts_with("+OK 3 usable")
             })
         })
         .await;
@@ -211,9 +239,11 @@ impl SentinelSet {
         self.network().delay(number, by);
     }
 
-    /// Ends what is wrong with the network.
+    /// Ends what is wrong with the network, if there is one to play with.
     pub fn heal(&self) {
-        self.network().heal();
+        if let Some(network) = &self.network {
+            network.heal();
+        }
     }
 
     fn network(&self) -> &Network {
@@ -283,7 +313,8 @@ fn configuration(
         directory.display()
     );
     if let Some(source) = source {
-        writeln!(text, "bind-source-addr {source}").expect("a string takes text");
+        writeln!(text, "bind-source-addr {source}\nsentinel announce-ip 127.0.0.1")
+            .expect("a string takes text");
     }
     if let Some(password) = password {
         writeln!(text, "requirepass {password}\nsentinel sentinel-pass {password}")
