@@ -33,6 +33,14 @@ impl Launched {
         self.address
     }
 
+    /// The name that a process gives its connections to Redis.
+    pub(crate) fn name(&self) -> String {
+        match &self.running {
+            Running::Process { child, .. } => format!("relatch-{}", child.id()),
+            Running::Thread { .. } => panic!("only a process of its own has a name of its own"),
+        }
+    }
+
     /// Stops a process in its tracks.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);

@@ -1,10 +1,12 @@
-//! Plays every fault, or those whose name contains a word that is given, and prints the table. Fails if a promise was broken.
+//! Plays every fault, or those that fit all words that are given, a kind of store or a part of the name ("sentinel kill"), and
+//! prints the table. Fails if a promise was broken.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use relatch_testkit::fault::{Fault, HEADS, Plan, Tally, play, rows};
+use relatch_testkit::fault::{HEADS, Plan, Scene, Tally, play, rows};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,19 +21,25 @@ async fn main() -> ExitCode {
         planted: None,
     };
     let mut table = HEADS.to_owned();
-    let (mut refreshes, mut broken) = (0, Vec::new());
-    for fault in Fault::ALL {
-        if !wanted.is_empty() && !wanted.iter().any(|word| fault.name().contains(word)) {
+    let (mut refreshes, mut broken) = (BTreeMap::<_, u64>::new(), Vec::new());
+    for scene in Scene::all() {
+        let is_meant = |word: &String| scene.name().contains(word) || scene.ground() == word;
+        if !wanted.iter().all(is_meant) {
             continue;
         }
-        let tally = play(fault, plan).await;
-        table.push_str(&rows(fault.name(), &tally));
-        eprint!("{}", rows(fault.name(), &tally));
+        let tally = play(scene, plan).await;
+        table.push_str(&rows(scene, &tally));
+        eprint!("{}", rows(scene, &tally));
         let Tally { keyed, tabs, keyless, .. } = &tally;
-        refreshes += keyed.successes() + tabs.successes() + keyless.successes();
-        broken.extend(tally.broken_promises().iter().map(|what| format!("{}: {what}", fault.name())));
+        *refreshes.entry(scene.ground()).or_default() +=
+            keyed.successes() + tabs.successes() + keyless.successes();
+        let broken_here = tally.broken_promises(scene);
+        broken.extend(broken_here.iter().map(|what| format!("{}, {}: {what}", scene.ground(), scene.name())));
     }
-    println!("{table}\n{refreshes} refreshes succeeded");
+    println!("{table}");
+    for (ground, count) in &refreshes {
+        println!("{ground}: {count} refreshes succeeded");
+    }
     for what in &broken {
         eprintln!("broken: {what}");
     }

@@ -3,25 +3,25 @@
 
 mod clients;
 mod faults;
+mod group_faults;
 mod proxy;
+mod stage;
 mod tally;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::actor::PASSWORD;
-use crate::app::master_key;
-use crate::launch::{Launched, own_process};
-use crate::redis_server::RedisServer;
 use clients::{Field, Kind, honest, revoked, thief};
+use stage::{Held, Stage};
 
 pub use faults::Fault;
+pub use group_faults::GroupFault;
 pub use proxy::{Cut, CuttingProxy};
+pub use stage::Scene;
 pub use tally::{HEADS, KindTally, Tally, rows};
 
 /// How long, and with how many.
@@ -50,32 +50,32 @@ pub enum Planted {
     NoSignOut,
 }
 
-/// What everything happens on.
-struct Stage {
-    // Dropped in this order: servers before their store.
-    nodes: Vec<Launched>,
-    redis: RedisServer,
-    proxy: Option<CuttingProxy>,
-    _dirs: Vec<TempDir>,
-}
-
 /// Plays a fault. Gives what was counted.
-pub async fn play(fault: Fault, plan: Plan) -> Tally {
-    let mut stage = set(fault, plan).await;
+pub async fn play(scene: Scene, plan: Plan) -> Tally {
+    let mut stage = Stage::set(scene, plan).await;
     let bases = stage.nodes.iter().map(|node| format!("http://{}", node.address())).collect();
-    let field = Field::new(bases, plan);
+    let field = Field::new(bases, plan, scene.parts_the_store());
     let actors = cast(&field, plan).await;
     if let Some(proxy) = &stage.proxy {
         proxy.arm();
     }
     let end = Instant::now() + plan.time;
+    let mut turn = 0;
     while Instant::now() < end {
-        fault.strike(&mut stage.redis, &stage.nodes).await;
+        match (scene, &mut stage.store) {
+            (Scene::Single(fault), Held::Single(redis)) => fault.strike(redis, &stage.nodes).await,
+            (Scene::Sentinels(fault) | Scene::Cluster(fault), _) => {
+                fault.strike(&mut stage, &field.tally, turn).await;
+            }
+            (Scene::Single(_), _) => unreachable!("it was set for this"),
+        }
+        turn += 1;
     }
     field.stop.store(true, Ordering::Relaxed);
     for actor in actors {
         actor.await.expect("an actor does not panic");
     }
+    field.tally.heals.store(field.heals().await, Ordering::Relaxed);
     if let Some(proxy) = &stage.proxy {
         assert!(proxy.cuts() > 0, "the proxy has cut nothing");
         field.tally.cuts.store(proxy.cuts(), Ordering::Relaxed);
@@ -83,42 +83,6 @@ pub async fn play(fault: Fault, plan: Plan) -> Tally {
     drop(stage);
     let Field { tally, .. } = field;
     Arc::try_unwrap(tally).expect("all actors have ended")
-}
-
-/// Starts Redis and the nodes.
-async fn set(fault: Fault, plan: Plan) -> Stage {
-    let redis = fault.redis().start().await;
-    let proxy = match fault.cut() {
-        Some(cut) => Some(CuttingProxy::start(redis.address(), cut).await),
-        None => None,
-    };
-    let url = proxy.as_ref().map_or_else(|| redis.url(), CuttingProxy::url);
-    let grace = format!("{}ms", plan.grace.as_millis());
-    let settings: BTreeMap<_, _> = [
-        ("store.url", url.as_str()),
-        ("store.response_timeout", "1s"),
-        ("issuer", "http://localhost:8080"),
-        ("http.listen", "127.0.0.1:0"),
-        ("ops.listen", "127.0.0.1:0"),
-        ("master_key", &master_key()),
-        ("password.bcrypt_cost", "4"),
-        ("bootstrap.admin_password", PASSWORD),
-        // Clients refresh thousands of times as often as in life.
-        ("rate_limit.enabled", "false"),
-        ("refresh_token.grace", &grace),
-        ("sessions.max_per_user", "1000"),
-        ("log.level", "warn"),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect();
-    let (mut nodes, mut dirs) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        let dir = TempDir::new().expect("a temporary directory");
-        nodes.push(own_process(&settings, dir.path()).await.expect("the node starts"));
-        dirs.push(dir);
-    }
-    Stage { nodes, redis, proxy, _dirs: dirs }
 }
 
 /// Signs everybody in and lets them go.

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::Scene;
 
 /// What clients of one kind saw.
 #[derive(Debug, Default)]
@@ -21,8 +23,7 @@ impl KindTally {
     /// A refresh that took so long, all its tries together.
     pub(super) fn succeeded(&self, wait: Duration) {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
-        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.longest_wait.fetch_max(millis, Ordering::Relaxed);
+        self.longest_wait.fetch_max(millis(wait), Ordering::Relaxed);
     }
 
     pub(super) fn signed_out(&self) {
@@ -34,10 +35,49 @@ impl KindTally {
         self.succeeded.load(Ordering::Relaxed)
     }
 
+    /// The longest time that one refresh took, all its tries together, in milliseconds.
+    pub fn longest_wait(&self) -> u64 {
+        self.longest_wait.load(Ordering::Relaxed)
+    }
+
     /// Honest clients that were told to sign in again.
     pub fn sign_outs(&self) -> u64 {
         self.signed_out.load(Ordering::Relaxed)
     }
+}
+
+/// What the first node served while it was alone with an old primary and another had been promoted.
+#[derive(Debug, Default)]
+pub struct Alone {
+    since: std::sync::Mutex<Option<Instant>>,
+    served: AtomicU64,
+    longest: AtomicU64,
+}
+
+impl Alone {
+    pub(super) fn begin(&self) {
+        *self.since.lock().expect("no panic") = Some(Instant::now());
+    }
+
+    pub(super) fn end(&self) {
+        *self.since.lock().expect("no panic") = None;
+    }
+
+    pub(super) fn succeeded(&self) {
+        if let Some(since) = *self.since.lock().expect("no panic") {
+            self.served.fetch_add(1, Ordering::Relaxed);
+            self.longest.fetch_max(millis(since.elapsed()), Ordering::Relaxed);
+        }
+    }
+
+    /// How many answers of success it gave, and how long after the promotion the last one was, in milliseconds.
+    pub fn served(&self) -> (u64, u64) {
+        (self.served.load(Ordering::Relaxed), self.longest.load(Ordering::Relaxed))
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What happened under one fault.
@@ -63,19 +103,39 @@ pub struct Tally {
     pub uncaught: AtomicU64,
     /// Connections that the proxy cut.
     pub cuts: AtomicU64,
+    /// Refreshes that were healed.
+    pub heals: AtomicU64,
+    /// How often another Redis was promoted.
+    pub failovers: AtomicU64,
+    /// The longest time until it was, in milliseconds.
+    pub longest_failover: AtomicU64,
+    /// What was served on the wrong side of a partition.
+    pub alone: Alone,
     /// What honest clients were told when they were signed out.
     pub words: std::sync::Mutex<Vec<String>>,
 }
 
 impl Tally {
+    pub(super) fn failed_over(&self, after: Duration) {
+        self.failovers.fetch_add(1, Ordering::Relaxed);
+        self.longest_failover.fetch_max(millis(after), Ordering::Relaxed);
+    }
+
     /// What is promised and was not kept.
-    pub fn broken_promises(&self) -> Vec<String> {
+    pub fn broken_promises(&self, scene: Scene) -> Vec<String> {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // Of two halves of a store neither knows what was revoked in the other.
+        let came_back = if scene.parts_the_store() { 0 } else { of(&self.came_back) };
+        let too_long = self.keyed.longest_wait().saturating_sub(of(&self.longest_failover) + 1000);
         let counts = [
             (self.keyed.sign_outs(), "honest clients with attempt keys were signed out"),
             (self.tabs.sign_outs(), "honest tabs were signed out"),
-            (of(&self.came_back), "refreshes of revoked sessions succeeded"),
+            (came_back, "refreshes of revoked sessions succeeded"),
             (of(&self.uncaught), "thieves were not caught"),
+            (
+                if of(&self.failovers) > 0 { too_long } else { 0 },
+                "ms more than the failover and a second went by until somebody could refresh",
+            ),
         ];
         let mut broken: Vec<_> = counts
             .into_iter()
@@ -104,12 +164,12 @@ impl Tally {
 
 /// The heads of the table, in Markdown.
 pub const HEADS: &str = "\
-| fault | clients | tried | succeeded | honest sign-outs | longest wait ms | revoked: sessions, probes, came back | thefts, caught, uncaught |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| store | fault | clients | tried | succeeded | honest sign-outs | longest wait ms | failovers: number, longest ms | heals | revoked: sessions, probes, came back | thefts, caught, uncaught |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 /// The rows of one fault.
-pub fn rows(name: &str, tally: &Tally) -> String {
+pub fn rows(scene: Scene, tally: &Tally) -> String {
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let kinds =
         [("attempt keys", &tally.keyed), ("two tabs, one key", &tally.tabs), ("no keys", &tally.keyless)];
@@ -117,7 +177,10 @@ pub fn rows(name: &str, tally: &Tally) -> String {
     for (at, (kind, seen)) in kinds.into_iter().enumerate() {
         let shared = if at == 0 {
             format!(
-                "{}, {}, {} | {}, {}, {}",
+                "{}, {} | {} | {}, {}, {} | {}, {}, {}",
+                of(&tally.failovers),
+                of(&tally.longest_failover),
+                of(&tally.heals),
                 of(&tally.revoked),
                 of(&tally.probes),
                 of(&tally.came_back),
@@ -126,18 +189,27 @@ pub fn rows(name: &str, tally: &Tally) -> String {
                 of(&tally.uncaught)
             )
         } else {
-            " | ".to_owned()
+            " | | | ".to_owned()
         };
         let (tried, wait) = (of(&seen.tried), of(&seen.longest_wait));
         let (succeeded, signed_out) = (seen.successes(), seen.sign_outs());
         let cuts = of(&tally.cuts);
         let fault = match (at, cuts) {
-            (0, 0) => name.to_owned(),
-            (0, _) => format!("{name}: {cuts} cuts"),
-            _ => String::new(),
+            (0, 0) => format!("{} | {}", scene.ground(), scene.name()),
+            (0, _) => format!("{} | {}: {cuts} cuts", scene.ground(), scene.name()),
+            _ => " | ".to_owned(),
         };
         writeln!(rows, "| {fault} | {kind} | {tried} | {succeeded} | {signed_out} | {wait} | {shared} |")
             .expect("a string takes text");
+    }
+    if scene.parts_the_store() {
+        let (served, last) = tally.alone.served();
+        writeln!(
+            rows,
+            "|  | the node alone with the old primary: {served} answers after the promotion, the last {last} ms after it \
+             | | | | | | | | | |"
+        )
+        .expect("a string takes text");
     }
     rows
 }

@@ -174,7 +174,6 @@ impl Link {
                     return;
                 }
             }
-            // What is under way still arrives.
             drop(queue);
         };
         let writing = async {
@@ -190,7 +189,12 @@ impl Link {
         };
         tokio::pin!(writing);
         tokio::select! {
-            () = reading => writing.await,
+            () = reading => {
+                // Of what is late nothing arrives any more once its sender is dead.
+                if is_inward || self.visitor.delay(&self.weather.borrow()) == Duration::ZERO {
+                    writing.await;
+                }
+            }
             () = &mut writing => {}
         }
     }
