@@ -1,6 +1,7 @@
 //! The files for operators: what compose, the image and the systemd unit ask for is there, and the server takes it.
 
 mod files;
+mod replicated;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use relatch_testkit::On;
 use yaml_rust2::Yaml;
 
-use files::{commands, compose, compose_environment, path, secrets, strings, text, unit};
+use files::{commands, compose, environment, path, secrets, service, strings, text, unit};
 
 /// Runs `relatch config …` on the configuration for production, with this environment and nothing else.
 fn config(what: &str, environment: &BTreeMap<String, String>) -> Output {
@@ -23,33 +24,38 @@ fn config(what: &str, environment: &BTreeMap<String, String>) -> Output {
 }
 
 #[track_caller]
-fn is_taken(environment: &BTreeMap<String, String>) {
+fn is_taken(environment: &BTreeMap<String, String>, store: &[&str]) {
     let checked = config("check", environment);
     let said = (String::from_utf8(checked.stdout).unwrap(), String::from_utf8(checked.stderr).unwrap());
     // No warning either.
     assert_eq!(said, ("ok\n".to_owned(), String::new()));
     let shown = String::from_utf8(config("show", environment).stdout).unwrap();
-    for line in [
-        "issuer = \"https://login.example.com\"",
-        "log.format = \"json\"",
-        "store.url = \"redis://:***@redis:6379\"",
-    ] {
+    for line in ["issuer = \"https://login.example.com\"", "log.format = \"json\""].iter().chain(store) {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
 }
 
+const STORE_OF_ONE: [&str; 2] = ["store.url = \"redis://:***@redis:6379\"", "store.sync_replicas = 0"];
+
 #[test]
 fn the_server_takes_what_compose_gives_it() {
     let (_directory, secrets) = secrets();
-    let mut environment = compose_environment();
-    // The file that it names is the one that compose mounts there.
-    let config = environment.remove("RELATCH_CONFIG").unwrap();
-    let mounts = strings(&compose()["services"]["relatch"]["volumes"]);
-    assert_eq!(mounts, [format!("./config/production.toml:{config}:ro")]);
-    for value in environment.values_mut() {
-        *value = value.replace("/run/secrets", secrets.to_str().unwrap());
-    }
-    is_taken(&environment);
+    let taken = |name: &str, store: &[&str]| {
+        let service = service(name);
+        let mut environment = environment(&service);
+        // The file that it names is the one that compose mounts there.
+        let config = environment.remove("RELATCH_CONFIG").unwrap();
+        assert_eq!(strings(&service["volumes"]), [format!("./config/production.toml:{config}:ro")]);
+        for value in environment.values_mut() {
+            *value = value.replace("/run/secrets", secrets.to_str().unwrap());
+        }
+        is_taken(&environment, store);
+    };
+    let of_several = |url| [url, "store.password = \"***\"", "store.sync_replicas = 1"];
+    taken("relatch", &STORE_OF_ONE);
+    let sentinels = "store.url = \"redis+sentinel://sentinel-1,sentinel-2,sentinel-3/relatch\"";
+    taken("relatch-sentinel", &of_several(sentinels));
+    taken("relatch-cluster", &of_several("store.url = \"redis+cluster://node-1,node-2,node-3\""));
 }
 
 #[test]
@@ -61,7 +67,7 @@ fn the_server_takes_what_the_unit_gives_it() {
     let environment: BTreeMap<_, _> = pairs
         .map(|(name, value)| (name.to_owned(), value.replace("%d", secrets.to_str().unwrap())))
         .collect();
-    is_taken(&environment);
+    is_taken(&environment, &STORE_OF_ONE);
 
     // Each credential is a secret's file where the configuration has it, under the name that the variables use.
     let configuration: toml::Table = text("config/production.toml").parse().unwrap();
@@ -108,11 +114,12 @@ fn every_secret_and_every_file_that_compose_mounts_is_there_or_made() {
             strings(&described["cap_drop"]),
             described["restart"].as_str(),
         );
+        let comes_to_an_end = service.as_str() == Some("form-cluster");
         let expected = (
             Some(true),
             vec!["no-new-privileges:true".to_owned()],
             vec!["ALL".to_owned()],
-            Some("unless-stopped"),
+            Some(if comes_to_an_end { "no" } else { "unless-stopped" }),
         );
         assert_eq!(hardened, expected, "{service:?}");
     }

@@ -15,7 +15,23 @@ pub(super) fn text(name: &str) -> String {
 }
 
 pub(super) fn compose() -> Yaml {
-    YamlLoader::load_from_str(&text("docker-compose.yml")).unwrap().remove(0)
+    merged(&YamlLoader::load_from_str(&text("docker-compose.yml")).unwrap()[0])
+}
+
+/// With what `<<` names put in its place. What stands beside it wins.
+fn merged(yaml: &Yaml) -> Yaml {
+    let Some(pairs) = yaml.as_hash() else { return yaml.clone() };
+    let name = Yaml::String("<<".to_owned());
+    let mut all = pairs.get(&name).map(merged).and_then(Yaml::into_hash).unwrap_or_default();
+    for (key, value) in pairs.iter().filter(|(key, _)| **key != name) {
+        all.insert(key.clone(), merged(value));
+    }
+    Yaml::Hash(all)
+}
+
+/// A service of the compose file.
+pub(super) fn service(name: &str) -> Yaml {
+    compose()["services"][name].clone()
 }
 
 /// The strings of a list.
@@ -23,10 +39,9 @@ pub(super) fn strings(list: &Yaml) -> Vec<String> {
     list.as_vec().unwrap().iter().map(|entry| entry.as_str().unwrap().to_owned()).collect()
 }
 
-/// The environment that compose gives the server.
-pub(super) fn compose_environment() -> BTreeMap<String, String> {
-    let compose = compose();
-    let pairs = compose["services"]["relatch"]["environment"].as_hash().unwrap();
+/// The environment that compose gives a service.
+pub(super) fn environment(service: &Yaml) -> BTreeMap<String, String> {
+    let pairs = service["environment"].as_hash().unwrap();
     pairs.iter().map(|(key, value)| (key.as_str().unwrap().into(), value.as_str().unwrap().into())).collect()
 }
 
