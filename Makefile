@@ -61,3 +61,7 @@ fault: deps ## Play every fault on real processes for some time, and print what 
 .PHONY: bench
 bench: deps ## Measure refreshes beside the floor
 	python3 bench/run.py
+
+.PHONY: bench-cluster
+bench-cluster: deps ## Measure three nodes on a Cluster of six beside one node on one Redis
+	python3 bench/cluster.py

@@ -117,7 +117,7 @@ impl Keeper {
 
     /// Writes again what the shard may have lost. What is kept on other shards can wait for these.
     async fn give_back(&self, shard: &Shard) -> Result<Restored, NotJoined> {
-        let (app, parts) = (&self.app, &self.parts);
+        let (app, parts) = (&self.restorer, &self.parts);
         let is_part = shard.slots.is_some();
         match follow_cutoff(app).await {
             Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if is_part => {}

@@ -25,6 +25,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Keeper {
     pub(super) parts: Arc<Parts>,
     pub(super) app: App,
+    /// The same, for what is written again.
+    pub(super) restorer: App,
     pub(super) announce: Option<Announce>,
     /// The store that this node belongs to.
     pub(super) known: Option<Marker>,
@@ -37,9 +39,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(parts: Arc<Parts>, announce: Option<Announce>) -> Self {
-        let app = parts.plain_app();
+        let (app, restorer) = (parts.plain_app(), parts.restoring_app());
         let orders = app.node.membership.take_orders();
-        Self { parts, app, announce, known: None, served: Vec::new(), orders, told: String::new() }
+        Self { parts, app, restorer, announce, known: None, served: Vec::new(), orders, told: String::new() }
     }
 
     /// Joins the store once, if it is there.

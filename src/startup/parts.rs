@@ -50,6 +50,14 @@ impl Backend {
         }
     }
 
+    /// The same, for whoever writes again what the store has lost.
+    pub fn restoring_handle(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.handle(),
+            Self::Redis(redis) => redis.restoring_handle(),
+        }
+    }
+
     /// What stands before a store that may be replaced by another.
     pub const fn gate(&self) -> Option<&Arc<Gate>> {
         match self {
@@ -136,6 +144,11 @@ impl Parts {
     /// The same, whatever the gate says.
     pub fn plain_app(&self) -> App {
         self.app_on(self.backend.plain_handle())
+    }
+
+    /// The same, for whoever writes again what the store has lost.
+    pub(super) fn restoring_app(&self) -> App {
+        self.app_on(self.backend.restoring_handle())
     }
 
     fn app_on(&self, store: Arc<dyn Store>) -> App {

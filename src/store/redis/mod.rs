@@ -88,6 +88,12 @@ impl RedisBackend {
         self.handle_with(self.synced.clone(), None)
     }
 
+    /// As [`RedisBackend::handle`], but no replica is waited for: for whoever writes again what somebody remembers. A replica that
+    /// has just been promoted may have none itself.
+    pub fn restoring_handle(&self) -> Arc<dyn Store> {
+        self.handle_with(None, None)
+    }
+
     /// As [`RedisBackend::handle`], but every step is `Unavailable` unless the gate is open to the process behind it; also if
     /// the store turns out to have lost its marker since.
     pub fn gated_handle(&self) -> Arc<dyn Store> {
