@@ -67,18 +67,23 @@ impl Keeper {
     /// Watches for ever.
     pub(super) async fn keep(mut self) {
         loop {
-            let order = self.wait().await;
-            let done = if let Some(order) = order {
-                self.adopt(order).await
-            } else {
-                let store = self.app.store.clone();
-                // Of a process that has been replaced no answer need be waited for. Every step of a look may be repeated.
-                tokio::select! {
-                    done = self.look() => done,
-                    () = store.rearranged() => continue,
-                }
+            let done = match self.wait().await {
+                Some(order) => self.adopt(order).await,
+                None => self.look_until_done().await,
             };
             self.tell(done);
+        }
+    }
+
+    /// Looks, and begins anew if the store is rearranged meanwhile: of a process that has been replaced no answer need be waited
+    /// for. Every step of a look may be repeated.
+    async fn look_until_done(&mut self) -> Result<(), NotJoined> {
+        loop {
+            let store = self.app.store.clone();
+            tokio::select! {
+                done = self.look() => return done,
+                () = store.rearranged() => {}
+            }
         }
     }
 

@@ -20,6 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub struct RedisServerBuilder {
     unix_socket: bool,
     tls: bool,
+    certificates: Option<PathBuf>,
     append_only: bool,
     password: Option<String>,
     args: Vec<String>,
@@ -37,6 +38,13 @@ impl RedisServerBuilder {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Listens with TLS as well, under a certificate that is there already, of several servers the same.
+    #[must_use]
+    pub(crate) fn certificates(mut self, directory: &Path) -> Self {
+        (self.tls, self.certificates) = (true, Some(directory.to_owned()));
         self
     }
 
@@ -70,8 +78,14 @@ impl RedisServerBuilder {
     /// Starts the server and waits until it answers.
     pub async fn start(self) -> RedisServer {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        if self.tls {
-            write_certificates(directory.path());
+        match &self.certificates {
+            Some(there) => {
+                for file in ["ca.pem", "server.pem", "server.key"] {
+                    std::fs::copy(there.join(file), directory.path().join(file)).expect("a certificate");
+                }
+            }
+            None if self.tls => write_certificates(directory.path()),
+            None => {}
         }
         // Somebody else may take a port between our look and the server's; then we look again.
         for _ in 0..8 {
@@ -139,6 +153,11 @@ impl RedisServer {
     /// Its URL, with the password.
     pub fn url(&self) -> String {
         format!("redis://{}127.0.0.1:{}", self.login(), self.port)
+    }
+
+    /// Where it listens with TLS.
+    pub(crate) const fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// Its URL with TLS.
@@ -353,7 +372,7 @@ fn last_words(directory: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
-fn write_certificates(directory: &Path) {
+pub(crate) fn write_certificates(directory: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
     let ca_key = KeyPair::generate().expect("a key");
@@ -363,7 +382,8 @@ fn write_certificates(directory: &Path) {
     let issuer = Issuer::new(ca, ca_key);
 
     let server_key = KeyPair::generate().expect("a key");
-    let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let server =
+        CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a name");
     let server_certificate = server.signed_by(&server_key, &issuer).expect("a certificate");
 
     let write = |name: &str, pem: String| std::fs::write(directory.join(name), pem).expect("a file");

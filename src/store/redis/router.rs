@@ -27,7 +27,7 @@ const MOST_REDIRECTIONS: u32 = 5;
 const FIRST_REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_millis(50);
 /// How often who holds what is found out anew while somebody does not answer.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What all workers share.
 #[derive(Clone)]

@@ -1,11 +1,13 @@
 //! A Cluster of six: three primaries, each with a replica.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use relatch::store::shard::{SLOTS, slot_of_key};
+use tempfile::TempDir;
 
 use super::door::{Network, source_of};
-use super::{has_replicas, until};
+use super::{certificates, has_replicas, until};
 use crate::redis_server::{RedisServer, free_port};
 
 const PRIMARIES: usize = 3;
@@ -15,6 +17,7 @@ const NODES: usize = 2 * PRIMARIES;
 #[derive(Debug, Clone, Default)]
 pub struct ClusterBuilder {
     doors: bool,
+    tls: bool,
     password: Option<String>,
     args: Vec<String>,
 }
@@ -31,6 +34,13 @@ impl ClusterBuilder {
     #[must_use]
     pub fn with_doors(mut self) -> Self {
         self.doors = true;
+        self
+    }
+
+    /// Clients come by TLS, and find nodes by the name that stands in their certificates.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -57,8 +67,13 @@ impl ClusterBuilder {
     /// Starts the Cluster and waits until it is one.
     pub async fn start(self) -> RedisCluster {
         let network = self.doors.then(Network::calm);
-        let mut cluster =
-            RedisCluster { password: self.password.clone(), nodes: Vec::new(), ports: Vec::new(), network };
+        let mut cluster = RedisCluster {
+            password: self.password.clone(),
+            nodes: Vec::new(),
+            ports: Vec::new(),
+            network,
+            certificates: self.tls.then(certificates),
+        };
         for number in 0..NODES {
             cluster.add_node(&self, number).await;
         }
@@ -74,6 +89,7 @@ pub struct RedisCluster {
     nodes: Vec<RedisServer>,
     ports: Vec<Ports>,
     network: Option<Network>,
+    certificates: Option<TempDir>,
 }
 
 impl RedisCluster {
@@ -104,6 +120,10 @@ impl RedisCluster {
             doors = Some(ports);
         }
         let mut node = RedisServer::builder().more(builder.args.iter().cloned());
+        if let Some(certificates) = &self.certificates {
+            args.extend(["--cluster-announce-hostname", "localhost"].map(str::to_owned));
+            node = node.certificates(certificates.path());
+        }
         if let Some(password) = &builder.password {
             args.extend(["--masterauth".to_owned(), password.clone()]);
             node = node.password(password);
@@ -144,8 +164,18 @@ impl RedisCluster {
     /// Where a server under test finds it.
     pub fn url(&self) -> String {
         let login = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        if self.certificates.is_some() {
+            let seeds: Vec<_> =
+                self.nodes.iter().map(|node| format!("localhost:{}", node.tls_port())).collect();
+            return format!("rediss+cluster://{login}{}", seeds.join(","));
+        }
         let seeds: Vec<_> = self.ports.iter().map(|ports| format!("127.0.0.1:{}", ports.clients)).collect();
         format!("redis+cluster://{login}{}", seeds.join(","))
+    }
+
+    /// The certificate of the authority that signed all nodes', with TLS.
+    pub fn ca_file(&self) -> PathBuf {
+        self.certificates.as_ref().expect("the Cluster speaks TLS").path().join("ca.pem")
     }
 
     /// A process.

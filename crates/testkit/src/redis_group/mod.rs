@@ -15,6 +15,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Certificates for all processes of a group, by one authority.
+fn certificates() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    crate::redis_server::write_certificates(directory.path());
+    directory
+}
+
 /// Waits until something is so.
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::door::{Network, source_of, source_of_sentinel};
-use super::{field, has_replicas, until};
+use super::{certificates, field, has_replicas, until};
 use crate::redis_server::{RedisServer, RedisServerBuilder, free_port, say_to, spawn};
 
 /// What the Sentinels call the primary.
@@ -20,6 +20,7 @@ const SERVICE: &str = "relatch";
 #[derive(Debug, Clone, Default)]
 pub struct SentinelSetBuilder {
     doors: bool,
+    tls: bool,
     password: Option<String>,
     args: Vec<String>,
 }
@@ -29,6 +30,13 @@ impl SentinelSetBuilder {
     #[must_use]
     pub fn with_doors(mut self) -> Self {
         self.doors = true;
+        self
+    }
+
+    /// All ways are by TLS: to Sentinels, to Redis, and between them.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -61,6 +69,7 @@ impl SentinelSetBuilder {
             ports: Vec::new(),
             sentinels: Vec::new(),
             network,
+            certificates: self.tls.then(certificates),
         };
         for number in 0..3 {
             set.add_node(&self, number).await;
@@ -102,6 +111,7 @@ pub struct SentinelSet {
     ports: Vec<u16>,
     sentinels: Vec<Sentinel>,
     network: Option<Network>,
+    certificates: Option<TempDir>,
 }
 
 impl SentinelSet {
@@ -118,17 +128,23 @@ impl SentinelSet {
     async fn add_node(&mut self, builder: &SentinelSetBuilder, number: usize) {
         let door = self.network.as_ref().map(|_| free_port());
         let primary = self.ports.first().copied();
-        let node = builder.node(number, door, primary).start().await;
+        let mut node = builder.node(number, door, primary);
+        if let Some(certificates) = &self.certificates {
+            node = node.certificates(certificates.path()).args(["--tls-replication", "yes"]);
+        }
+        let node = node.start().await;
         if let (Some(network), Some(door)) = (&self.network, door) {
             network.door(door, node.address(), Some(number)).await;
         }
-        self.ports.push(door.unwrap_or(node.address().port()));
+        let own = if self.certificates.is_some() { node.tls_port() } else { node.address().port() };
+        self.ports.push(door.unwrap_or(own));
         self.nodes.push(node);
     }
 
     async fn add_sentinel(&mut self, number: usize) {
         let source = self.network.as_ref().map(|_| source_of_sentinel(number));
-        let mut sentinel = Sentinel::start(self.ports[0], source, self.password.as_deref());
+        let certificates = self.certificates.as_ref().map(TempDir::path);
+        let mut sentinel = Sentinel::start(self.ports[0], source, self.password.as_deref(), certificates);
         if let Some(network) = &self.network {
             sentinel.door = free_port();
             network.door(sentinel.door, sentinel.address(), None).await;
@@ -139,9 +155,16 @@ impl SentinelSet {
     /// Where a server under test finds it.
     pub fn url(&self) -> String {
         let login = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        let (scheme, host) =
+            if self.certificates.is_some() { ("rediss", "localhost") } else { ("redis", "127.0.0.1") };
         let sentinels: Vec<_> =
-            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.door)).collect();
-        format!("redis+sentinel://{login}{}/{SERVICE}", sentinels.join(","))
+            self.sentinels.iter().map(|sentinel| format!("{host}:{}", sentinel.door)).collect();
+        format!("{scheme}+sentinel://{login}{}/{SERVICE}", sentinels.join(","))
+    }
+
+    /// The certificate of the authority that signed everybody's, with TLS.
+    pub fn ca_file(&self) -> PathBuf {
+        self.certificates.as_ref().expect("the set speaks TLS").path().join("ca.pem")
     }
 
     /// The process that the Sentinels name now; of those that differ, most.
@@ -262,18 +285,28 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    fn start(primary: u16, source: Option<Ipv4Addr>, password: Option<&str>) -> Self {
+    fn start(
+        primary: u16,
+        source: Option<Ipv4Addr>,
+        password: Option<&str>,
+        certificates: Option<&Path>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let file = directory.path().join("sentinel.conf");
-        std::fs::write(&file, configuration(port, primary, source, password, directory.path()))
-            .expect("a file");
+        let mut text = configuration(port, primary, source, password, directory.path());
+        let mut door = port;
+        if let Some(certificates) = certificates {
+            door = free_port();
+            text.push_str(&tls_configuration(door, certificates));
+        }
+        std::fs::write(&file, text).expect("a file");
         let mut command = Command::new("redis-server");
         command.arg(&file).arg("--sentinel").current_dir(directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = spawn(command);
         let password = password.map(str::to_owned);
-        Self { port, door: port, password, child, _directory: directory }
+        Self { port, door, password, child, _directory: directory }
     }
 
     fn address(&self) -> SocketAddr {
@@ -297,6 +330,14 @@ impl Drop for Sentinel {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn tls_configuration(port: u16, certificates: &Path) -> String {
+    let at = certificates.display();
+    format!(
+        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\ntls-cert-file {at}/server.pem\n\
+         tls-key-file {at}/server.key\ntls-ca-cert-file {at}/ca.pem\n"
+    )
 }
 
 fn configuration(

@@ -25,7 +25,7 @@ use crate::store::shard::{SLOTS, SlotSet};
 pub(super) use cluster::parse;
 
 /// How long those who have not answered are waited for once most have.
-const STRAGGLERS: Duration = Duration::from_millis(50);
+const STRAGGLERS: Duration = Duration::from_millis(20);
 
 /// A part of the store, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

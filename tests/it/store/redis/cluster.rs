@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
+use relatch::store::redis::{Login, RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{Bearing, EndNote, EndStep, Look, Marker, Rotated, Store, StoreError, UserQuery};
 use relatch_domain::SessionRef;
 use relatch_domain::revocation::Scope;
@@ -80,6 +80,34 @@ async fn every_step_goes_straight_to_the_one_slot_of_its_user() {
     for error in ["MOVED", "ASK", "TRYAGAIN", "CROSSSLOT", "CLUSTERDOWN", "ERR"] {
         assert!(errors.iter().all(|(name, _)| name != error), "{errors:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_tls_and_as_a_user_with_few_rights_a_store_finds_its_nodes() {
+    let cluster = RedisCluster::builder().tls().start().await;
+    let rights = "~test:* +@all -@dangerous +info +cluster|nodes";
+    for node in cluster.nodes() {
+        assert_eq!(node.say(&format!("ACL SETUSER relatch on >sesame {rights}")), "+OK");
+    }
+    let login = Login { username: Some("relatch".into()), password: Some("sesame".into()) };
+    let settings = RedisSettings {
+        sync_replicas: 1,
+        login,
+        ca_file: Some(cluster.ca_file()),
+        ..settings(&cluster.url())
+    };
+    let store = RedisBackend::open(&settings, TimeSource::Store).unwrap().handle();
+    store.identify(&marker()).await.unwrap();
+    let shards = store.shards().await.unwrap();
+    assert_eq!((shards.there.len(), shards.away.len()), (3, 0), "{shards:?}");
+    for _ in 0..10 {
+        let user = ada(&store).await;
+        let (session, record) = begun(&store, user, now()).await;
+        assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
+        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+        assert!(store.end_sessions(&end).await.unwrap().durable);
+    }
+    assert!(shards.there.iter().all(|shard| shard.at.starts_with("localhost:")), "{shards:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

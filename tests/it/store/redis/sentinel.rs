@@ -49,6 +49,21 @@ async fn a_store_follows_its_primary_and_what_replicas_acknowledged_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_tls_a_store_finds_its_primary_and_follows_it() {
+    let set = SentinelSet::builder().tls().start().await;
+    let settings = RedisSettings { ca_file: Some(set.ca_file()), ..settings(&set.url()) };
+    let store = RedisBackend::open(&settings, TimeSource::Store).unwrap().handle();
+    let user = ada(&store).await;
+    let (session, record) = begun(&store, user, now()).await;
+    set.fail_over().await;
+    back(&*store).await;
+    assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
+    let trusting_nobody = RedisSettings { ca_file: None, ..settings };
+    let answer = RedisBackend::open(&trusting_nobody, TimeSource::Store).unwrap().handle().ping().await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_is_another_one_each_time_that_it_is_promoted() {
     let set = SentinelSet::start().await;
     let backend = RedisBackend::open(&settings(&set.url()), TimeSource::Store).unwrap();
