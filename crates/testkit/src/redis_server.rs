@@ -373,11 +373,13 @@ fn last_words(directory: &Path) -> String {
 }
 
 pub(crate) fn write_certificates(directory: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
     let ca_key = KeyPair::generate().expect("a key");
     let mut ca = CertificateParams::new(Vec::new()).expect("no names");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Where both have one name, OpenSSL takes the server's for signed by itself.
+    ca.distinguished_name.push(DnType::CommonName, "authority");
     let ca_certificate = ca.self_signed(&ca_key).expect("a certificate");
     let issuer = Issuer::new(ca, ca_key);
 

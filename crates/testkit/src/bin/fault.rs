@@ -33,7 +33,10 @@ async fn main() -> ExitCode {
         let Tally { keyed, tabs, keyless, .. } = &tally;
         *refreshes.entry(scene.ground()).or_default() +=
             keyed.successes() + tabs.successes() + keyless.successes();
-        let broken_here = tally.broken_promises(scene);
+        let mut broken_here = tally.broken_promises(scene);
+        if let Some(late) = tally.too_slow(scene) {
+            broken_here.push(format!("somebody waited {late} ms longer than the failover and a second"));
+        }
         broken.extend(broken_here.iter().map(|what| format!("{}, {}: {what}", scene.ground(), scene.name())));
     }
     println!("{table}");

@@ -121,7 +121,9 @@ impl RedisCluster {
         }
         let mut node = RedisServer::builder().more(builder.args.iter().cloned());
         if let Some(certificates) = &self.certificates {
-            args.extend(["--cluster-announce-hostname", "localhost"].map(str::to_owned));
+            args.extend(
+                ["--cluster-announce-hostname", "localhost", "--tls-cluster", "yes"].map(str::to_owned),
+            );
             node = node.certificates(certificates.path());
         }
         if let Some(password) = &builder.password {
@@ -147,6 +149,7 @@ impl RedisCluster {
             }
         }
         let Ports { clients, bus } = self.ports[0];
+        let clients = if self.certificates.is_some() { self.nodes[0].tls_port() } else { clients };
         for node in &self.nodes[1..] {
             assert_eq!(node.say(&format!("CLUSTER MEET 127.0.0.1 {clients} {bus}")), "+OK");
         }

@@ -1,6 +1,7 @@
 //! A Cluster of six.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use relatch::store::redis::{Login, RedisBackend, RedisSettings, TimeSource};
@@ -120,23 +121,24 @@ async fn a_slot_may_move_while_its_sessions_refresh() {
     let slot = RedisCluster::slot_of(&format!("{{{user}}}"));
     let from = cluster.primary_of(slot);
     let to = cluster.primaries().into_iter().find(|node| *node != from).unwrap();
+    let done = AtomicBool::new(false);
     let moving = async {
         for to in [to, from, to] {
             cluster.migrate(slot, to, Duration::from_millis(30)).await;
         }
+        done.store(true, Ordering::Relaxed);
     };
-    tokio::pin!(moving);
-    let mut rotated = 0;
-    loop {
-        tokio::select! {
-            () = &mut moving => break,
-            answer = async { store.rotate(&refresh(session, &record)).await } => {
-                let Ok(Rotated::Applied(_)) = answer else { panic!("{answer:?}") };
-                record = store.observe(session).await.unwrap().seen.session.unwrap();
-                rotated += 1;
-            }
+    let refreshing = async {
+        let mut rotated = 0;
+        while !done.load(Ordering::Relaxed) {
+            let answer = store.rotate(&refresh(session, &record)).await;
+            assert!(matches!(answer, Ok(Rotated::Applied(_))), "{answer:?}");
+            record = store.observe(session).await.unwrap().seen.session.unwrap();
+            rotated += 1;
         }
-    }
+        rotated
+    };
+    let ((), rotated) = tokio::join!(moving, refreshing);
     assert!(rotated > 3, "{rotated}");
     assert_eq!(cluster.primary_of(slot), to);
     let shards = store.shards().await.unwrap();
