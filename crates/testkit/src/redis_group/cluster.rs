@@ -122,7 +122,15 @@ impl RedisCluster {
         let mut node = RedisServer::builder().more(builder.args.iter().cloned());
         if let Some(certificates) = &self.certificates {
             args.extend(
-                ["--cluster-announce-hostname", "localhost", "--tls-cluster", "yes"].map(str::to_owned),
+                [
+                    "--cluster-announce-hostname",
+                    "localhost",
+                    "--tls-cluster",
+                    "yes",
+                    "--tls-replication",
+                    "yes",
+                ]
+                .map(str::to_owned),
             );
             node = node.certificates(certificates.path());
         }
