@@ -64,13 +64,14 @@ pub async fn change_password(
         as_seen: UserAsSeen { password_hash: Some(checked), attributes: None },
         ..UserChange::of(user)
     };
+    let since = app.since();
     let mut changed = match app.store.change_user(&change).await? {
         UserChangeOutcome::Changed(changed) => changed,
         UserChangeOutcome::Blocked => return wrong_password(app, origin, user).await,
         UserChangeOutcome::Unknown => return Ok(PasswordChange::UserGone),
     };
     app.tell(origin, &Event::PasswordChanged { user }).await;
-    tell_ended(app, origin, user, &mut changed.ended, reason).await;
+    tell_ended(app, origin, user, since, &mut changed.ended, reason).await;
     Ok(if changed.ended.durable { PasswordChange::Done } else { PasswordChange::NotDurable })
 }
 

@@ -9,6 +9,7 @@ use relatch_domain::user::{Roles, User};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::origin::Origin;
+use super::revocations::Since;
 use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure, ROUNDS};
@@ -77,6 +78,7 @@ pub async fn change_user(
     id: UserId,
     wanted: Changes,
 ) -> Result<Changed, Failure> {
+    let since = app.since();
     let Some(mut found) = app.store.user(id).await? else { return Ok(Changed::Unknown) };
     if let Some(Err(error)) = patched(&wanted, &found) {
         return Ok(Changed::InvalidAttributes(error));
@@ -114,7 +116,7 @@ pub async fn change_user(
             as_seen: UserAsSeen { attributes: seen.flatten(), password_hash: None },
         };
         match app.store.change_user(&change).await? {
-            UserChangeOutcome::Changed(done) => return Ok(tell_changed(app, origin, edit, done).await),
+            UserChangeOutcome::Changed(done) => return Ok(tell_changed(app, origin, since, edit, done).await),
             UserChangeOutcome::Unknown => return Ok(Changed::Unknown),
             UserChangeOutcome::Blocked => match app.store.user(id).await? {
                 Some(now) => found = now,
@@ -131,7 +133,13 @@ fn patched(wanted: &Changes, user: &User) -> Option<Result<Patched, InvalidAttri
 }
 
 /// Tells of a change that is made.
-async fn tell_changed(app: &App, origin: &Origin, edit: UserEdit, done: UserChanged) -> Changed {
+async fn tell_changed(
+    app: &App,
+    origin: &Origin,
+    since: Since,
+    edit: UserEdit,
+    done: UserChanged,
+) -> Changed {
     let UserChanged { user, mut ended } = done;
     let reason = end_reason(&edit);
     if edit.password {
@@ -139,7 +147,7 @@ async fn tell_changed(app: &App, origin: &Origin, edit: UserEdit, done: UserChan
     }
     app.tell(origin, &Event::UserChanged { user: user.id, edit }).await;
     if let Some(reason) = reason {
-        tell_ended(app, origin, user.id, &mut ended, reason).await;
+        tell_ended(app, origin, user.id, since, &mut ended, reason).await;
     }
     if !ended.durable {
         return Changed::NotDurable;

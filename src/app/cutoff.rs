@@ -69,6 +69,7 @@ pub async fn raise_cutoff(
     wanted: UnixSeconds,
     note: Option<String>,
 ) -> Result<Raised, Failure> {
+    let since = app.since();
     let (cutoff, durable) = match app.store.raise_cutoff(wanted).await? {
         CutoffRaised::InFuture => return Ok(Raised::InFuture),
         CutoffRaised::Raised { cutoff, durable } => (cutoff, durable),
@@ -76,7 +77,7 @@ pub async fn raise_cutoff(
     app.node.cutoff.learn(cutoff);
     app.node.sweeps.order(SweepOrder { cutoff, note: origin.end_note(None, note) });
     app.tell(origin, &Event::CutoffRaised { cutoff }).await;
-    let durable = app.announce().await && durable;
+    let durable = app.in_force(since, durable).await;
     Ok(if durable { Raised::InForce(cutoff) } else { Raised::NotDurable })
 }
 

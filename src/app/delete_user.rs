@@ -22,9 +22,10 @@ pub enum Deleted {
 /// # Errors
 /// If the store fails. The deletion may be repeated.
 pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Deleted, Failure> {
+    let since = app.since();
     let Some(deleted) = app.store.delete_user(id).await? else { return Ok(Deleted::Unknown) };
     let username = deleted.user.profile.username;
     app.tell(origin, &Event::UserDeleted { user: id, username }).await;
-    let durable = app.announce().await && deleted.durable;
+    let durable = app.in_force(since, deleted.durable).await;
     Ok(if durable { Deleted::Yes } else { Deleted::NotDurable })
 }

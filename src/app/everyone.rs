@@ -15,14 +15,12 @@ const PAGE: usize = 64;
 const AT_ONCE: usize = 16;
 
 /// Remembers the ends of single sessions, to be announced. Not those that the cutoff has ended for everybody.
-fn remember(app: &App, ending: &Ending, user: UserId, ended: &[SessionId]) -> bool {
-    let each = !matches!(ending.scope, Scope::SignedInBefore(_));
-    for session in ended.iter().filter(|_| each) {
+fn remember(app: &App, ending: &Ending, user: UserId, ended: &[SessionId]) {
+    for session in ended.iter().filter(|_| ending.is_announced()) {
         let session = SessionRef { user, session: *session };
         let revocation = Revocation::Session { session, reason: ending.reason };
         app.node.revocations.ours(revocation, app.clock.now());
     }
-    each && !ended.is_empty()
 }
 
 /// Which sessions of each user end, and why.
@@ -31,6 +29,13 @@ pub(super) struct Ending {
     pub(super) scope: Scope,
     pub(super) reason: EndReason,
     pub(super) note: EndNote,
+}
+
+impl Ending {
+    /// Whether each session that ends is announced.
+    const fn is_announced(&self) -> bool {
+        !matches!(self.scope, Scope::SignedInBefore(_))
+    }
 }
 
 /// How far it has come.
@@ -62,6 +67,7 @@ pub(super) async fn end_page(
     after: Option<&Username>,
     tally: &mut Tally,
 ) -> Result<Option<Username>, StoreError> {
+    let since = app.since();
     let query = UserQuery { after: after.cloned(), limit: PAGE, ..UserQuery::default() };
     let users = app.store.list_users(&query).await?;
     let last = users.last().filter(|_| users.len() == PAGE).map(|user| user.profile.username.clone());
@@ -70,19 +76,19 @@ pub(super) async fn end_page(
         (user, app.store.end_sessions(&EndStep { user, scope, reason, note }).await)
     };
     let mut ends = stream::iter(users.iter().map(|user| end(user.id))).buffer_unordered(AT_ONCE);
-    let (mut failed, mut announce) = (None, false);
+    let mut failed = None;
     while let Some((user, outcome)) = ends.next().await {
         match outcome {
             Ok(ended) => {
                 tally.ended += ended.ended.len();
                 tally.durable &= ended.durable;
-                announce |= remember(app, ending, user, &ended.ended);
+                remember(app, ending, user, &ended.ended);
             }
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    if announce {
-        tally.durable &= app.announce().await;
+    if ending.is_announced() {
+        tally.durable = app.in_force(since, tally.durable).await;
     }
     if let Some(error) = failed {
         return Err(error);

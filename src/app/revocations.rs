@@ -17,7 +17,7 @@ use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 use super::App;
 use super::caller::NotLetIn;
-use crate::store::{EndNote, EndStep, EntryId, FEED_KEEPS, Store, StoreError};
+use crate::store::{EndNote, EndStep, EntryId, FEED_KEEPS, FeedEntry, Shard, Store, StoreError};
 
 /// How many revocations a node remembers at the most: some 25 MiB. The oldest go first.
 const MOST: usize = 250_000;
@@ -197,6 +197,20 @@ impl Revocations {
         self.write().remember(subject, reason, now, MOST);
     }
 
+    /// Remembers what stands in a feed.
+    fn heard_all(&self, app: &App, entries: &[FeedEntry]) {
+        for entry in entries {
+            match entry.revocation {
+                Some(Revocation::SignedInBefore(cutoff)) => drop(app.node.cutoff.learn(cutoff)),
+                Some(revocation) => self.heard(revocation, app.clock.now()),
+                None if !std::mem::replace(&mut self.write().unknown_kinds, true) => {
+                    tracing::warn!("the feed has revocations of a kind that this version does not know");
+                }
+                None => {}
+            }
+        }
+    }
+
     pub(super) fn everything(&self) -> Everything {
         let memory = self.read();
         Everything {
@@ -237,7 +251,34 @@ impl Revocations {
     }
 }
 
+/// The store as it was when a revocation began.
+#[must_use]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since(u64);
+
 impl App {
+    /// To be called before a revocation begins that somebody relies on: for [`App::in_force`].
+    pub(super) fn since(&self) -> Since {
+        Since(self.store.arrangement())
+    }
+
+    /// Whether what was revoked since is in force for good: announced, on as many replicas as the configuration asks for
+    /// (`durable`, by the word of the store's step), and all that by a process that is still the store's.
+    pub(super) async fn in_force(&self, since: Since, durable: bool) -> bool {
+        // In this order: whoever turns to another process hears this one out first.
+        let announced = self.announce().await;
+        if !(announced && durable) {
+            return false;
+        }
+        let still = self.store.is_still(since.0).await;
+        if !still {
+            tracing::warn!(
+                "a revocation was made while the store was rearranged, or most Sentinels were away: it has to be repeated"
+            );
+        }
+        still
+    }
+
     /// Announces what this node has revoked. False if it could not: it stays to be announced, by whoever tries next.
     pub(super) async fn announce(&self) -> bool {
         match self.node.revocations.announce_to(&*self.store).await {
@@ -264,20 +305,28 @@ pub(super) async fn follow(app: &App, store: &dyn Store) -> Result<(), StoreErro
     loop {
         let position = known.read().position;
         let entries = store.announced(position, PAGE).await?;
-        for entry in &entries {
-            match entry.revocation {
-                Some(Revocation::SignedInBefore(cutoff)) => drop(app.node.cutoff.learn(cutoff)),
-                Some(revocation) => known.heard(revocation, app.clock.now()),
-                None if !std::mem::replace(&mut known.write().unknown_kinds, true) => {
-                    tracing::warn!("the feed has revocations of a kind that this version does not know");
-                }
-                None => {}
-            }
-        }
+        known.heard_all(app, &entries);
         let Some(last) = entries.last() else { return Ok(()) };
         known.write().position = Some(last.id);
         if entries.len() < PAGE {
             return Ok(());
+        }
+    }
+}
+
+/// Hears out a process that the store consisted of until now: what it took last may not have come to the one in its place.
+///
+/// # Errors
+/// If it does not answer. What it said until then is remembered.
+pub async fn hear_out(app: &App, shard: &Shard) -> Result<(), StoreError> {
+    let known = &app.node.revocations;
+    let mut position = known.read().position;
+    loop {
+        let entries = app.store.last_words(shard, position, PAGE).await?;
+        known.heard_all(app, &entries);
+        match entries.last() {
+            Some(last) if entries.len() == PAGE => position = Some(last.id),
+            _ => return Ok(()),
         }
     }
 }

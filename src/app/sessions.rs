@@ -6,6 +6,7 @@ use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
 
 use super::origin::Origin;
+use super::revocations::Since;
 use super::{App, Failure};
 use crate::store::{EndStep, Ended, StoredSession};
 
@@ -38,16 +39,18 @@ pub async fn end_sessions(
     note: Option<String>,
 ) -> Result<Ended, Failure> {
     let note = origin.end_note(Some(user), note);
+    let since = app.since();
     let mut ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
-    tell_ended(app, origin, user, &mut ended, reason).await;
+    tell_ended(app, origin, user, since, &mut ended, reason).await;
     Ok(ended)
 }
 
-/// Tells of the sessions that ended by a step. Such a step is durable once the other nodes can hear of it, too.
+/// Tells of the sessions that ended by a step since then. Such a step is durable once the other nodes can hear of it, too.
 pub(super) async fn tell_ended(
     app: &App,
     origin: &Origin,
     user: UserId,
+    since: Since,
     ended: &mut Ended,
     reason: EndReason,
 ) {
@@ -55,5 +58,5 @@ pub(super) async fn tell_ended(
         let session = SessionRef { user, session: *session };
         app.tell(origin, &Event::SessionEnded { session, reason }).await;
     }
-    ended.durable &= app.announce().await;
+    ended.durable = app.in_force(since, ended.durable).await;
 }

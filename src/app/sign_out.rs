@@ -54,13 +54,14 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         reason: EndReason::SignedOut,
         note: request.origin.end_note(Some(session.user), None),
     };
+    let since = app.since();
     let ended = app.store.end_sessions(&step).await?;
     if !ended.ended.is_empty() {
         let reason = EndReason::SignedOut;
         let origin = request.origin.by(Actor::User(session));
         app.tell(&origin, &Event::SessionEnded { session, reason }).await;
     }
-    let durable = app.announce().await && ended.durable;
+    let durable = app.in_force(since, ended.durable).await;
     Ok(if durable { SignedOut::Yes } else { SignedOut::NotDurable })
 }
 

@@ -1,15 +1,20 @@
 //! Looking at the store: which processes it consists of, whether they are the ones that are served from, and whether they
 //! have what must not be lost.
 
+use std::time::Duration;
+
 use super::error::{NotJoined, NotOurStore};
 use super::join::join;
 use super::keeper::Keeper;
 use crate::app::cutoff::follow_cutoff;
 use crate::app::membership::Standing;
 use crate::app::restore::{Restored, apply_again, tell_restored};
-use crate::app::revocations::follow_revocations;
+use crate::app::revocations::{follow_revocations, hear_out};
 use crate::keys::error::KeysError;
 use crate::store::{Look, Marker, Shard, Shards, StoreError};
+
+/// How long a process may take to say what it took last: it may be dead.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 impl Keeper {
     /// Looks at every shard and examines those that are not certain; follows what the store tells.
@@ -23,6 +28,7 @@ impl Keeper {
             Some(known) => known.clone(),
             None => self.join(&shards).await?,
         };
+        self.hear_out(&shards).await;
         let mut troubles = Vec::new();
         for shard in &shards.there {
             troubles.extend(self.look_at(shard.clone(), &known, has_joined).await.err());
@@ -42,6 +48,22 @@ impl Keeper {
             troubles.extend(follow_revocations(&self.app).await.err().map(NotJoined::from));
         }
         troubles.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Hears out those that have been replaced, as far as they still answer. Not of a Cluster, where one that is replaced by
+    /// order has handed over everything.
+    async fn hear_out(&self, shards: &Shards) {
+        let is_somewhere = |at: &str| {
+            shards.there.iter().any(|there| there.at == at) || shards.away.iter().any(|away| away.at == at)
+        };
+        for gone in self.served.iter().filter(|served| served.slots.is_none() && !is_somewhere(&served.at)) {
+            let heard = tokio::time::timeout(LAST_WORDS, hear_out(&self.app, gone)).await;
+            tracing::info!(
+                at = gone.at,
+                ?heard,
+                "another process has taken this one's place; it was heard out"
+            );
+        }
     }
 
     /// Nothing is served any more from processes that are not a part of the store now. One that only does not answer may

@@ -136,6 +136,27 @@ pub trait Store: Send + Sync + 'static {
         std::future::pending::<()>().await;
     }
 
+    /// The number of the arrangement of processes that is known: another one each time that it turns out to be another.
+    fn arrangement(&self) -> u64 {
+        0
+    }
+
+    /// Whether the store is arranged as it was then, by the word of those who would have to agree to a change. If not, what
+    /// was acknowledged since may have been acknowledged by a process that another has taken the place of.
+    async fn is_still(&self, _arrangement: u64) -> bool {
+        true
+    }
+
+    /// As [`Store::announced`], asked of a process that the store consisted of until now.
+    async fn last_words(
+        &self,
+        _of: &Shard,
+        _after: Option<EntryId>,
+        _limit: usize,
+    ) -> Result<Vec<FeedEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Whether the store answers; of several shards, any.
     async fn ping(&self) -> Result<(), StoreError>;
 }

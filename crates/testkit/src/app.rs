@@ -211,6 +211,16 @@ impl TestApp {
         self.on.settings.iter().map(variable).collect()
     }
 
+    /// Stops the processes of its own in their tracks.
+    pub fn pause(&self) {
+        self.launched.iter().for_each(Launched::pause);
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.launched.iter().for_each(Launched::resume);
+    }
+
     /// What the process of its own has logged so far.
     pub fn log(&self) -> String {
         self.launched.iter().map(Launched::log).collect()

@@ -8,7 +8,7 @@ use super::audit::{entry, number};
 use super::failure::Effect;
 use super::reply::Row;
 use super::request::{Request, Script, script};
-use crate::store::{EntryId, FeedEntry, StoreError};
+use crate::store::{EntryId, FeedEntry, Shard, StoreError};
 
 static ANNOUNCE: Script = script!("announce", Effect::Writes);
 
@@ -33,17 +33,38 @@ impl Handle {
         if limit == 0 {
             return Ok(Vec::new());
         }
+        entries(self.router.ask(&self.range(after, limit)).await?)
+    }
+
+    /// The same of a process that may be no part of the store any more.
+    pub(super) async fn read_feed_of(
+        &self,
+        shard: &Shard,
+        after: Option<EntryId>,
+        limit: usize,
+    ) -> Result<Vec<FeedEntry>, StoreError> {
+        // Of a Cluster only one process has the feed, and none takes writes that another has the place of.
+        if limit == 0 || shard.slots.is_some() {
+            return Ok(Vec::new());
+        }
+        entries(self.router.ask_at(&shard.at, &self.range(after, limit)).await?)
+    }
+
+    fn range(&self, after: Option<EntryId>, limit: usize) -> Request {
         let start =
             after.map_or_else(|| "-".to_owned(), |EntryId { millis, seq }| format!("({millis}-{seq}"));
         let range = Request::read("XRANGE", &self.keyspace.feed()).arg(start).arg("+");
-        let range = range.arg("COUNT").arg(number(limit));
-        let mut found = Row::new(self.router.ask(&range).await?)?;
-        let mut entries = Vec::new();
-        while let Some(one) = found.value() {
-            entries.push(read(one)?);
-        }
-        Ok(entries)
+        range.arg("COUNT").arg(number(limit))
     }
+}
+
+fn entries(answer: Value) -> Result<Vec<FeedEntry>, StoreError> {
+    let mut found = Row::new(answer)?;
+    let mut entries = Vec::new();
+    while let Some(one) = found.value() {
+        entries.push(read(one)?);
+    }
+    Ok(entries)
 }
 
 fn read(value: Value) -> Result<FeedEntry, StoreError> {

@@ -302,6 +302,24 @@ impl Store for Handle {
         self.router.rearranged().await;
     }
 
+    fn arrangement(&self) -> u64 {
+        self.router.arrangement()
+    }
+
+    async fn is_still(&self, arrangement: u64) -> bool {
+        // Who asks no replicas takes the primary's word for it.
+        self.synced.is_none() || self.router.is_still(arrangement).await
+    }
+
+    async fn last_words(
+        &self,
+        of: &Shard,
+        after: Option<EntryId>,
+        limit: usize,
+    ) -> Result<Vec<FeedEntry>, StoreError> {
+        self.read_feed_of(of, after, limit).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.router.ping().await
     }

@@ -231,6 +231,23 @@ impl Router {
         Ok(shards)
     }
 
+    /// Sends a request that does not write to a process that may be no part of the store any more.
+    pub(super) async fn ask_at(&self, at: &str, request: &Request) -> Result<Value, StoreError> {
+        let address =
+            Address::read(at).ok_or_else(|| StoreError::Unavailable(format!("not an address: {at}")))?;
+        let (client, _) = self.network.client(&address)?;
+        let lane = Lane::new(client, self.network.config.clone(), Wanted::Any, None);
+        lane.ask(request, Entry::Plainly).await.map_err(|failure| failure.error)
+    }
+
+    pub(super) fn arrangement(&self) -> u64 {
+        self.network.topology.arrangement()
+    }
+
+    pub(super) async fn is_still(&self, arrangement: u64) -> bool {
+        self.network.topology.is_still(arrangement).await
+    }
+
     /// Returns when the store is somewhere else than a moment after the call.
     pub(super) async fn rearranged(&self) {
         tokio::time::sleep(LOOK_AGAIN).await;

@@ -35,6 +35,15 @@ impl fmt::Display for Address {
     }
 }
 
+impl Address {
+    /// Reads what [`Address`] is displayed as, if it is a host and a port.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Some(Self::Tcp(host.into(), port.parse().ok()?))
+    }
+}
+
 /// What is to be reached.
 #[derive(Clone)]
 pub(super) struct Target {

@@ -43,6 +43,7 @@ mod custom_claims;
 mod cutoff;
 mod docs_page;
 mod every_problem;
+mod failover;
 mod forged_tokens;
 mod http;
 mod keys;

@@ -93,17 +93,28 @@ impl Field {
 
     /// How many refreshes the nodes have healed.
     pub(super) async fn heals(&self) -> u64 {
+        let body = json!({ "username": "admin", "password": PASSWORD });
         let mut heals = 0;
         for base in &*self.bases {
-            let body = json!({ "username": "admin", "password": PASSWORD });
-            let answer = self.http.post(format!("{base}/login")).json(&body).send().await.expect("an answer");
-            let admin: Value = answer.json().await.expect("a body");
+            let admin = self.answer_of(|| self.http.post(format!("{base}/login")).json(&body)).await;
             let access = admin["access_token"].as_str().expect("the administrator signs in");
-            let request = self.http.get(format!("{base}/admin/stats")).bearer_auth(access);
-            let stats: Value = request.send().await.expect("an answer").json().await.expect("a body");
-            heals += stats["node"]["refreshes"]["heal"].as_u64().unwrap_or_default();
+            let stats = self.answer_of(|| self.http.get(format!("{base}/admin/stats")).bearer_auth(access));
+            heals += stats.await["node"]["refreshes"]["heal"].as_u64().expect("a number of heals");
         }
         heals
+    }
+
+    /// The answer to a request that must succeed, if not at once: connections may still be cut.
+    async fn answer_of(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Value {
+        for _ in 0..100 {
+            let answer = request().send().await.expect("an answer");
+            if answer.status() != 503 {
+                let answer = answer.error_for_status().expect("it succeeds");
+                return answer.json().await.expect("a body");
+            }
+            tokio::time::sleep(REST).await;
+        }
+        panic!("a hundred times 503");
     }
 
     async fn refresh(&self, pair: &Pair, key: Option<&str>) -> Got {

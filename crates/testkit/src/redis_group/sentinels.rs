@@ -22,6 +22,8 @@ pub struct SentinelSetBuilder {
     doors: bool,
     tls: bool,
     password: Option<String>,
+    /// A process that is never promoted.
+    barred: Option<usize>,
     args: Vec<String>,
 }
 
@@ -44,6 +46,13 @@ impl SentinelSetBuilder {
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
+        self
+    }
+
+    /// This process is never promoted.
+    #[must_use]
+    pub fn never_promoting(mut self, number: usize) -> Self {
+        self.barred = Some(number);
         self
     }
 
@@ -90,6 +99,9 @@ impl SentinelSetBuilder {
         if let Some(door) = door {
             args.extend(["--replica-announce-ip", "127.0.0.1", "--replica-announce-port"].map(str::to_owned));
             args.extend([door.to_string(), "--bind-source-addr".to_owned(), source_of(number).to_string()]);
+        }
+        if self.barred == Some(number) {
+            args.extend(["--replica-priority", "0"].map(str::to_owned));
         }
         if let Some(primary) = primary {
             args.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), primary.to_string()]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::FromRedisValue as _;
 
-use super::{Map, answers};
+use super::{Map, Said, answers};
 use crate::store::StoreError;
 use crate::store::redis::lane::Lane;
 use crate::store::redis::request::{Entry, Request};
@@ -24,7 +24,7 @@ struct Claim {
 }
 
 /// Who holds which slots.
-pub(super) async fn map(nodes: &[(Address, Arc<Lane>)], is_tls: bool) -> Result<Map, StoreError> {
+pub(super) async fn map(nodes: &[(Address, Arc<Lane>)], is_tls: bool) -> Result<Said<Map>, StoreError> {
     let asking = nodes.iter().take(ASKED).map(|(at, lane)| async move {
         let request = Request::keyless(&["CLUSTER", "NODES"]);
         let says = |error| StoreError::Unavailable(format!("{at}: {error}"));
@@ -33,12 +33,12 @@ pub(super) async fn map(nodes: &[(Address, Arc<Lane>)], is_tls: bool) -> Result<
         let text = String::from_redis_value(answer).map_err(|error| says(error.to_string()))?;
         Ok(read(&text, at, is_tls))
     });
-    let views = answers(asking.collect()).await?;
-    let parts = settle(views.into_iter().flatten());
+    let Said { answer, by_most } = answers(asking.collect()).await?;
+    let parts = settle(answer.into_iter().flatten());
     if parts.is_empty() {
         return Err(StoreError::Unavailable("no node holds any slot".to_owned()));
     }
-    Ok(Map::of(parts))
+    Ok(Said { answer: Map::of(parts), by_most })
 }
 
 /// Reads the answer to `CLUSTER NODES`. Lines that cannot be read are passed over.

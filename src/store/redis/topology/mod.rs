@@ -8,7 +8,7 @@ mod sentinel;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -76,9 +76,30 @@ pub(super) struct Topology {
     doors: Doors,
     config: AsyncConnectionConfig,
     map: ArcSwapOption<Map>,
+    /// How often the map has become another one.
+    arrangement: AtomicU64,
     stale: AtomicBool,
-    /// The ways to whoever is asked. Held by whoever asks, so that nobody else does.
-    asking: tokio::sync::Mutex<HashMap<Address, Arc<Lane>>>,
+    /// How many drawings of the map have begun.
+    begun: AtomicU64,
+    /// Held by whoever draws it, so that nobody else does.
+    drawing: tokio::sync::Mutex<Drawing>,
+}
+
+/// Of those who are asked.
+#[derive(Default)]
+struct Drawing {
+    /// The ways to them.
+    lanes: HashMap<Address, Arc<Lane>>,
+    /// The number of the last drawing that came to its end.
+    ended: u64,
+    /// Whether most of them had a say in it.
+    by_most: bool,
+}
+
+/// What those who were asked say, and whether that is most of them.
+struct Said<T> {
+    answer: T,
+    by_most: bool,
 }
 
 impl Topology {
@@ -88,8 +109,16 @@ impl Topology {
             Form::Single(address) => Some(Arc::new(Map::whole(address.clone()))),
             Form::Sentinel { .. } | Form::Cluster { .. } => None,
         };
-        let (stale, asking) = (AtomicBool::new(false), tokio::sync::Mutex::default());
-        Self { form, doors, config, map: ArcSwapOption::new(map), stale, asking }
+        Self {
+            form,
+            doors,
+            config,
+            map: ArcSwapOption::new(map),
+            arrangement: AtomicU64::new(0),
+            stale: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            drawing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What is known.
@@ -123,26 +152,45 @@ impl Topology {
     /// # Errors
     /// If nothing is known and nobody answers.
     pub(super) async fn refreshed(&self) -> Result<Arc<Map>, StoreError> {
-        let mut lanes = self.asking.lock().await;
+        let mut drawing = self.drawing.lock().await;
+        self.draw(&mut drawing).await
+    }
+
+    /// The number of the map that is known: another one each time that it becomes another.
+    pub(super) fn arrangement(&self) -> u64 {
+        self.arrangement.load(Ordering::Acquire)
+    }
+
+    /// Whether most Sentinels are there and name the primary that was known then. One that is not primary any more may take
+    /// writes for a moment, and a replica may acknowledge them, which will both lose them. Of a Cluster such a one holds its
+    /// clients back.
+    pub(super) async fn is_still(&self, arrangement: u64) -> bool {
+        if !matches!(self.form, Form::Sentinel { .. }) {
+            return true;
+        }
+        let begun = self.begun.load(Ordering::Acquire);
+        let mut drawing = self.drawing.lock().await;
+        // One that somebody else has begun meanwhile will do.
+        if drawing.ended <= begun && self.draw(&mut drawing).await.is_err() {
+            return false;
+        }
+        drawing.by_most && self.arrangement() == arrangement
+    }
+
+    async fn draw(&self, drawing: &mut Drawing) -> Result<Arc<Map>, StoreError> {
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         self.stale.store(false, Ordering::Relaxed);
-        let drawn = match &self.form {
-            Form::Single(address) => Ok(Map::whole(address.clone())),
-            Form::Sentinel { sentinels, service } => {
-                let lanes = self.lanes(&mut lanes, sentinels.iter().cloned(), Wanted::Sentinel)?;
-                sentinel::primary(&lanes, service).await.map(Map::whole)
-            }
-            Form::Cluster { seeds } => {
-                let known = self.known();
-                let known = known.iter().flat_map(|map| &map.parts).map(|part| part.address.clone());
-                let lanes = self.lanes(&mut lanes, known.chain(seeds.iter().cloned()), Wanted::Any)?;
-                cluster::map(&lanes, self.doors.is_tls()).await
-            }
-        };
-        match (drawn, self.known()) {
-            (Ok(drawn), Some(known)) if drawn == *known => Ok(known),
-            (Ok(drawn), _) => {
-                let drawn = Arc::new(drawn);
+        let said = self.ask(&mut drawing.lanes).await;
+        drawing.ended = number;
+        drawing.by_most = said.as_ref().is_ok_and(|said| said.by_most);
+        match (said, self.known()) {
+            (Ok(said), Some(known)) if said.answer == *known => Ok(known),
+            (Ok(said), known) => {
+                let drawn = Arc::new(said.answer);
                 self.map.store(Some(drawn.clone()));
+                if known.is_some() {
+                    self.arrangement.fetch_add(1, Ordering::AcqRel);
+                }
                 Ok(drawn)
             }
             (Err(error), Some(known)) => {
@@ -150,6 +198,23 @@ impl Topology {
                 Ok(known)
             }
             (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn ask(&self, lanes: &mut HashMap<Address, Arc<Lane>>) -> Result<Said<Map>, StoreError> {
+        match &self.form {
+            Form::Single(address) => Ok(Said { answer: Map::whole(address.clone()), by_most: true }),
+            Form::Sentinel { sentinels, service } => {
+                let lanes = self.lanes(lanes, sentinels.iter().cloned(), Wanted::Sentinel)?;
+                let Said { answer, by_most } = sentinel::primary(&lanes, service).await?;
+                Ok(Said { answer: Map::whole(answer), by_most })
+            }
+            Form::Cluster { seeds } => {
+                let known = self.known();
+                let known = known.iter().flat_map(|map| &map.parts).map(|part| part.address.clone());
+                let lanes = self.lanes(lanes, known.chain(seeds.iter().cloned()), Wanted::Any)?;
+                cluster::map(&lanes, self.doors.is_tls()).await
+            }
         }
     }
 
@@ -188,7 +253,7 @@ impl Topology {
 /// What those who are asked say: as soon as all have answered, or most and nobody else for a moment.
 async fn answers<T>(
     mut asking: FuturesUnordered<impl Future<Output = Result<T, StoreError>>>,
-) -> Result<Vec<T>, StoreError> {
+) -> Result<Said<Vec<T>>, StoreError> {
     let all = asking.len();
     let (mut said, mut failure) = (Vec::new(), None);
     loop {
@@ -205,7 +270,7 @@ async fn answers<T>(
     }
     match failure {
         Some(error) if said.is_empty() => Err(error),
-        _ => Ok(said),
+        _ => Ok(Said { by_most: said.len() * 2 > all, answer: said }),
     }
 }
 
@@ -235,11 +300,15 @@ mod tests {
         let error = || StoreError::Unavailable("away".into());
         let asking: FuturesUnordered<_> =
             [after(1, Ok(1)), after(2, Ok(2)), after(10_000, Ok(3))].into_iter().collect();
-        assert_eq!(answers(asking).await, Ok(vec![1, 2]));
+        let said = async |asking| answers(asking).await.map(|said| (said.answer, said.by_most));
+        assert_eq!(said(asking).await, Ok((vec![1, 2], true)));
         let asking: FuturesUnordered<_> =
             [after(1, Ok(1)), after(2, Err(error())), after(80, Ok(3))].into_iter().collect();
-        assert_eq!(answers(asking).await, Ok(vec![1, 3]));
-        let asking: FuturesUnordered<_> = [after(1, Err::<u8, _>(error()))].into_iter().collect();
-        assert_eq!(answers(asking).await, Err(error()));
+        assert_eq!(said(asking).await, Ok((vec![1, 3], true)));
+        let asking: FuturesUnordered<_> =
+            [after(1, Err(error())), after(2, Err(error())), after(80, Ok(3))].into_iter().collect();
+        assert_eq!(said(asking).await, Ok((vec![3], false)));
+        let asking: FuturesUnordered<_> = [after(1, Err(error()))].into_iter().collect();
+        assert_eq!(said(asking).await, Err(error()));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redis::{FromRedisValue as _, Value};
 
-use super::answers;
+use super::{Said, answers};
 use crate::store::StoreError;
 use crate::store::redis::lane::Lane;
 use crate::store::redis::request::Request;
@@ -24,7 +24,7 @@ struct Named {
 pub(super) async fn primary(
     sentinels: &[(Address, Arc<Lane>)],
     service: &str,
-) -> Result<Address, StoreError> {
+) -> Result<Said<Address>, StoreError> {
     let asking = sentinels.iter().map(|(at, lane)| async move {
         // The Sentinel that leads a failover names the new primary as soon as it is one, but shows the old one, under the
         // new epoch, among its facts until all replicas follow.
@@ -33,8 +33,9 @@ pub(super) async fn primary(
         let answers = lane.ask_all(&[&address, &facts]).await.map_err(|failure| says(at, &failure.error))?;
         read(answers).map_err(|error| says(at, &error))
     });
-    let named = answers(asking.collect()).await?;
-    latest(named).ok_or_else(|| StoreError::Unavailable("no Sentinel answers".to_owned()))
+    let Said { answer, by_most } = answers(asking.collect()).await?;
+    let answer = latest(answer).ok_or_else(|| StoreError::Unavailable("no Sentinel answers".to_owned()))?;
+    Ok(Said { answer, by_most })
 }
 
 fn says(at: &Address, error: &StoreError) -> StoreError {
