@@ -6,6 +6,7 @@ use super::cutoff::{KnownCutoff, SweepOrders};
 use super::history::Histories;
 use super::membership::Membership;
 use super::revocations::Revocations;
+use crate::doctor::Checkup;
 use crate::telemetry::counters::Counters;
 
 /// A node as it runs.
@@ -19,6 +20,8 @@ pub struct NodeState {
     pub counters: Counters,
     /// Whoever signed in before this is signed out.
     pub cutoff: KnownCutoff,
+    /// What was found when its store was last looked at.
+    pub checkup: Checkup,
     /// How it stands to its store.
     pub membership: Membership,
     /// What it has heard of revocations.
@@ -56,6 +59,7 @@ impl NodeState {
             store,
             counters: Counters::default(),
             cutoff: KnownCutoff::default(),
+            checkup: Checkup::default(),
             membership: Membership::default(),
             revocations: Revocations::default(),
             histories: Histories::default(),

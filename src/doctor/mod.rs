@@ -1,12 +1,15 @@
 //! Whether a store is fit for what is promised: a pure judgement of facts. Each finding says what is wrong, why that matters, and
 //! what to change.
 
+mod checkup;
 mod group;
 mod process;
 
 use serde::Serialize;
 
 use crate::store::redis::inspect::Facts;
+
+pub use checkup::Checkup;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -57,7 +57,9 @@ fn main_routes(config: &mut impl Routes) {
 
 /// What the operators' listener serves.
 pub fn ops_listener(config: &mut ServiceConfig) {
-    health(config);
+    config
+        .service(at("/health/live").get(ops::health::live))
+        .service(at("/health/ready").get(ops::health::ready_with_findings));
     config.default_service(web::to(error::not_found));
 }
 

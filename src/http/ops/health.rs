@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::membership::Unready;
+use crate::doctor::Finding;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::openapi::{problems, tag};
 
@@ -45,8 +46,33 @@ pub async fn live() -> HttpResponse {
     responses((status = 200, description = "It can", body = HealthAnswer), ReadyProblems),
 )]
 pub async fn ready(app: web::Data<App>) -> Answer<HttpResponse> {
+    is_ready(&app).await?;
+    Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" }))
+}
+
+/// The same with what was found at the store when it was last looked at: for operators only.
+#[derive(Serialize)]
+struct HealthWithFindings<'a> {
+    status: &'static str,
+    /// As `relatch doctor` tells them, the worst first; null before the first look.
+    findings: Option<&'a [Finding]>,
+}
+
+/// As [`ready`], for the operators' listener: what is wrong with the store may break a promise long before it is out of
+/// reach.
+///
+/// # Errors
+/// 503 as there.
+pub async fn ready_with_findings(app: web::Data<App>) -> Answer<HttpResponse> {
+    is_ready(&app).await?;
+    let found = app.node.checkup.found();
+    let findings = found.as_deref().map(Vec::as_slice);
+    Ok(HttpResponse::Ok().json(HealthWithFindings { status: "ready", findings }))
+}
+
+async fn is_ready(app: &App) -> Answer<()> {
     let unready = match app.ready().await? {
-        Ok(()) => return Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" })),
+        Ok(()) => return Ok(()),
         Err(Unready::NotJoined) => "The server has not joined its store yet; the log says why.",
         Err(Unready::Estranged) => {
             "The store is not the one that this server knew; see `relatch store adopt`."

@@ -118,7 +118,9 @@ on_both_stores! {
         let secrets = attack(&app).await;
         attack_below_http(&app).await;
         let lines = lines_since(&app, before, &secrets);
-        let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"))).collect();
+        let mut events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"))).collect();
+        // Of the tests' Redis, which writes nothing to disk, its operator is warned.
+        events.retain(|event| event["finding"] != "no_append_only_file");
         for event in &events {
             assert!(event["timestamp"].is_string() && event["message"].is_string() && event["event"].is_string(), "{event}");
             // Nothing that strangers do is an error of the server, or a warning to its operator.

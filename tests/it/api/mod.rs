@@ -44,6 +44,7 @@ mod cutoff;
 mod docs_page;
 mod every_problem;
 mod failover;
+mod fitness;
 mod forged_tokens;
 mod http;
 mod keys;
