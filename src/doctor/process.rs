@@ -249,7 +249,8 @@ fn primary(facts: &Facts, process: &ProcessFacts, sync_replicas: u8, findings: &
             );
         }
     }
-    if facts.layout != Layout::Single
+    // In a Cluster one that does not reach most of the others stops by itself.
+    if facts.layout == Layout::Sentinel
         && let Some(config) = &process.config
     {
         isolation(config, findings);

@@ -190,6 +190,7 @@ fn each_rule_of_a_group_finds_what_it_is_for() {
             cluster.processes[0].config.as_mut().unwrap().0.insert(name.into(), value.into());
         })
     };
+    assert_eq!(has("min-replicas-to-write", "0"), Vec::<&str>::new(), "one that is cut off stops by itself");
     assert_eq!(has("cluster-node-timeout", "60000"), ["slow_failover"]);
     assert_eq!(has("cluster-require-full-coverage", "yes"), ["full_coverage"]);
 }

@@ -57,12 +57,16 @@ impl Keeper {
             shards.there.iter().any(|there| there.at == at) || shards.away.iter().any(|away| away.at == at)
         };
         for gone in self.served.iter().filter(|served| served.slots.is_none() && !is_somewhere(&served.at)) {
-            let heard = tokio::time::timeout(LAST_WORDS, hear_out(&self.app, gone)).await;
-            tracing::info!(
-                at = gone.at,
-                ?heard,
-                "another process has taken this one's place; it was heard out"
-            );
+            let at = &gone.at;
+            match tokio::time::timeout(LAST_WORDS, hear_out(&self.app, gone)).await {
+                Ok(Ok(())) => {
+                    tracing::info!(at, "another process has taken its place; what it took last is known");
+                }
+                Ok(Err(error)) => {
+                    tracing::info!(at, %error, "another process has taken its place; it is silent");
+                }
+                Err(_) => tracing::info!(at, "another process has taken its place; it is silent"),
+            }
         }
     }
 

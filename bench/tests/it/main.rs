@@ -5,6 +5,8 @@
 mod processes;
 
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 
 use relatch_bench::floor::sessions::{Next, Sessions, user_id};
 use relatch_bench::load::connection::Connection;
@@ -41,6 +43,31 @@ fn a_floor_under_load_answers_every_refresh() {
         let names: Vec<&str> =
             report["cpu"].as_array().unwrap().iter().map(|cpu| cpu["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["floor", "redis-server"]);
+    }
+}
+
+/// The figures of the Cluster are of all its processes. Uses the debug build of the server, which the tests of the workspace make.
+#[test]
+fn several_nodes_on_a_cluster_are_measured() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.py");
+    let target = Path::new(env!("CARGO_BIN_EXE_load")).ancestors().nth(2).unwrap();
+    let output = Command::new("python3")
+        .arg(script)
+        .args(["--no-build", "--profile", "dev", "--rounds", "1", "--seconds", "0.5", "--warmup", "0.1"])
+        .args(["--connections", "6", "--sessions", "30", "--json"])
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let arrangements = found.as_object().unwrap();
+    assert_eq!(arrangements.len(), 3);
+    for (name, rounds) in arrangements {
+        let round = &rounds[0];
+        for figure in ["rate", "server", "primaries", "p50", "p99"] {
+            assert!(round[figure].as_f64().unwrap() > 0.0, "{name}: {figure} in {round}");
+        }
+        assert_eq!(round["replicas"].as_f64().unwrap() > 0.0, name.contains("Cluster"), "{name}: {round}");
     }
 }
 

@@ -188,10 +188,8 @@ async fn what_is_wrong_with_a_set_behind_sentinels_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_a_cluster_is_found() {
     let args = ["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "noeviction"];
-    let guard = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"];
-    let cluster =
-        RedisCluster::builder().args(args).args(guard).args(["--cluster-require-full-coverage", "no"]);
-    let mut cluster = cluster.start().await;
+    let mut cluster =
+        RedisCluster::builder().args(args).args(["--cluster-require-full-coverage", "no"]).start().await;
     let url = cluster.url();
     assert_eq!(doctor(&url, &[]), (0, vec![]));
     let primary = cluster.primary_of(0);

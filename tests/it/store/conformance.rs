@@ -25,7 +25,7 @@ use relatch_testkit::model_store::ModelStore;
 use relatch_testkit::redis_server::RedisServer;
 
 /// All verdicts, and what must have happened to users for the comparison to show much.
-const REACHED: [&str; 22] = [
+pub(super) const REACHED: [&str; 22] = [
     "attempt_key_reused",
     "change_blocked",
     "disabled",
@@ -51,7 +51,7 @@ const REACHED: [&str; 22] = [
 ];
 
 /// What must have happened to what all users share.
-const REACHED_SHARED: [&str; 7] = [
+pub(super) const REACHED_SHARED: [&str; 7] = [
     "cutoff_in_future",
     "cutoff_raised",
     "cutoff_stays",
@@ -61,14 +61,14 @@ const REACHED_SHARED: [&str; 7] = [
     "page",
 ];
 
-fn assert_reached(coverage: &Coverage, expected: &[&str]) {
+pub(super) fn assert_reached(coverage: &Coverage, expected: &[&str]) {
     for what in expected {
         // Once may be chance, and a step that hardly ever happens is hardly compared.
         assert!(coverage.0.get(what).is_some_and(|times| *times >= 10), "{what} in {coverage:?}");
     }
 }
 
-fn clock() -> ManualClock {
+pub(super) fn clock() -> ManualClock {
     ManualClock::at(UnixSeconds(AROUND).millis())
 }
 

@@ -1,6 +1,7 @@
 //! The stores, on real processes and files.
 
 mod audit;
+mod cluster_conformance;
 mod conformance;
 mod embedded;
 mod redis;
