@@ -17,6 +17,7 @@ pub mod history;
 pub mod issue;
 pub mod keys;
 pub mod membership;
+mod newcomers;
 pub mod node;
 pub mod origin;
 pub mod refresh;

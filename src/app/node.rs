@@ -5,6 +5,7 @@ use relatch_domain::UnixMillis;
 use super::cutoff::{KnownCutoff, SweepOrders};
 use super::history::Histories;
 use super::membership::Membership;
+use super::newcomers::Newcomers;
 use super::revocations::Revocations;
 use crate::doctor::Checkup;
 use crate::telemetry::counters::Counters;
@@ -26,6 +27,8 @@ pub struct NodeState {
     pub membership: Membership,
     /// What it has heard of revocations.
     pub(super) revocations: Revocations,
+    /// The last sign-ins that it has made.
+    pub(super) newcomers: Newcomers,
     /// What it has yet to write into histories.
     pub(super) histories: Histories,
     /// Sweeps that it has yet to make.
@@ -62,6 +65,7 @@ impl NodeState {
             checkup: Checkup::default(),
             membership: Membership::default(),
             revocations: Revocations::default(),
+            newcomers: Newcomers::default(),
             histories: Histories::default(),
             sweeps: SweepOrders::default(),
         }

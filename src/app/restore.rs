@@ -1,4 +1,4 @@
-//! A store that has come back without some of its last revocations gets them again.
+//! A store that has come back without some of its last sign-ins and revocations gets them again.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use relatch_domain::UserId;
@@ -8,7 +8,7 @@ use relatch_domain::revocation::Revocation;
 use super::App;
 use super::origin::Origin;
 use super::revocations::{Remembered, follow};
-use crate::store::{Shard, Store, StoreError};
+use crate::store::{Begun, Shard, Store, StoreError};
 
 /// How many revocations are applied at the same time.
 const AT_ONCE: usize = 32;
@@ -20,9 +20,12 @@ pub struct Restored {
     pub sessions: usize,
     /// Users who were there.
     pub users: usize,
+    /// Sign-ins that it had never heard of.
+    pub sign_ins: usize,
 }
 
-/// Applies every revocation of a shard's users that this node remembers once more, and those that the store's own feed has.
+/// Begins the last sign-ins of a shard's users once more, and applies every revocation that this node remembers, with those
+/// that the store's own feed has.
 /// To be done before anything is served from a shard that may have lost writes: after its process was another one.
 ///
 /// What it does may be repeated: what has ended has ended.
@@ -32,10 +35,16 @@ pub struct Restored {
 pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
     app.node.revocations.begin_again(app.clock.now());
     let feed = follow(app, store).await;
+    // Before what has ended: it may be one of these.
+    let mut restored = Restored::default();
+    let again = app.node.newcomers.of(shard, app.clock.now());
+    let mut beginning = stream::iter(again.iter().map(|step| store.begin_session(step))).buffered(AT_ONCE);
+    while let Some(begun) = beginning.try_next().await? {
+        restored.sign_ins += usize::from(begun == Begun::Begun);
+    }
     let mut known = app.node.revocations.everything();
     known.sessions.retain(|(session, _)| shard.holds(session.user));
     known.users.retain(|user| shard.holds(*user));
-    let mut restored = Restored::default();
     let mut deleting = stream::iter(known.users.iter().map(|user| delete(store, *user))).buffered(AT_ONCE);
     while let Some(was_there) = deleting.try_next().await? {
         restored.users += usize::from(was_there);
@@ -61,8 +70,8 @@ pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<
 
 /// Tells what was restored, if anything was.
 pub async fn tell_restored(app: &App, restored: Restored) {
-    let Restored { sessions, users } = restored;
-    if restored != Restored::default() {
+    let Restored { sessions, users, .. } = restored;
+    if sessions + users > 0 {
         app.tell(&Origin::server(), &Event::RevocationsRestored { sessions, users }).await;
     }
 }

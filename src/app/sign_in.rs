@@ -11,6 +11,7 @@ use relatch_domain::user::{User, Username};
 use relatch_domain::{Nonce, SessionId, SessionRef};
 
 use super::issue::IssuedPair;
+use super::node::StoreKind;
 use super::origin::Origin;
 use super::sessions::end_sessions;
 use super::{App, Failure};
@@ -187,6 +188,9 @@ async fn begin(
         };
         if app.store.begin_session(&step).await? == Begun::Begun {
             tell_replaced(app, &request.origin, &step).await;
+            if app.node.store == StoreKind::Redis {
+                app.node.newcomers.remember(step, app.clock.now());
+            }
             return Ok(Beginning::Begun(Box::new(pair)));
         }
         if !still_holds(app, checked).await? {

@@ -128,7 +128,10 @@ impl Keeper {
             return Err(StoreError::Unavailable(text).into());
         }
         if let Some(gate) = self.parts.backend.gate() {
-            gate.open_to(&shard.process, known);
+            match restored {
+                Some(_) => gate.open_to_successor(&shard.process, known),
+                None => gate.open_to(&shard.process, known),
+            }
         }
         self.app.node.membership.stands(Standing::Member);
         if let Some(restored) = restored {

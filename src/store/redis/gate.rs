@@ -5,12 +5,17 @@
 //! process it leads, and asks the gate before each request. Of a Cluster each primary is a process of its own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::store::{Marker, StoreError};
+
+/// How long what is missing in a store that has taken another's place may yet come, from servers that remember it: each notices
+/// within some tenths of a second.
+const SETTLES_FOR: Duration = Duration::from_secs(1);
 
 /// Lets requests through to the processes that were examined.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ struct State {
     processes: BTreeMap<String, Option<String>>,
     /// When it was last opened to another process.
     since: Option<Instant>,
+    /// When it was last opened to one that has taken another's place.
+    succession: Option<Instant>,
     /// Why nothing passes to the others.
     why: String,
 }
@@ -49,6 +56,7 @@ impl Gate {
             marker: None,
             processes: BTreeMap::new(),
             since: None,
+            succession: None,
             why: "the store has not been joined yet".to_owned(),
         };
         Self { state: ArcSwap::from_pointee(state), knocked: Notify::new(), changed: Notify::new() }
@@ -63,6 +71,22 @@ impl Gate {
                 state.since = Some(Instant::now());
             }
         });
+    }
+
+    /// The same for a process that has taken another's place, while all who served from that one look at it.
+    pub fn open_to_successor(&self, process: &str, marker: &Marker) {
+        self.open_to(process, marker);
+        self.change(|state| state.succession = Some(Instant::now()));
+    }
+
+    /// An error while what is missing may yet be given back.
+    pub(super) fn is_settled(&self) -> Result<(), StoreError> {
+        match self.state.load().succession {
+            Some(since) if since.elapsed() < SETTLES_FOR => Err(StoreError::Unavailable(
+                "the store is another process, and may yet be given what is missing".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Forgets all processes but those that are still there.
@@ -173,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn only_processes_that_were_examined_are_free() {
         let gate = Gate::closed();
-        let before = Instant::now().checked_sub(std::time::Duration::from_millis(1)).unwrap();
+        let before = Instant::now().checked_sub(Duration::from_millis(1)).unwrap();
         assert!(matches!(gate.passage("a", before), Passage::Closed(_)));
         assert!(gate.marker().is_err());
         gate.open_to("a", &marker());
@@ -198,6 +222,11 @@ mod tests {
         assert_eq!(gate.marker(), Err(wiped()));
         gate.open_to("b", &marker());
         assert_eq!(gate.passage("b", Instant::now()), Passage::Free);
+        assert_eq!(gate.is_settled(), Ok(()));
+        gate.open_to_successor("c", &marker());
+        assert!(matches!(gate.is_settled(), Err(StoreError::Unavailable(_))));
+        gate.change(|state| state.succession = Instant::now().checked_sub(SETTLES_FOR));
+        assert_eq!(gate.is_settled(), Ok(()));
         gate.close("over");
         assert_eq!(gate.marker(), Err(StoreError::Unavailable("over".into())));
         assert!(matches!(gate.passage("b", Instant::now()), Passage::Closed(_)));

@@ -149,6 +149,12 @@ impl Handle {
         self.confirm(slot_of_key(&self.keyspace.user(user))).await
     }
 
+    /// The same where a session is missing. Nor says anything about it a store that may yet be given it.
+    async fn confirm_missing(&self, user: UserId) -> Result<(), StoreError> {
+        self.confirm_user(user).await?;
+        self.gate.as_ref().map_or(Ok(()), |gate| gate.is_settled())
+    }
+
     /// Sends a write that replicas have to acknowledge, if any are asked to.
     async fn write<T>(
         &self,
@@ -168,7 +174,7 @@ impl Store for Handle {
     async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
         let rotated = self.rotate_session(step).await?;
         if matches!(&rotated, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
-            self.confirm_user(step.presented.session.user).await?;
+            self.confirm_missing(step.presented.session.user).await?;
         }
         Ok(rotated)
     }
@@ -176,7 +182,7 @@ impl Store for Handle {
     async fn swap(&self, step: &SwapStep) -> Result<Rotated, StoreError> {
         let swapped = self.swap_record(step).await?;
         if matches!(&swapped, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
-            self.confirm_user(step.session.user).await?;
+            self.confirm_missing(step.session.user).await?;
         }
         Ok(swapped)
     }
@@ -184,7 +190,7 @@ impl Store for Handle {
     async fn observe(&self, session: SessionRef) -> Result<Observation, StoreError> {
         let observed = self.observe_session(session).await?;
         if observed.seen.session.is_none() {
-            self.confirm_user(session.user).await?;
+            self.confirm_missing(session.user).await?;
         }
         Ok(observed)
     }

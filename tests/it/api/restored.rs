@@ -29,6 +29,39 @@ async fn unready(node: &Node) -> String {
     }
 }
 
+/// What a refresh is told once nothing that is missing can come from other servers any more.
+async fn once_settled(device: &Device) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = device.send_refresh(Some(KEY)).await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is never told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Two servers, and the one that others are sent to does not know of a sign-in that Redis has lost: it waits for the one that does.
+#[tokio::test]
+async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_never_knew_it() {
+    let mut app =
+        On::redis_with_a_memory().set("issuer", "http://localhost:8080").in_own_process().start().await;
+    let url = app.redis().url();
+    let other = On::store_at(url).set("issuer", "http://localhost:8080").in_own_process().start().await;
+    app.user("ada").await;
+    app.sign_in("ada").await;
+    app.redis().set_aside();
+    let device = app.sign_in("ada").await;
+    app.pause();
+    app.redis().fall_back().await;
+    other.until_ready().await;
+    let there = Device { node: other.node.clone(), ..device };
+    there.send_refresh(None).await.problem(503, "temporarily_unavailable");
+    app.resume();
+    once_settled(&there).await.ok();
+}
+
 fn lose_the_marker(app: &mut TestApp) {
     let lose =
         "EVAL \"for _, key in ipairs(redis.call('keys', 'relatch:*')) do redis.call('del', key) end\" 0";
@@ -59,7 +92,7 @@ async fn what_was_revoked_stays_revoked_on_a_redis_that_has_forgotten_it() {
     for (device, reason) in
         [(&signed_out, json!("signed_out")), (&lost, json!("revoked_by_admin")), (&deleted, Value::Null)]
     {
-        let told = device.send_refresh(Some(KEY)).await.problem(401, "session_revoked");
+        let told = once_settled(device).await.problem(401, "session_revoked");
         assert_eq!(told["reason"], reason);
         // In the store, too: a node that has heard of nothing says the same.
         let there = Device { node: app.second_node().await, ..device.clone() };
@@ -68,8 +101,9 @@ async fn what_was_revoked_stays_revoked_on_a_redis_that_has_forgotten_it() {
     // Rotated since: healed. The access token was signed by a key that the store had lost.
     ahead.refresh().await.ok();
     ahead.refresh().await.ok();
-    // Began since: without a replica that has it, it is lost.
-    known_since.send_refresh(None).await.problem(401, "session_revoked");
+    // Began since: the server that it began with remembers it.
+    known_since.check().await.ok();
+    known_since.send_refresh(None).await.ok();
     early.check().await.ok();
     let again = app.sign_in("eve").await;
     let there = Device { node: app.second_node().await, ..again };
@@ -129,7 +163,7 @@ async fn a_redis_that_lost_everything_is_not_served_from_until_an_operator_says_
     for node in [&app.node, &other.node] {
         node.until_ready().await;
     }
-    device.send_refresh(Some(KEY)).await.problem(401, "session_revoked");
+    once_settled(&device).await.problem(401, "session_revoked");
     // The signing keys are back, and somebody can sign in.
     device.check().await.ok();
     let admin = app.sign_in("admin").await;

@@ -61,7 +61,7 @@ pub(super) const REACHED_SHARED: [&str; 7] = [
     "page",
 ];
 
-pub(super) fn assert_reached(coverage: &Coverage, expected: &[&str]) {
+fn assert_reached(coverage: &Coverage, expected: &[&str]) {
     for what in expected {
         // Once may be chance, and a step that hardly ever happens is hardly compared.
         assert!(coverage.0.get(what).is_some_and(|times| *times >= 10), "{what} in {coverage:?}");

@@ -261,7 +261,15 @@ pub(super) async fn revoked(field: Field, name: String) {
     while !field.is_over() {
         let Some(pair) = field.sign_in(&name).await else { return };
         // Used once, so that the store has something to fall back behind.
-        let Some(Got::Pair(pair)) = until_told(&field, &pair, Some(&attempt_key())).await else { continue };
+        let pair = match until_told(&field, &pair, Some(&attempt_key())).await {
+            Some(Got::Pair(pair)) => pair,
+            Some(Got::Refused(words)) => {
+                field.tally.forgotten.fetch_add(1, Ordering::Relaxed);
+                field.tally.words.lock().expect("no panic").push(format!("just signed in: {words}"));
+                continue;
+            }
+            _ => continue,
+        };
         if field.plan.planted != Some(Planted::NoSignOut) && !signed_out(&field, &pair).await {
             return;
         }

@@ -89,6 +89,8 @@ pub struct Tally {
     pub tabs: KindTally,
     /// Clients that send none.
     pub keyless: KindTally,
+    /// Devices that were told that they are signed out at their first refresh.
+    pub forgotten: AtomicU64,
     /// Sessions whose revocation was acknowledged.
     pub revoked: AtomicU64,
     /// Refreshes that were tried with their tokens.
@@ -136,11 +138,13 @@ impl Tally {
     pub fn broken_promises(&self, scene: Scene) -> Vec<String> {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Of two halves of a store neither knows what was revoked in the other.
-        let came_back = if scene.parts_the_store() { 0 } else { of(&self.came_back) };
+        let parted = scene.parts_the_store();
+        let whole = |counter: &AtomicU64| if parted { 0 } else { of(counter) };
         let counts = [
             (self.keyed.sign_outs(), "honest clients with attempt keys were signed out"),
             (self.tabs.sign_outs(), "honest tabs were signed out"),
-            (came_back, "refreshes of revoked sessions succeeded"),
+            (whole(&self.forgotten), "devices were signed out just after they had signed in"),
+            (whole(&self.came_back), "refreshes of revoked sessions succeeded"),
             (of(&self.uncaught), "thieves were not caught"),
         ];
         let mut broken: Vec<_> = counts
@@ -170,8 +174,8 @@ impl Tally {
 
 /// The heads of the table, in Markdown.
 pub const HEADS: &str = "\
-| store | fault | clients | tried | succeeded | honest sign-outs | longest wait ms | failovers: number, longest ms | heals | revoked: sessions, probes, came back | thefts, caught, uncaught |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| store | fault | clients | tried | succeeded | honest sign-outs | longest wait ms | failovers: number, longest ms | heals | signed out at once | revoked: sessions, probes, came back | thefts, caught, uncaught |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 /// The rows of one fault.
@@ -183,10 +187,11 @@ pub fn rows(scene: Scene, tally: &Tally) -> String {
     for (at, (kind, seen)) in kinds.into_iter().enumerate() {
         let shared = if at == 0 {
             format!(
-                "{}, {} | {} | {}, {}, {} | {}, {}, {}",
+                "{}, {} | {} | {} | {}, {}, {} | {}, {}, {}",
                 of(&tally.failovers),
                 of(&tally.longest_failover),
                 of(&tally.heals),
+                of(&tally.forgotten),
                 of(&tally.revoked),
                 of(&tally.probes),
                 of(&tally.came_back),
@@ -195,7 +200,7 @@ pub fn rows(scene: Scene, tally: &Tally) -> String {
                 of(&tally.uncaught)
             )
         } else {
-            " | | | ".to_owned()
+            " | | | | ".to_owned()
         };
         let (tried, wait) = (of(&seen.tried), of(&seen.longest_wait));
         let (succeeded, signed_out) = (seen.successes(), seen.sign_outs());
@@ -213,7 +218,7 @@ pub fn rows(scene: Scene, tally: &Tally) -> String {
         writeln!(
             rows,
             "|  | the node alone with the old primary: {served} answers after the promotion, the last {last} ms after it \
-             | | | | | | | | | |"
+             | | | | | | | | | | |"
         )
         .expect("a string takes text");
     }

@@ -33,12 +33,12 @@ pub(super) async fn map(nodes: &[(Address, Arc<Lane>)], is_tls: bool) -> Result<
         let text = String::from_redis_value(answer).map_err(|error| says(error.to_string()))?;
         Ok(read(&text, at, is_tls))
     });
-    let Said { answer, by_most } = answers(asking.collect()).await?;
+    let Said { answer, is_certain } = answers(asking.collect()).await?;
     let parts = settle(answer.into_iter().flatten());
     if parts.is_empty() {
         return Err(StoreError::Unavailable("no node holds any slot".to_owned()));
     }
-    Ok(Said { answer: Map::of(parts), by_most })
+    Ok(Said { answer: Map::of(parts), is_certain })
 }
 
 /// Reads the answer to `CLUSTER NODES`. Lines that cannot be read are passed over.

@@ -92,14 +92,14 @@ struct Drawing {
     lanes: HashMap<Address, Arc<Lane>>,
     /// The number of the last drawing that came to its end.
     ended: u64,
-    /// Whether most of them had a say in it.
-    by_most: bool,
+    /// Whether it will stay so for a moment, as far as they know.
+    is_certain: bool,
 }
 
-/// What those who were asked say, and whether that is most of them.
+/// What those who were asked say, and whether that is most of them and none is about to say otherwise.
 struct Said<T> {
     answer: T,
-    by_most: bool,
+    is_certain: bool,
 }
 
 impl Topology {
@@ -161,7 +161,7 @@ impl Topology {
         self.arrangement.load(Ordering::Acquire)
     }
 
-    /// Whether most Sentinels are there and name the primary that was known then. One that is not primary any more may take
+    /// Whether most Sentinels are there, name the primary that was known then, and are not about to name another. One that is not primary any more may take
     /// writes for a moment, and a replica may acknowledge them, which will both lose them. Of a Cluster such a one holds its
     /// clients back.
     pub(super) async fn is_still(&self, arrangement: u64) -> bool {
@@ -174,7 +174,7 @@ impl Topology {
         if drawing.ended <= begun && self.draw(&mut drawing).await.is_err() {
             return false;
         }
-        drawing.by_most && self.arrangement() == arrangement
+        drawing.is_certain && self.arrangement() == arrangement
     }
 
     async fn draw(&self, drawing: &mut Drawing) -> Result<Arc<Map>, StoreError> {
@@ -182,7 +182,7 @@ impl Topology {
         self.stale.store(false, Ordering::Relaxed);
         let said = self.ask(&mut drawing.lanes).await;
         drawing.ended = number;
-        drawing.by_most = said.as_ref().is_ok_and(|said| said.by_most);
+        drawing.is_certain = said.as_ref().is_ok_and(|said| said.is_certain);
         match (said, self.known()) {
             (Ok(said), Some(known)) if said.answer == *known => Ok(known),
             (Ok(said), known) => {
@@ -203,11 +203,11 @@ impl Topology {
 
     async fn ask(&self, lanes: &mut HashMap<Address, Arc<Lane>>) -> Result<Said<Map>, StoreError> {
         match &self.form {
-            Form::Single(address) => Ok(Said { answer: Map::whole(address.clone()), by_most: true }),
+            Form::Single(address) => Ok(Said { answer: Map::whole(address.clone()), is_certain: true }),
             Form::Sentinel { sentinels, service } => {
                 let lanes = self.lanes(lanes, sentinels.iter().cloned(), Wanted::Sentinel)?;
-                let Said { answer, by_most } = sentinel::primary(&lanes, service).await?;
-                Ok(Said { answer: Map::whole(answer), by_most })
+                let Said { answer, is_certain } = sentinel::primary(&lanes, service).await?;
+                Ok(Said { answer: Map::whole(answer), is_certain })
             }
             Form::Cluster { seeds } => {
                 let known = self.known();
@@ -270,7 +270,7 @@ async fn answers<T>(
     }
     match failure {
         Some(error) if said.is_empty() => Err(error),
-        _ => Ok(Said { by_most: said.len() * 2 > all, answer: said }),
+        _ => Ok(Said { is_certain: said.len() * 2 > all, answer: said }),
     }
 }
 
@@ -300,7 +300,7 @@ mod tests {
         let error = || StoreError::Unavailable("away".into());
         let asking: FuturesUnordered<_> =
             [after(1, Ok(1)), after(2, Ok(2)), after(10_000, Ok(3))].into_iter().collect();
-        let said = async |asking| answers(asking).await.map(|said| (said.answer, said.by_most));
+        let said = async |asking| answers(asking).await.map(|said| (said.answer, said.is_certain));
         assert_eq!(said(asking).await, Ok((vec![1, 2], true)));
         let asking: FuturesUnordered<_> =
             [after(1, Ok(1)), after(2, Err(error())), after(80, Ok(3))].into_iter().collect();

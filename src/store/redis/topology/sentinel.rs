@@ -17,6 +17,8 @@ struct Named {
     /// How often there has been a failover, as far as this Sentinel has heard.
     epoch: u64,
     address: Address,
+    /// Whether it is about to have another take this one's place: it leads a failover and has not seen it succeed yet.
+    is_leaving: bool,
 }
 
 /// The primary of the service, by the Sentinel that has heard of the latest failover: one that is cut off from the others
@@ -33,9 +35,10 @@ pub(super) async fn primary(
         let answers = lane.ask_all(&[&address, &facts]).await.map_err(|failure| says(at, &failure.error))?;
         read(answers).map_err(|error| says(at, &error))
     });
-    let Said { answer, by_most } = answers(asking.collect()).await?;
-    let answer = latest(answer).ok_or_else(|| StoreError::Unavailable("no Sentinel answers".to_owned()))?;
-    Ok(Said { answer, by_most })
+    let Said { answer: named, is_certain } = answers(asking.collect()).await?;
+    let is_certain = is_certain && !named.iter().any(|named| named.is_leaving);
+    let answer = latest(named).ok_or_else(|| StoreError::Unavailable("no Sentinel answers".to_owned()))?;
+    Ok(Said { answer, is_certain })
 }
 
 fn says(at: &Address, error: &StoreError) -> StoreError {
@@ -58,10 +61,13 @@ fn read(answers: Vec<Value>) -> Result<Named, StoreError> {
     };
     let facts = facts.extract_error().map_err(refused)?;
     let facts = BTreeMap::<String, String>::from_redis_value(facts).map_err(|_| unclear(()))?;
-    let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
-    match epoch {
-        Some(epoch) if !host.is_empty() && port != 0 => {
-            Ok(Named { epoch, address: Address::Tcp(host.into(), port) })
+    let fact = |name| facts.get(name).map_or("", String::as_str);
+    let leads_failover = fact("flags").split(',').any(|flag| flag == "failover_in_progress");
+    // Once it has succeeded, the facts are still of the primary before.
+    let is_leaving = leads_failover && fact("ip") == host && fact("port") == port.to_string();
+    match fact("config-epoch").parse() {
+        Ok(epoch) if !host.is_empty() && port != 0 => {
+            Ok(Named { epoch, address: Address::Tcp(host.into(), port), is_leaving })
         }
         _ => Err(unclear(())),
     }
@@ -77,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_latest_failover_counts() {
-        let named = |epoch, port| Named { epoch, address: Address::Tcp("h".into(), port) };
+        let named = |epoch, port| Named { epoch, address: Address::Tcp("h".into(), port), is_leaving: false };
         assert_eq!(latest(vec![named(3, 1), named(5, 2), named(4, 3)]), Some(named(5, 2).address));
         assert_eq!(latest(Vec::new()), None);
     }
@@ -85,8 +91,14 @@ mod tests {
     #[test]
     fn reads_what_a_sentinel_says_and_takes_nothing_less() {
         let (address, facts) = (list(&["10.0.0.1", "6379"]), list(&["ip", "10.0.0.9", "config-epoch", "7"]));
-        let named = Named { epoch: 7, address: Address::Tcp("10.0.0.1".into(), 6379) };
-        assert_eq!(read(vec![address.clone(), facts.clone()]), Ok(named));
+        let named = Named { epoch: 7, address: Address::Tcp("10.0.0.1".into(), 6379), is_leaving: false };
+        assert_eq!(read(vec![address.clone(), facts.clone()]), Ok(named.clone()));
+        for (ip, is_leaving) in [("10.0.0.1", true), ("10.0.0.9", false)] {
+            let flags = "master,failover_in_progress";
+            let facts = list(&["ip", ip, "port", "6379", "flags", flags, "config-epoch", "7"]);
+            let named = Named { is_leaving, ..named.clone() };
+            assert_eq!(read(vec![address.clone(), facts]), Ok(named), "{ip}");
+        }
         for answers in [
             vec![],
             vec![address.clone()],
