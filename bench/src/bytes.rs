@@ -114,7 +114,7 @@ async fn begin(store: &dyn Store, user: u64, session: u64) -> Result<(), Error> 
         max_found: usize::MAX,
     };
     match store.begin_session(&step).await? {
-        Begun::Begun => Ok(()),
+        Begun::Begun | Begun::Alone => Ok(()),
         Begun::Blocked => Err("a session does not begin: are the users there?".into()),
     }
 }

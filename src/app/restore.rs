@@ -37,10 +37,11 @@ pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<
     let feed = follow(app, store).await;
     // Before what has ended: it may be one of these.
     let mut restored = Restored::default();
-    let again = app.node.newcomers.of(shard, app.clock.now());
+    let mut again = app.node.newcomers.of(shard, app.clock.now());
+    again.retain(|step| app.node.revocations.of(step.session).is_none());
     let mut beginning = stream::iter(again.iter().map(|step| store.begin_session(step))).buffered(AT_ONCE);
     while let Some(begun) = beginning.try_next().await? {
-        restored.sign_ins += usize::from(begun == Begun::Begun);
+        restored.sign_ins += usize::from(begun != Begun::Blocked);
     }
     let mut known = app.node.revocations.everything();
     known.sessions.retain(|(session, _)| shard.holds(session.user));

@@ -279,6 +279,13 @@ impl App {
         still
     }
 
+    /// Remembers the end of a session that the store does not know, to be announced like any other.
+    pub(super) fn remember_as_ended(&self, session: SessionRef, reason: EndReason) {
+        if self.node.revocations.of(session).is_none() {
+            self.node.revocations.ours(Revocation::Session { session, reason }, self.clock.now());
+        }
+    }
+
     /// Announces what this node has revoked. False if it could not: it stays to be announced, by whoever tries next.
     pub(super) async fn announce(&self) -> bool {
         match self.node.revocations.announce_to(&*self.store).await {

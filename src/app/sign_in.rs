@@ -186,9 +186,11 @@ async fn begin(
             max_found,
             checked_hash: checked.hash.clone(),
         };
-        if app.store.begin_session(&step).await? == Begun::Begun {
+        let begun = app.store.begin_session(&step).await?;
+        if begun != Begun::Blocked {
             tell_replaced(app, &request.origin, &step).await;
-            if app.node.store == StoreKind::Redis {
+            // What no replica has heard of may have been made on the wrong side of a partition, and ended on the other.
+            if begun == Begun::Begun && app.node.store == StoreKind::Redis {
                 app.node.newcomers.remember(step, app.clock.now());
             }
             return Ok(Beginning::Begun(Box::new(pair)));

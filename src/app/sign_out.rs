@@ -61,6 +61,10 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         let origin = request.origin.by(Actor::User(session));
         app.tell(&origin, &Event::SessionEnded { session, reason }).await;
     }
+    if ended.covered == 0 {
+        // A store that has lost it may be given it back, by a server that remembers the sign-in.
+        app.remember_as_ended(session, EndReason::SignedOut);
+    }
     let durable = app.in_force(since, ended.durable).await;
     Ok(if durable { SignedOut::Yes } else { SignedOut::NotDurable })
 }

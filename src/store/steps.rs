@@ -183,6 +183,8 @@ pub struct BeginStep {
 pub enum Begun {
     /// The session has begun.
     Begun,
+    /// It has begun, but fewer replicas have heard of it than the configuration asks for: a failover may lose it.
+    Alone,
     /// A condition did not hold: nothing was written.
     Blocked,
 }

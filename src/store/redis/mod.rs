@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Value;
-use relatch_domain::revocation::Revocation;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
@@ -152,6 +152,10 @@ impl Handle {
     /// The same where a session is missing. Nor says anything about it a store that may yet be given it.
     async fn confirm_missing(&self, user: UserId) -> Result<(), StoreError> {
         self.confirm_user(user).await?;
+        self.is_settled()
+    }
+
+    fn is_settled(&self) -> Result<(), StoreError> {
         self.gate.as_ref().map_or(Ok(()), |gate| gate.is_settled())
     }
 
@@ -196,7 +200,16 @@ impl Store for Handle {
     }
 
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
-        self.end(step).await
+        // Of all sessions none may be missing that another server is about to give back.
+        let is_one = matches!(step.scope, Scope::One(_));
+        if !is_one && !matches!(step.scope, Scope::SignedInBefore(_)) {
+            self.is_settled()?;
+        }
+        let ended = self.end(step).await?;
+        if is_one && ended.covered == 0 {
+            self.is_settled()?;
+        }
+        Ok(ended)
     }
 
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError> {

@@ -15,6 +15,7 @@ use super::failure::Effect;
 use super::keyspace::UserKeys;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
+use super::synced::Written;
 use crate::store::{
     BeginStep, Begun, EndNote, EndStep, Ended, HISTORY_KEEPS, Observation, RotateStep, Rotated,
     SessionDetails, StoreError, StoredSession, SwapStep, UserSessions,
@@ -110,8 +111,13 @@ impl Handle {
                 Change::Replace(tombstone) => request.arg(&record::encode(tombstone)),
             };
         }
-        let begun = self.write(&request, reply::flag, |begun| *begun).await?.anyway();
-        Ok(if begun { Begun::Begun } else { Begun::Blocked })
+        // One dead replica must not stop sign-ins.
+        let Written { answer: begun, durable } = self.write(&request, reply::flag, |begun| *begun).await?;
+        Ok(match (begun, durable) {
+            (true, true) => Begun::Begun,
+            (true, false) => Begun::Alone,
+            (false, _) => Begun::Blocked,
+        })
     }
 
     pub(super) async fn end(&self, step: &EndStep) -> Result<Ended, StoreError> {

@@ -30,7 +30,7 @@ pub(super) struct Written<T> {
 }
 
 impl<T> Written<T> {
-    /// The answer of a write that counts even if it may be lost yet: one dead replica must not stop sign-ins.
+    /// The answer of a write that counts even if it may be lost yet: one dead replica must not stop everything.
     pub(super) fn anyway(self) -> T {
         self.answer
     }

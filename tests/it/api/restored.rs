@@ -62,6 +62,36 @@ async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_neve
     once_settled(&there).await.ok();
 }
 
+/// Somebody signs out of a session that Redis has lost, on a server that never knew it. The one that did must not bring it back.
+#[tokio::test]
+async fn a_sign_out_of_a_session_that_redis_has_forgotten_holds() {
+    let mut app =
+        On::redis_with_a_memory().set("issuer", "http://localhost:8080").in_own_process().start().await;
+    let url = app.redis().url();
+    let other = On::store_at(url).set("issuer", "http://localhost:8080").in_own_process().start().await;
+    app.user("ada").await;
+    app.sign_in("ada").await;
+    app.redis().set_aside();
+    let device = app.sign_in("ada").await;
+    app.pause();
+    app.redis().fall_back().await;
+    other.until_ready().await;
+    let there = Device { node: other.node.clone(), ..device.clone() };
+    there.sign_out().await.problem(503, "temporarily_unavailable");
+    there.delete("/sessions?include_current=true").await.problem(503, "temporarily_unavailable");
+    let begun = Instant::now();
+    while there.sign_out().await.status != 204 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is never acknowledged");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    app.resume();
+    app.until_ready().await;
+    for device in [&device, &there] {
+        once_settled(device).await.problem(401, "session_revoked");
+    }
+    assert!(app.log().contains("sign_ins: 0"), "{}", app.log());
+}
+
 fn lose_the_marker(app: &mut TestApp) {
     let lose =
         "EVAL \"for _, key in ipairs(redis.call('keys', 'relatch:*')) do redis.call('del', key) end\" 0";

@@ -62,7 +62,7 @@ async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in
     replica.pause();
 
     let another = SessionRef { user, session: session_id() };
-    assert_eq!(store.begin_session(&begin_step(another, live_record(now()))).await, Ok(Begun::Begun));
+    assert_eq!(store.begin_session(&begin_step(another, live_record(now()))).await, Ok(Begun::Alone));
     let scope = Scope::One(session.session);
     let end = EndStep { user, scope, reason: EndReason::RevokedByUser, note: EndNote::default() };
     // Said of the repetition as well, though it finds the session ended.
