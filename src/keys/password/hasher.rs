@@ -2,11 +2,14 @@
 //!
 //! Hashing is slow on purpose. Left to the server's own threads, a handful of sign-ins would starve every refresh;
 //! with an unbounded queue, a flood of them would be worked off long after everyone has gone. So: fewer threads than
-//! cores, a full queue says so at once, and work whose caller has gone is not done (ASVS 2.4.1).
+//! cores, which the system lets run when nobody else wants to; whoever would wait too long is told so at once, and work
+//! whose caller has gone is not done (ASVS 2.4.1).
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use bcrypt::BcryptError;
@@ -35,6 +38,11 @@ pub enum HashingError {
     #[error("bcrypt failed: {0}")]
     Bcrypt(#[from] BcryptError),
 }
+
+/// Nobody is let into the queue who would wait longer: people do not wait longer, either.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// By how much the threads stand back behind all others (`nice`).
+const NICE: i32 = 10;
 
 /// How much hashing goes on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +75,43 @@ impl Default for HasherSize {
 #[derive(Debug)]
 pub struct PasswordHasher {
     queue: SyncSender<Job>,
+    load: Arc<Load>,
     cost: Cost,
     random: Random,
+}
+
+/// How much there is to do, and how long it takes.
+#[derive(Debug)]
+struct Load {
+    threads: usize,
+    waiting: AtomicUsize,
+    /// How long a hash has taken of late, in microseconds. Zero before the first.
+    pace: AtomicU64,
+}
+
+impl Load {
+    /// Joins the queue, unless it is too long.
+    fn join(&self) -> Result<(), HashingError> {
+        let before_us = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let all = u64::try_from(before_us / self.threads).unwrap_or(u64::MAX);
+        let wait = self.pace.load(Ordering::Relaxed).saturating_mul(all);
+        if Duration::from_micros(wait) <= PATIENCE {
+            return Ok(());
+        }
+        self.leave();
+        Err(HashingError::Busy)
+    }
+
+    fn leave(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn took(&self, time: Duration) {
+        let took = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        // Of two threads at once one may be forgotten: it is a mean anyway.
+        let pace = self.pace.load(Ordering::Relaxed);
+        self.pace.store(if pace == 0 { took } else { pace - pace / 8 + took / 8 }, Ordering::Relaxed);
+    }
 }
 
 impl PasswordHasher {
@@ -77,18 +120,23 @@ impl PasswordHasher {
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(cost: Cost, size: HasherSize, random: Random) -> io::Result<Self> {
-        let (hasher, jobs) = Self::without_threads(cost, size.queue, random);
+        let (hasher, jobs) = Self::without_threads(cost, size, random);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..size.threads.get() {
-            let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || work(&jobs, cost))?;
+            let (jobs, load) = (Arc::clone(&jobs), Arc::clone(&hasher.load));
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || {
+                stand_back();
+                work(&jobs, &load, cost);
+            })?;
         }
         Ok(hasher)
     }
 
-    fn without_threads(cost: Cost, queue: usize, random: Random) -> (Self, Receiver<Job>) {
-        let (queue, jobs) = sync_channel(queue);
-        (Self { queue, cost, random }, jobs)
+    fn without_threads(cost: Cost, size: HasherSize, random: Random) -> (Self, Receiver<Job>) {
+        let (queue, jobs) = sync_channel(size.queue);
+        let (waiting, pace) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let load = Arc::new(Load { threads: size.threads.get(), waiting, pace });
+        (Self { queue, load, cost, random }, jobs)
     }
 
     /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
@@ -128,9 +176,13 @@ impl PasswordHasher {
     }
 
     fn queue(&self, job: Job) -> Result<(), HashingError> {
-        self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => HashingError::Busy,
-            TrySendError::Disconnected(_) => HashingError::Stopped,
+        self.load.join()?;
+        self.queue.try_send(job).map_err(|refused| {
+            self.load.leave();
+            match refused {
+                TrySendError::Full(_) => HashingError::Busy,
+                TrySendError::Disconnected(_) => HashingError::Stopped,
+            }
         })
     }
 }
@@ -178,15 +230,24 @@ impl std::fmt::Debug for Task {
     }
 }
 
+/// Lets all other threads of the machine go before this one. Where that is not allowed they share the machine.
+fn stand_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!(%error, "passwords are hashed at the priority of everything else");
+    }
+}
+
 /// A thread's life: one job after the other, until the hasher is dropped and the queue is empty.
-fn work(jobs: &Mutex<Receiver<Job>>, cost: Cost) {
+fn work(jobs: &Mutex<Receiver<Job>>, load: &Load, cost: Cost) {
     loop {
         // One thread waits at the queue, the others for it; the lock is let go before the work begins.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) if job.is_wanted() => job.run(cost),
-            Ok(_) => {}
-            Err(_) => return,
+        let Ok(job) = job else { return };
+        load.leave();
+        if job.is_wanted() {
+            let begun = Instant::now();
+            job.run(cost);
+            load.took(begun.elapsed());
         }
     }
 }

@@ -18,6 +18,10 @@ fn size(threads: usize) -> HasherSize {
     HasherSize::with_threads(NonZeroUsize::new(threads).unwrap())
 }
 
+fn two_may_wait() -> HasherSize {
+    HasherSize { queue: 2, ..size(1) }
+}
+
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -49,7 +53,7 @@ async fn a_damaged_hash_is_an_error_not_a_wrong_password() {
 
 #[test]
 fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
-    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
     let (mut first, mut second) = (pin!(hasher.hash(password("one"))), pin!(hasher.hash(password("two"))));
     assert!(poll(first.as_mut()).is_pending());
     assert!(poll(second.as_mut()).is_pending());
@@ -61,8 +65,52 @@ fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
 }
 
 #[test]
+fn nobody_is_let_in_who_would_wait_too_long() {
+    let load = |threads| Load { threads, waiting: AtomicUsize::new(0), pace: AtomicU64::new(0) };
+    let let_in = |load: &Load| (0..1000).take_while(|_| load.join().is_ok()).count();
+    let one = load(1);
+    one.took(Duration::from_millis(250));
+    assert_eq!(let_in(&one), 17, "the last of them waits for sixteen others, four seconds");
+    one.leave();
+    assert_eq!(let_in(&one), 1);
+    let three = load(3);
+    three.took(Duration::from_secs(2));
+    assert_eq!(let_in(&three), 9);
+    assert_eq!(let_in(&load(1)), 1000, "before anything is known");
+    for _ in 0..100 {
+        one.took(Duration::from_secs(1));
+    }
+    assert!((900_000..=1_000_000).contains(&one.pace.load(Ordering::Relaxed)));
+}
+
+/// The threads' `nice`, as the system has it.
+#[test]
+fn its_threads_stand_back() {
+    let hasher = PasswordHasher::start(cheap(), size(2), Random).unwrap();
+    let niceness = |task: std::path::PathBuf| {
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        // The name stands in brackets and may hold anything; nice is the nineteenth field, the seventeenth after it.
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.split_ascii_whitespace().nth(16)?.parse::<i32>().ok()
+    };
+    let hashing = || -> Vec<i32> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let is_ours = |task: &std::path::PathBuf| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("password-"))
+        };
+        tasks.filter(is_ours).filter_map(niceness).collect()
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    while hashing().iter().filter(|nice| **nice >= NICE).count() < 2 {
+        assert!(Instant::now() < patience, "{:?}", hashing());
+        thread::yield_now();
+    }
+    drop(hasher);
+}
+
+#[test]
 fn work_whose_caller_has_gone_is_not_done() {
-    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
     let mut staying = Box::pin(hasher.verify(password("one"), None));
     let mut going = Box::pin(hasher.verify(password("two"), None));
     assert!(poll(staying.as_mut()).is_pending());
@@ -75,7 +123,7 @@ fn work_whose_caller_has_gone_is_not_done() {
 
 #[test]
 fn without_its_threads_it_has_stopped() {
-    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
     let mut waiting = pin!(hasher.verify(password("one"), None));
     assert!(poll(waiting.as_mut()).is_pending());
     drop(jobs);
@@ -85,13 +133,13 @@ fn without_its_threads_it_has_stopped() {
 
 #[test]
 fn its_threads_end_when_it_is_dropped() {
-    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), 2, Random);
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
     let jobs = Arc::new(Mutex::new(jobs));
     let held: Weak<_> = Arc::downgrade(&jobs);
     let threads: Vec<_> = (0..3)
         .map(|_| {
-            let jobs = Arc::clone(&jobs);
-            thread::spawn(move || work(&jobs, cheap()))
+            let (jobs, load) = (Arc::clone(&jobs), Arc::clone(&hasher.load));
+            thread::spawn(move || work(&jobs, &load, cheap()))
         })
         .collect();
     drop((hasher, jobs));
