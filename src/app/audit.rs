@@ -126,7 +126,7 @@ fn actor(actor: Actor) -> AuditActor {
 fn subject(event: &Event) -> (Option<String>, Option<String>) {
     let of = |session: &SessionRef| (Some(session.user.to_string()), Some(session.to_string()));
     match event {
-        Event::SignedIn { session }
+        Event::SignedIn { session, .. }
         | Event::Refreshed { session, .. }
         | Event::SessionEnded { session, .. } => of(session),
         Event::UserCreated { user, .. }
@@ -147,7 +147,8 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
 
 fn details(event: &Event) -> Map<String, Value> {
     let details = match event {
-        Event::SignedIn { .. } | Event::PasswordChanged { .. } => json!({}),
+        Event::SignedIn { known_device, .. } => json!({ "known_device": known_device }),
+        Event::PasswordChanged { .. } => json!({}),
         Event::UserCreated { username, .. } | Event::UserDeleted { username, .. } => {
             json!({ "username": username.as_str() })
         }

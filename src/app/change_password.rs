@@ -28,6 +28,8 @@ pub enum PasswordChange {
     Refused(PasswordRefused),
     /// The current password is another one, perhaps since a moment ago.
     WrongPassword,
+    /// There were too many wrong ones: nothing was looked at, and the next try has to wait so long.
+    TooMany(Duration),
     /// The user was deleted meanwhile.
     UserGone,
 }
@@ -53,9 +55,21 @@ pub async fn change_password(
     };
     let session = live.caller.session;
     let user = session.user;
-    let Some(checked) = checked_hash(app, live, current).await? else {
-        return wrong_password(app, origin, user).await;
+    let counted = match app.count_reauthentication(user).await? {
+        Ok(counted) => counted,
+        Err(wait) => {
+            let failure = SignInFailure::TooMany;
+            app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
+            return Ok(PasswordChange::TooMany(wait));
+        }
     };
+    let checked = match checked_hash(app, live, current).await {
+        Ok(None) => return wrong_password(app, origin, user).await,
+        Ok(Some(checked)) => Ok(checked),
+        Err(error) => Err(error),
+    };
+    app.take_back(counted).await;
+    let checked = checked?;
     let reason = EndReason::PasswordChanged;
     let change = UserChange {
         password_hash: Some(app.hasher.hash(new).await?),

@@ -13,6 +13,7 @@ pub mod delete_user;
 mod everyone;
 pub mod explain;
 pub mod find_user;
+pub mod guesses;
 pub mod history;
 pub mod issue;
 pub mod keys;
@@ -75,6 +76,8 @@ pub struct App {
 pub struct Policy {
     /// How refresh tokens rotate.
     pub rotation: RotationPolicy,
+    /// How many guesses of passwords are allowed; without a limit if not said.
+    pub guesses: Option<guesses::GuessLimits>,
     /// How many sessions a user may have.
     pub limits: SessionLimits,
     /// How long before its end a check renews an access token in a cookie. None: never.

@@ -16,6 +16,8 @@ use crate::store::EndNote;
 pub struct Origin {
     /// The client's address.
     pub address: Option<IpAddr>,
+    /// Whether others may be behind the address.
+    pub is_shared: bool,
     /// Its `User-Agent`, cut to [`Origin::MAX_AGENT`] bytes.
     pub user_agent: Option<String>,
     /// Who is calling.

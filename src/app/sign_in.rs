@@ -1,5 +1,8 @@
 //! Sign-in: a new session for a user name and a password.
 
+use std::time::Duration;
+
+use relatch_domain::device_token::DeviceToken;
 use relatch_domain::event::{Actor, Event, SignInFailure};
 use relatch_domain::ids::ClientNumber;
 use relatch_domain::password_rules::Password;
@@ -15,7 +18,7 @@ use super::node::StoreKind;
 use super::origin::Origin;
 use super::sessions::end_sessions;
 use super::{App, Failure};
-use crate::store::{BeginStep, Begun, SessionDetails, UserSessions};
+use crate::store::{BeginStep, Begun, Credentials, SessionDetails, UserSessions};
 
 /// A sign-in as a client asks for it.
 pub struct SignIn<'a> {
@@ -29,6 +32,8 @@ pub struct SignIn<'a> {
     pub delivery: Delivery,
     /// If the access token shall travel in a cookie: the longest one that fits there, in bytes.
     pub cookie_room: Option<usize>,
+    /// The device token of an earlier sign-in on the same device.
+    pub device_token: Option<&'a str>,
     /// The refresh token of an earlier sign-in by the same browser, whose cookies are about to be replaced.
     pub earlier: Option<&'a str>,
     /// Where from.
@@ -37,8 +42,10 @@ pub struct SignIn<'a> {
 
 /// What came of a sign-in.
 pub enum SignedIn {
-    /// A new session.
-    Yes(Box<(User, IssuedPair)>),
+    /// A new session, and the token by which the device will be known.
+    Yes(Box<(User, IssuedPair, String)>),
+    /// There were too many failures: nothing was looked at, and the next try has to wait so long.
+    TooMany(Duration),
     /// The user is right, but the access token would not fit its cookie: no session has begun.
     TooLarge,
     /// Unknown user, wrong password or disabled user. Clients get one answer for all of them, in the same time.
@@ -48,6 +55,9 @@ pub enum SignedIn {
 /// How often the password is checked, should the user change each time before the session begins. A password that was
 /// right a moment ago is checked once more, against the one that the user has by then.
 const CHECKS: usize = 2;
+
+/// How long a device is known after the last sign-in on it, in seconds: 400 days, as long as browsers keep a cookie.
+pub const DEVICE_TOKEN_TTL: u32 = 400 * 86_400;
 
 /// How often a sign-in tries to begin its session. In each round of a crowd one gets through, and next to the password's
 /// hash, which the loser would have to pay once more, a round costs nothing.
@@ -60,10 +70,55 @@ const BEGIN_ROUNDS: usize = 8;
 /// reading and writing the sessions, or the user was changed each time between checking and writing.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
+    let asked = Asked::of(app, &request).await?;
+    let counted = match app.count_sign_in(&asked.name, asked.known.as_ref(), &request.origin).await? {
+        Ok(counted) => counted,
+        Err(wait) => {
+            let user = asked.credentials.map(|found| found.user.id);
+            let failure = SignInFailure::TooMany;
+            app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
+            return Ok(SignedIn::TooMany(wait));
+        }
+    };
+    let tried = attempt(app, request, asked).await;
+    if !matches!(tried, Ok(SignedIn::No)) {
+        app.take_back(counted).await;
+    }
+    tried
+}
+
+/// A sign-in, as far as it is known before a password is looked at.
+struct Asked {
+    /// What failures are counted for: the user's name or, if it can be nobody's, what was typed.
+    name: String,
+    credentials: Option<Credentials>,
+    /// The device, if the user has signed in on it before.
+    known: Option<DeviceToken>,
+}
+
+impl Asked {
+    async fn of(app: &App, request: &SignIn<'_>) -> Result<Self, Failure> {
+        let (name, credentials) = match request.username.parse::<Username>() {
+            Ok(name) => (name.to_string(), app.store.credentials(&name).await?),
+            Err(_) => (request.username.to_owned(), None),
+        };
+        let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
+        let user = credentials.as_ref().map(|found| found.user.id);
+        let now = app.clock.now().seconds();
+        let known = device.filter(|device| {
+            Some(device.user) == user && now.0.saturating_sub(device.issued_at.0) < DEVICE_TOKEN_TTL
+        });
+        Ok(Self { name, credentials, known })
+    }
+}
+
+/// Checks the password and begins the session.
+async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedIn, Failure> {
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
+    let mut credentials = asked.credentials;
     for _ in 0..CHECKS {
-        let checked = match check(app, &request).await? {
+        let checked = match check(app, &request, credentials).await? {
             Ok(checked) => checked,
             Err(event) => {
                 app.tell(&request.origin, &event).await;
@@ -71,13 +126,17 @@ pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure
             }
         };
         match begin(app, &checked, &request, earlier).await? {
-            Beginning::Begun(pair) => return welcome(app, request, checked.user, *pair, earlier).await,
+            Beginning::Begun(pair) => {
+                let known = asked.known;
+                return welcome(app, request, checked.user, *pair, earlier, known).await;
+            }
             Beginning::TooLarge => {
                 tracing::warn!(user = %checked.user.id, "no sign-in: the access token would not fit a cookie");
                 return Ok(SignedIn::TooLarge);
             }
             Beginning::Outdated => {}
         }
+        credentials = app.store.credentials(&checked.user.profile.username).await?;
     }
     Err(Failure::Contended)
 }
@@ -89,14 +148,21 @@ async fn welcome(
     user: User,
     pair: IssuedPair,
     earlier: Option<SessionRef>,
+    known: Option<DeviceToken>,
 ) -> Result<SignedIn, Failure> {
+    let issued_at = app.clock.now().seconds();
+    let device = match known {
+        Some(known) => known.device,
+        None => app.random.bytes()?,
+    };
+    let device_token = DeviceToken { user: user.id, device, issued_at }.seal(&app.macs);
     let origin = request.origin.by(Actor::User(pair.session));
-    app.tell(&origin, &Event::SignedIn { session: pair.session }).await;
+    app.tell(&origin, &Event::SignedIn { session: pair.session, known_device: known.is_some() }).await;
     // One of the same user has made room for the new session already.
     if let Some(earlier) = earlier.filter(|earlier| earlier.user != user.id) {
         replace(app, &origin, earlier).await;
     }
-    Ok(SignedIn::Yes(Box::new((user, pair))))
+    Ok(SignedIn::Yes(Box::new((user, pair, device_token))))
 }
 
 /// Ends another user's session, whose cookies the browser is about to lose (OWASP ASVS 5.0, 7.2.4). Should it fail, the
@@ -116,11 +182,11 @@ struct Checked {
 }
 
 /// Checks name and password. One password is hashed whatever comes, so that time tells nothing.
-async fn check(app: &App, request: &SignIn<'_>) -> Result<Result<Checked, Event>, Failure> {
-    let credentials = match request.username.parse::<Username>() {
-        Ok(name) => app.store.credentials(&name).await?,
-        Err(_) => None,
-    };
+async fn check(
+    app: &App,
+    request: &SignIn<'_>,
+    credentials: Option<Credentials>,
+) -> Result<Result<Checked, Event>, Failure> {
     let (user, hash) = match credentials {
         Some(credentials) => (Some(credentials.user), credentials.password_hash),
         None => (None, None),

@@ -47,19 +47,37 @@ pub struct TokenAnswer<'a> {
     /// Who signed in; after a refresh it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserAnswer<'a>>,
+    /// After a sign-in with delivery `body`: to be sent with the next sign-in of this user on this device, which then has a budget of
+    /// failures of its own. No credential. With the other deliveries it is in a cookie.
+    #[schema(
+        pattern = "^rld1_[A-Za-z0-9_-]+$",
+        examples("rld1_AQGh_atqB3hvmX7Q2g4mRrYXrBXrWK9ZmRs0v1bHfWkZZSqf0KQ1q7cPq0hV2nYw3o4uVwYpX2k7Jm8")
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<&'a str>,
+}
+
+/// Who has signed in.
+pub struct Welcome<'a> {
+    /// The user.
+    pub user: &'a User,
+    /// The token by which the device will be known.
+    pub device_token: &'a str,
 }
 
 impl<'a> TokenAnswer<'a> {
     /// The answer to a sign-in or a refresh. Only a sign-in tells who the user is.
-    pub fn new(pair: &'a IssuedPair, user: Option<&'a User>) -> Self {
+    pub fn new(pair: &'a IssuedPair, welcome: Option<&Welcome<'a>>) -> Self {
+        let in_body = pair.delivery == Delivery::Body;
         Self {
             access_token: (pair.delivery != Delivery::Cookie).then_some(&pair.access.token),
             token_type: "Bearer",
             expires_in: pair.access.expires_in.as_secs(),
-            refresh_token: (pair.delivery == Delivery::Body).then_some(&pair.refresh),
+            refresh_token: in_body.then_some(&pair.refresh),
             refresh_expires_in: pair.refresh_expires_in,
             session_id: pair.session,
-            user: user.map(UserAnswer::of),
+            user: welcome.map(|welcome| UserAnswer::of(welcome.user)),
+            device_token: welcome.filter(|_| in_body).map(|welcome| welcome.device_token),
         }
     }
 }

@@ -14,10 +14,12 @@ pub enum TokenCookie {
     Pair,
     /// The refresh token.
     Refresh,
+    /// The device token, which stays when the user signs out.
+    Device,
 }
 
 impl TokenCookie {
-    /// All of them.
+    /// Those that sign somebody in.
     pub const ALL: [Self; 3] = [Self::Access, Self::Pair, Self::Refresh];
 
     /// The most that a browser keeps, in bytes of `name=value`: a longer cookie is dropped without a word.
@@ -29,6 +31,7 @@ impl TokenCookie {
             Self::Access => "__Host-relatch-at",
             Self::Pair => "__Host-relatch-pair",
             Self::Refresh => "__Host-relatch-rt",
+            Self::Device => "__Host-relatch-device",
         }
     }
 
@@ -57,7 +60,7 @@ impl TokenCookie {
     const fn same_site(self) -> SameSite {
         match self {
             Self::Access => SameSite::Lax,
-            Self::Pair | Self::Refresh => SameSite::Strict,
+            Self::Pair | Self::Refresh | Self::Device => SameSite::Strict,
         }
     }
 }

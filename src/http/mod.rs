@@ -7,6 +7,7 @@ pub mod cookie;
 pub mod cross_site;
 pub mod error;
 pub mod extract;
+pub mod forwarded;
 pub mod middleware;
 pub mod openapi;
 pub mod ops;

@@ -242,6 +242,9 @@ fn admin_password(text: &str) -> Result<Password, Wrong> {
         .map_err(|_| Wrong::new("a password", "write 1 to 1024 bytes of text without control characters"))
 }
 
+/// How many failures may be free.
+const FAILURES: std::ops::RangeInclusive<i64> = 1..=1_000_000;
+
 fn rate_limit(layers: &Merged) -> Result<RateLimitSettings, SettingsError> {
     let interval = layers.required("rate_limit.session_refresh_interval", of_text(positive))?;
     let burst = layers.required("rate_limit.session_refresh_burst", integer(1..=i64::from(u16::MAX)))?;
@@ -256,7 +259,17 @@ fn rate_limit(layers: &Merged) -> Result<RateLimitSettings, SettingsError> {
             "write a multiple of \"100ms\" that makes at most 6553s when multiplied with the burst",
         )
     })?;
-    Ok(RateLimitSettings { enabled: layers.required("rate_limit.enabled", boolean)?, session_refresh })
+    Ok(RateLimitSettings {
+        enabled: layers.required("rate_limit.enabled", boolean)?,
+        session_refresh,
+        account_failures: layers.required("rate_limit.account_failures", integer(FAILURES))?,
+        account_failure_interval: layers
+            .required("rate_limit.account_failure_interval", of_text(positive))?,
+        address_failures: layers.required("rate_limit.address_failures", integer(FAILURES))?,
+        address_failure_interval: layers
+            .required("rate_limit.address_failure_interval", of_text(positive))?,
+        longest_wait: layers.required("rate_limit.longest_wait", of_text(positive))?,
+    })
 }
 
 fn admin(layers: &Merged, store: &StoreUrl) -> Result<AdminSettings, SettingsError> {

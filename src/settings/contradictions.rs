@@ -209,9 +209,5 @@ pub(super) fn warnings(settings: &Settings, layers: &Merged) -> Vec<String> {
             "pages that come by http can be changed on their way and act for their users",
         );
     }
-    let without_effect = [("http.trusted_proxies", !settings.http.trusted_proxies.is_empty())];
-    for (key, _) in without_effect.into_iter().filter(|(_, is_set)| *is_set) {
-        warn(key, "has no effect in this version yet");
-    }
     warnings
 }

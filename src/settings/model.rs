@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use relatch_domain::UnixSeconds;
 use relatch_domain::budget::{Budget, InvalidBudget};
+use relatch_domain::guesses::GuessLimit;
 use relatch_domain::password_rules::{Password, PasswordRules};
 use relatch_domain::policy::{HealPolicy, RotationPolicy, SessionLimits};
 use relatch_domain::user::Username;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 
 use super::network::{Issuer, Listen, WebOrigin};
 use super::store_url::StoreUrl;
+use crate::app::guesses::GuessLimits;
 use crate::keys::claims::CustomClaims;
 use crate::keys::password::Cost;
 use crate::keys::signing::Algorithm;
@@ -58,7 +60,7 @@ impl Settings {
     /// The policy by which refresh tokens are judged, with no cutoff: that is state, not configuration.
     pub fn rotation_policy(&self) -> RotationPolicy {
         let RefreshTokenSettings { idle_ttl, absolute_ttl, grace, heal, .. } = self.refresh_token;
-        let RateLimitSettings { enabled, session_refresh } = self.rate_limit;
+        let RateLimitSettings { enabled, session_refresh, .. } = self.rate_limit;
         let budget = if enabled { session_refresh.budget } else { Budget::UNLIMITED };
         RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: UnixSeconds(0) }
     }
@@ -212,6 +214,42 @@ pub struct RateLimitSettings {
     pub enabled: bool,
     /// How many refreshes one session may make.
     pub session_refresh: RefreshBudget,
+    /// Failed sign-ins of one account that need no wait.
+    pub account_failures: u32,
+    /// After so long one of them counts no more.
+    pub account_failure_interval: Duration,
+    /// Failed sign-ins from one address that need no wait.
+    pub address_failures: u32,
+    /// After so long one of them counts no more.
+    pub address_failure_interval: Duration,
+    /// No wait is longer.
+    pub longest_wait: Duration,
+}
+
+impl RateLimitSettings {
+    /// The wait after the first failure that is not free; it doubles from there.
+    const FIRST_WAIT: Duration = Duration::from_secs(1);
+    /// A block of addresses may fail as often as so many of them.
+    const ADDRESSES_IN_A_BLOCK: u32 = 4;
+
+    /// How many guesses of passwords are allowed, if that is limited.
+    pub fn guesses(&self) -> Option<GuessLimits> {
+        let limit = |free, forgotten_after: Duration| GuessLimit {
+            forgotten_after,
+            free,
+            first_wait: Self::FIRST_WAIT.min(self.longest_wait),
+            longest_wait: self.longest_wait,
+        };
+        let of_block = Self::ADDRESSES_IN_A_BLOCK;
+        self.enabled.then(|| GuessLimits {
+            account: limit(self.account_failures, self.account_failure_interval),
+            address: limit(self.address_failures, self.address_failure_interval),
+            block: limit(
+                self.address_failures.saturating_mul(of_block),
+                (self.address_failure_interval / of_block).max(Duration::from_millis(1)),
+            ),
+        })
+    }
 }
 
 /// How many refreshes one session may make, as it was set.

@@ -132,11 +132,17 @@ fn accounts(settings: &Settings) -> Value {
 }
 
 fn rest(settings: &Settings) -> Value {
-    let refresh = settings.rate_limit.session_refresh;
+    let limits = &settings.rate_limit;
+    let refresh = limits.session_refresh;
     json!({
-        "rate_limit.enabled": settings.rate_limit.enabled,
+        "rate_limit.enabled": limits.enabled,
         "rate_limit.session_refresh_interval": written(refresh.interval()),
         "rate_limit.session_refresh_burst": refresh.burst(),
+        "rate_limit.account_failures": limits.account_failures,
+        "rate_limit.account_failure_interval": written(limits.account_failure_interval),
+        "rate_limit.address_failures": limits.address_failures,
+        "rate_limit.address_failure_interval": written(limits.address_failure_interval),
+        "rate_limit.longest_wait": written(limits.longest_wait),
         "audit.max_records": settings.audit.max_records,
         "admin.socket": settings.admin.socket,
         "log.format": word(&LogFormat::WORDS, &settings.log.format),

@@ -23,6 +23,7 @@ use crate::ambient::Clock;
 use crate::app::cutoff::sweep_when_ordered;
 use crate::app::history::write_histories;
 use crate::http::cross_site::Origins;
+use crate::http::forwarded::TrustedProxies;
 use crate::http::middleware::{
     cors::cors, envelope::envelope, limits::limits, recorded::recorded, unread::unread,
 };
@@ -156,11 +157,12 @@ impl Server {
 
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let signals = surroundings.signals;
+        let proxies = Arc::new(TrustedProxies::new(settings.http.trusted_proxies.clone()));
         let listed = settings.http.allowed_origins.iter().map(WebOrigin::as_str);
         let origins = Origins::new(settings.issuer.origin(), listed);
-        let main = serve(&parts, origins, main_sockets, workers, signals, routes::main_listener)?;
+        let main = serve(&parts, &proxies, origins, main_sockets, workers, signals, routes::main_listener)?;
         // No page has business with the operators' listener.
-        let ops = serve(&parts, Origins::default(), ops_sockets, 1, signals, routes::ops_listener)?;
+        let ops = serve(&parts, &proxies, Origins::default(), ops_sockets, 1, signals, routes::ops_listener)?;
         Ok(Self { main, ops, addresses, background, ready_file: surroundings.ready_file })
     }
 
@@ -196,17 +198,20 @@ impl Server {
 
 fn serve(
     parts: &Arc<Parts>,
+    proxies: &Arc<TrustedProxies>,
     origins: Origins,
     sockets: Vec<std::net::TcpListener>,
     workers: usize,
     signals: bool,
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
-    let (parts, origins) = (parts.clone(), web::Data::new(origins));
+    let (parts, origins, proxies) =
+        (parts.clone(), web::Data::new(origins), web::Data::from(proxies.clone()));
     let mut server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(web::Data::new(parts.app()))
             .app_data(origins.clone())
+            .app_data(proxies.clone())
             .wrap(from_fn(recorded))
             .wrap(from_fn(limits))
             .wrap(from_fn(envelope))

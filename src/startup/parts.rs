@@ -125,6 +125,7 @@ impl Parts {
             hasher: Arc::new(hasher.map_err(StartError::Hasher)?),
             policy: Policy {
                 rotation: settings.rotation_policy(),
+                guesses: settings.rate_limit.guesses(),
                 limits: settings.session_limits(),
                 sliding: settings.access_token.sliding,
                 require_access_token: settings.refresh_token.require_access_token,

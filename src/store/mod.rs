@@ -7,16 +7,21 @@
 
 pub mod embedded;
 pub mod error;
+pub mod guesses;
 pub mod redis;
 pub mod shard;
 pub mod steps;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
+pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
 pub use relatch_domain::event::Party;
 pub use shard::{Away, Bearing, Look, Shard, Shards};
 pub use steps::{
@@ -100,6 +105,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// At most `limit` entries of the feed, the earliest first; only those after `after`, if given.
     async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
+
+    /// Counts a try, if it need not wait; else how long it has to.
+    async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError>;
+
+    /// Takes a counted try back: it was none.
+    async fn take_back_guess(&self, step: &GuessStep, counted: Try) -> Result<(), StoreError>;
+
+    /// What is kept of somebody's guesses. Nothing if nothing counts any more.
+    async fn guesses(&self, guesser: Guesser) -> Result<Option<Guesses>, StoreError>;
+
+    /// Forgets somebody's guesses, and says whether there were any that counted.
+    async fn forget_guesses(&self, guesser: Guesser) -> Result<bool, StoreError>;
 
     /// All signing keys, sealed.
     async fn keys(&self) -> Result<KeyShelf, StoreError>;

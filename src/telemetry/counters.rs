@@ -98,7 +98,7 @@ mod tests {
         };
         let counters = Counters::default();
         for event in [
-            Event::SignedIn { session },
+            Event::SignedIn { session, known_device: false },
             refreshed(Verdict::Rotate, false),
             refreshed(Verdict::Rotate, false),
             refreshed(Verdict::Revoked(EndReason::SignedOut), false),

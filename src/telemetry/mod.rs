@@ -16,7 +16,9 @@ pub fn record(origin: &Origin, event: &Event) {
     let address = address.as_deref();
     let name = event.name();
     match event {
-        Event::SignedIn { session } => tracing::info!(event = name, %session, address, "signed in"),
+        Event::SignedIn { session, known_device } => {
+            tracing::info!(event = name, %session, known_device, address, "signed in");
+        }
         Event::SignInFailed { user, failure } => {
             let user = user.map(|user| user.to_string());
             tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");

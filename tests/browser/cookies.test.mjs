@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { PASSWORD, cookies, emptyPages, generation, house, launch } from "./support.mjs";
+import { DEVICE, PASSWORD, cookies, emptyPages, generation, house, launch, names } from "./support.mjs";
 
 const [ACCESS, REFRESH] = ["__Host-relatch-at", "__Host-relatch-rt"];
 
@@ -35,7 +35,8 @@ test("a sign-in sets both tokens as cookies that no script sees", async () => {
   const set = await cookies(context, app.origin);
   const seen = ({ httpOnly, secure, sameSite, path, domain }) => ({ httpOnly, secure, sameSite, path, domain });
   const strict = { httpOnly: true, secure: true, sameSite: "Strict", path: "/", domain: "app.one.localhost" };
-  assert.deepEqual(Object.keys(set).sort(), [ACCESS, REFRESH]);
+  assert.deepEqual(Object.keys(set).sort(), [ACCESS, DEVICE, REFRESH]);
+  assert.deepEqual(seen(set[DEVICE]), strict);
   assert.deepEqual(seen(set[REFRESH]), strict);
   assert.deepEqual(seen(set[ACCESS]), { ...strict, sameSite: "Lax" });
   assert.equal(await page.evaluate(() => document.cookie), "");
@@ -51,7 +52,7 @@ test("the page is signed in, stays so after a reload, refreshes, and signs out",
   assert.notEqual(now[ACCESS].value, before[ACCESS].value);
   assert.deepEqual([before, now].map((jar) => generation(jar[REFRESH].value)), [0, 1]);
   assert.equal((await call("POST", "/logout")).status, 204);
-  assert.deepEqual(await context.cookies(), []);
+  assert.deepEqual(await names(context), [DEVICE]);
   const after = await call("GET", "/auth/check");
   assert.deepEqual([after.status, after.body.error], [401, "authentication_required"]);
 });

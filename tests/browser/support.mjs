@@ -150,6 +150,12 @@ export async function cookies(context, url) {
   return Object.fromEntries((await context.cookies(url)).map((cookie) => [cookie.name, cookie]));
 }
 
+/** The cookie by which the browser is known; it stays when its user signs out. */
+export const DEVICE = "__Host-relatch-device";
+
+/** The names of the cookies that the browser keeps, for that place or for all. */
+export const names = async (context, url) => (await context.cookies(url)).map((cookie) => cookie.name);
+
 /** The generation that a refresh token was issued for: big-endian, at offset 33. */
 export const generation = (token) => Buffer.from(token.slice("rlt1_".length), "base64url").readUInt32BE(33);
 

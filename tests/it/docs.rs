@@ -66,6 +66,7 @@ fn mask(text: &str) -> String {
     let masks = [
         (r"eyJ[A-Za-z0-9_.…-]*", "eyJ…"),
         (r"rlt1_[A-Za-z0-9_…-]+", "rlt1_…"),
+        (r"rld1_[A-Za-z0-9_…-]+", "rld1_…"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "(time)"),
         (r#""(exp|iat|auth_time)":\d+"#, "\"$1\":(time)"),
         (r#""(jti|next_cursor)":"[^"]+""#, "\"$1\":(random)"),

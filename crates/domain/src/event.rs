@@ -43,6 +43,8 @@ pub enum SignInFailure {
     WrongPassword,
     /// The account is disabled.
     Disabled,
+    /// There were too many failures before: the password was not looked at.
+    TooMany,
 }
 
 impl SignInFailure {
@@ -52,6 +54,7 @@ impl SignInFailure {
             Self::UnknownUser => "unknown_user",
             Self::WrongPassword => "wrong_password",
             Self::Disabled => "disabled",
+            Self::TooMany => "too_many_attempts",
         }
     }
 }
@@ -76,6 +79,8 @@ pub enum Event {
     SignedIn {
         /// The new session.
         session: SessionRef,
+        /// Whether it was on a device on which the user had signed in before.
+        known_device: bool,
     },
     /// A sign-in was refused.
     SignInFailed {

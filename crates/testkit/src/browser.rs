@@ -16,6 +16,9 @@ pub const PAIR: &str = "__Host-relatch-pair";
 /// The cookie with the refresh token.
 pub const REFRESH: &str = "__Host-relatch-rt";
 
+/// The cookie by which the device is known.
+pub const DEVICE: &str = "__Host-relatch-device";
+
 /// A browser with a page that talks to the server. Clones share nothing: they are copies of the browser's storage.
 #[derive(Debug, Clone)]
 pub struct Browser {
@@ -65,9 +68,9 @@ impl Browser {
         self.jar.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.jar.keys())).clone()
     }
 
-    /// The names of the cookies that it keeps.
+    /// The names of the cookies with tokens that it keeps: not the device's, which outlives them.
     pub fn cookies(&self) -> Vec<&str> {
-        self.jar.keys().map(String::as_str).collect()
+        self.jar.keys().map(String::as_str).filter(|name| *name != DEVICE).collect()
     }
 
     /// Signs in; what comes is kept.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Shard,
-    Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail, TrailEntry, UserChange,
-    UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery, UserSessions,
+    GuessBook, GuessStep, Guesser, HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep,
+    Rotated, SessionDetails, Shard, Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail,
+    TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
+    UserSessions,
 };
+use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
 use relatch_domain::revocation::Revocation;
@@ -25,6 +28,7 @@ use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, rev
 pub struct ModelStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    guesses: GuessBook,
 }
 
 #[derive(Default)]
@@ -50,7 +54,7 @@ struct Session {
 impl ModelStore {
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock, state: Mutex::default(), guesses: GuessBook::default() }
     }
 
     /// Each step sees and changes the state alone.
@@ -330,6 +334,23 @@ impl Store for ModelStore {
         let (state, _) = self.step();
         let later = state.feed.iter().filter(|entry| after.is_none_or(|after| entry.id > after));
         Ok(later.take(limit).copied().collect())
+    }
+
+    async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {
+        Ok(self.guesses.guess(step, self.clock.now()))
+    }
+
+    async fn take_back_guess(&self, step: &GuessStep, counted: Try) -> Result<(), StoreError> {
+        self.guesses.take_back(step, counted, self.clock.now());
+        Ok(())
+    }
+
+    async fn guesses(&self, guesser: Guesser) -> Result<Option<Guesses>, StoreError> {
+        Ok(self.guesses.of(guesser, self.clock.now()))
+    }
+
+    async fn forget_guesses(&self, guesser: Guesser) -> Result<bool, StoreError> {
+        Ok(self.guesses.forget(guesser, self.clock.now()))
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

@@ -26,7 +26,7 @@ pub struct Body {
 }
 
 problems!(ChangeProblems: LiveSession, Json<Body>;
-    InvalidCredentials, InsufficientUserAuthentication, CrossSiteRequest);
+    InvalidCredentials, InsufficientUserAuthentication, CrossSiteRequest, TooManyAttempts);
 
 /// Answers 204: the password is changed, and the caller's other sessions have ended.
 ///
@@ -60,6 +60,7 @@ pub async fn change(
         PasswordChange::WrongPassword => {
             Err(ApiError::new(Code::InvalidCredentials).detail("The current password is wrong."))
         }
+        PasswordChange::TooMany(wait) => Err(ApiError::too_many_attempts(wait)),
         PasswordChange::UserGone => Err(ApiError::new(Code::UserDisabled)),
     }
 }

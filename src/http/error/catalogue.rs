@@ -30,6 +30,7 @@ pub enum Code {
     UriTooLong,
     UnsupportedMediaType,
     TooManyRequests,
+    TooManyAttempts,
     HeadersTooLarge,
     InternalError,
     TemporarilyUnavailable,
@@ -60,7 +61,7 @@ const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="ad
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
@@ -87,6 +88,7 @@ impl Code {
         Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::TooManyRequests,
+        Self::TooManyAttempts,
         Self::HeadersTooLarge,
         Self::InternalError,
         Self::TemporarilyUnavailable,
@@ -159,6 +161,9 @@ impl Code {
                 "Send the body as application/json.", None),
             Self::TooManyRequests => (429, "too_many_requests", "Too many requests",
                 "This session refreshes too often. Nothing was consumed; Retry-After says when to try again.", None),
+            Self::TooManyAttempts => (429, "too_many_attempts", "Too many attempts",
+                "There were too many failed sign-ins. The password was not looked at; Retry-After says when to try \
+                 again.", None),
             Self::HeadersTooLarge => (431, "headers_too_large", "Header fields too large",
                 "A header field has at most 16 KiB.", None),
             Self::InternalError => (500, "internal_error", "Internal error",

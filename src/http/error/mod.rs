@@ -90,6 +90,17 @@ impl ApiError {
         refusal.retry_after(1)
     }
 
+    /// A password that was not looked at, for there were too many failures: the next try has to wait so long.
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        Self::new(Code::TooManyAttempts).wait(wait)
+    }
+
+    /// `Retry-After`, in seconds that are never too few (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn wait(self, wait: Duration) -> Self {
+        self.retry_after(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    }
+
     /// A sign-in that is older than `max_age` (RFC 9470, section 3).
     pub fn sign_in_too_old(max_age: Duration) -> Self {
         let challenge = format!(

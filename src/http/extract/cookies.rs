@@ -13,6 +13,7 @@ pub struct Cookies {
     access: Carried,
     pair: Carried,
     refresh: Carried,
+    device: Carried,
     passage: Passage,
 }
 
@@ -33,6 +34,7 @@ impl Cookies {
             access: carried(TokenCookie::Access),
             pair: carried(TokenCookie::Pair),
             refresh: carried(TokenCookie::Refresh),
+            device: carried(TokenCookie::Device),
             passage: passage(request),
         }
     }
@@ -49,6 +51,14 @@ impl Cookies {
             (Carried::Several, Passage::Free) => {
                 Err(ApiError::invalid_request(format!("the cookie {} came more than once", cookie.name())))
             }
+        }
+    }
+
+    /// The device token, if one came that counts. It is no credential: without it a sign-in goes on.
+    pub fn device_token(&self) -> Option<&str> {
+        match (&self.device, self.passage) {
+            (Carried::One(token), Passage::Free) => Some(token),
+            _ => None,
         }
     }
 
@@ -82,6 +92,7 @@ impl Cookies {
             TokenCookie::Access => &self.access,
             TokenCookie::Pair => &self.pair,
             TokenCookie::Refresh => &self.refresh,
+            TokenCookie::Device => &self.device,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Where a request comes from.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::USER_AGENT;
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::http::header::{HeaderValue, USER_AGENT, X_FORWARDED_FOR};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use crate::app::origin::{Origin, Told};
+use crate::http::forwarded::{Client, TrustedProxies};
 use crate::http::middleware::envelope::RequestId;
 
-/// The client's address and agent. Forwarding headers count for nothing: they can be made up.
+/// The client's address and agent. `X-Forwarded-For` counts from trusted proxies only: anybody can make it up.
 pub struct ClientOrigin(pub Origin);
 
 impl FromRequest for ClientOrigin {
@@ -25,7 +27,9 @@ impl FromRequest for ClientOrigin {
 pub fn origin_of(request: &HttpRequest) -> Origin {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let user_agent = agent.map(|agent| agent.chars().take(Origin::MAX_AGENT).collect());
-    let address = request.peer_addr().map(|address| address.ip());
+    let client = request.peer_addr().map(|peer| client(request, peer.ip()));
+    let (address, is_shared) =
+        (client.map(|client| client.address), client.is_some_and(|client| client.is_shared));
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let known = request.extensions().get::<Told>().cloned();
     let told = known.unwrap_or_else(|| {
@@ -33,5 +37,13 @@ pub fn origin_of(request: &HttpRequest) -> Origin {
         request.extensions_mut().insert(told.clone());
         told
     });
-    Origin { address, user_agent, request_id, told, ..Origin::default() }
+    Origin { address, is_shared, user_agent, request_id, told, ..Origin::default() }
+}
+
+fn client(request: &HttpRequest, peer: IpAddr) -> Client {
+    let fields: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
+    match request.app_data::<web::Data<TrustedProxies>>() {
+        Some(proxies) => proxies.client(peer, fields.into_iter()),
+        None => TrustedProxies::default().client(peer, fields.into_iter()),
+    }
 }

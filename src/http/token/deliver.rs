@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::SET_COOKIE;
 use relatch_domain::session::Delivery;
-use relatch_domain::user::User;
 
 use crate::app::issue::IssuedPair;
-use crate::http::answer::TokenAnswer;
+use crate::app::sign_in::DEVICE_TOKEN_TTL;
+use crate::http::answer::{TokenAnswer, Welcome};
 use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 
@@ -25,7 +25,11 @@ pub const fn access_cookie(delivery: Delivery) -> Option<TokenCookie> {
 /// 400 if the access token does not fit its cookie: the user's roles may have grown since the sign-in. The rotation is
 /// done by then, so the refresh token is set all the same, or the session would be lost. The old access token stays where
 /// it is: it serves for the next refresh, which works again when the roles have shrunk.
-pub fn deliver(pair: &IssuedPair, user: Option<&User>, left_over: &[TokenCookie]) -> Answer<HttpResponse> {
+pub fn deliver(
+    pair: &IssuedPair,
+    welcome: Option<&Welcome<'_>>,
+    left_over: &[TokenCookie],
+) -> Answer<HttpResponse> {
     let mut response = HttpResponse::Ok();
     if let Some(access_cookie) = access_cookie(pair.delivery) {
         let refresh = TokenCookie::Refresh.with(&pair.refresh, pair.refresh_expires_in);
@@ -33,9 +37,12 @@ pub fn deliver(pair: &IssuedPair, user: Option<&User>, left_over: &[TokenCookie]
             return Err(ApiError::new(Code::TokenTooLarge).header(SET_COOKIE, &refresh.to_string()));
         }
         response.cookie(refresh).cookie(access_cookie.with(&pair.access.token, pair.refresh_expires_in));
+        if let Some(welcome) = welcome {
+            response.cookie(TokenCookie::Device.with(welcome.device_token, DEVICE_TOKEN_TTL));
+        }
     }
     for cookie in left_over {
         response.cookie(cookie.cleared());
     }
-    Ok(response.json(TokenAnswer::new(pair, user)))
+    Ok(response.json(TokenAnswer::new(pair, welcome)))
 }

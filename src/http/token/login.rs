@@ -10,6 +10,7 @@ use super::deliver::{access_cookie, deliver};
 use super::described::SignedInPair;
 use crate::app::App;
 use crate::app::sign_in::{SignIn, SignedIn, sign_in};
+use crate::http::answer::Welcome;
 use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{ClientOrigin, Cookies, Json};
@@ -36,12 +37,14 @@ pub struct Body {
     #[serde(default)]
     #[schema(required = false, schema_with = types::delivery)]
     delivery: Delivery,
-    /// Reserved for known devices; accepted, and without effect until there is such a thing.
-    #[serde(rename = "device_token")]
-    _device_token: Option<String>,
+    /// What an earlier sign-in of the same user on this device was given: it has a budget of failures of its own then. One that is
+    /// not genuine counts for nothing.
+    #[schema(max_length = 81, pattern = "^rld1_[A-Za-z0-9_-]+$")]
+    device_token: Option<String>,
 }
 
-problems!(SignInProblems: Json<Body>, App; InvalidCredentials, CrossSiteRequest, TokenTooLarge);
+problems!(SignInProblems: Json<Body>, App; InvalidCredentials, CrossSiteRequest, TokenTooLarge,
+    TooManyAttempts);
 
 /// Answers 200 with the pair, by the delivery that was asked for, and the user; 401 `invalid_credentials`.
 ///
@@ -51,7 +54,8 @@ problems!(SignInProblems: Json<Body>, App; InvalidCredentials, CrossSiteRequest,
     post, path = "/login", operation_id = "signIn", tag = tag::TOKENS,
     summary = "Sign in",
     description = "Begins a session on a device, with a pair of tokens. Wrong password, unknown user and disabled user \
-        are one answer. With delivery `hybrid` or `cookie` the refresh token goes into an `HttpOnly` cookie. The \
+        are one answer. After too many failures the next try has to wait (429), whoever's name it is; a device on \
+        which the user has signed in before has a budget of its own. With delivery `hybrid` or `cookie` the refresh token goes into an `HttpOnly` cookie. The \
         session of a refresh cookie that came with the request is replaced.",
     security(()),
     request_body(content = Body, examples(
@@ -81,17 +85,24 @@ pub async fn login(
         device_name: device_name(body.device_name)?,
         delivery: body.delivery,
         cookie_room: access_cookie(body.delivery).map(TokenCookie::max_value),
+        device_token: body.device_token.as_deref().or_else(|| device_cookie(&cookies, body.delivery)),
         earlier: refresh_token,
         origin: origin.0,
     };
     match sign_in(&app, request).await? {
         SignedIn::Yes(signed_in) => {
-            let (user, pair) = *signed_in;
-            deliver(&pair, Some(&user), &left_over)
+            let (user, pair, device_token) = *signed_in;
+            let welcome = Welcome { user: &user, device_token: &device_token };
+            deliver(&pair, Some(&welcome), &left_over)
         }
+        SignedIn::TooMany(wait) => Err(ApiError::too_many_attempts(wait)),
         SignedIn::TooLarge => Err(ApiError::new(Code::TokenTooLarge)),
         SignedIn::No => Err(ApiError::new(Code::InvalidCredentials)),
     }
+}
+
+fn device_cookie(cookies: &Cookies, delivery: Delivery) -> Option<&str> {
+    cookies.device_token().filter(|_| delivery != Delivery::Body)
 }
 
 /// What an earlier sign-in has left in the browser.

@@ -167,8 +167,7 @@ fn refusal(verdict: Verdict) -> ApiError {
         Verdict::Mismatch(Mismatch::Client | Mismatch::Key) => ApiError::new(Code::InvalidToken),
         Verdict::Expired(_) => ApiError::new(Code::SessionExpired),
         Verdict::AttemptKeyReused => ApiError::new(Code::AttemptKeyReused),
-        Verdict::Throttled(wait) => ApiError::new(Code::TooManyRequests)
-            .retry_after(wait.as_millis().div_ceil(1000).try_into().unwrap_or(1)),
+        Verdict::Throttled(wait) => ApiError::new(Code::TooManyRequests).wait(wait),
         Verdict::Superseded => ApiError::new(Code::RefreshSuperseded),
         Verdict::Reuse => ApiError::new(Code::RefreshTokenReused),
         // These mint; `app::refresh` never refuses with them.

@@ -19,10 +19,12 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
+use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixMillis, UnixSeconds, UserId};
@@ -34,9 +36,10 @@ use self::operation::Queue;
 use self::tables::{Failure, Snapshot};
 use self::writer::{Reopen, Shared};
 use super::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Marker,
-    NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail,
-    TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessBook, GuessStep,
+    Guesser, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError,
+    StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted,
+    UserQuery, UserSessions,
 };
 use crate::ambient::Clock;
 
@@ -47,6 +50,8 @@ pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     queue: Arc<Queue>,
     housekeeping: Housekeeping,
+    /// In memory: what they cost is waiting, and who restarts the server may spare it.
+    guesses: Arc<GuessBook>,
 }
 
 /// What the writer has done since the file was opened.
@@ -96,7 +101,7 @@ impl EmbeddedStore {
             operations: AtomicU64::new(0),
         });
         let queue = writer::start(shared.clone(), clock.clone(), reopen, housekeeping)?;
-        Ok(Self { shared, clock, queue: Arc::new(queue), housekeeping })
+        Ok(Self { shared, clock, queue: Arc::new(queue), housekeeping, guesses: Arc::default() })
     }
 
     /// The store as the application knows it.
@@ -241,6 +246,23 @@ impl Store for EmbeddedStore {
 
     async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
         self.read(move |snapshot, _| feed::announced(snapshot, after, limit)).await
+    }
+
+    async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {
+        Ok(self.guesses.guess(step, self.clock.now()))
+    }
+
+    async fn take_back_guess(&self, step: &GuessStep, counted: Try) -> Result<(), StoreError> {
+        self.guesses.take_back(step, counted, self.clock.now());
+        Ok(())
+    }
+
+    async fn guesses(&self, guesser: Guesser) -> Result<Option<Guesses>, StoreError> {
+        Ok(self.guesses.of(guesser, self.clock.now()))
+    }
+
+    async fn forget_guesses(&self, guesser: Guesser) -> Result<bool, StoreError> {
+        Ok(self.guesses.forget(guesser, self.clock.now()))
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

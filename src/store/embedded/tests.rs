@@ -136,7 +136,7 @@ fn new_user(name: &str) -> NewUser {
 /// Waits until the writer, which tries once a second, has opened the database again.
 async fn until_open(store: &EmbeddedStore) {
     while store.shared.database.load().is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -216,7 +216,7 @@ async fn an_operation_that_panics_takes_nothing_down_and_leaves_nothing_behind()
 
 #[tokio::test]
 async fn the_writer_sweeps_by_itself() {
-    let every = std::time::Duration::from_millis(1);
+    let every = Duration::from_millis(1);
     let Stage { store, _directory, .. } = stage(Housekeeping { every, ..Housekeeping::default() });
     let user = new_user("ada");
     store.create_user(&user).await.unwrap();

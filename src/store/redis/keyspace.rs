@@ -11,6 +11,7 @@
 //! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
 //! | `prefix:revocations` | stream | `r` → a revocation, in words; those of the last hour |
 //! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of what was refused in the second |
+//! | `prefix:guesses:{kind and hash}` | string | when all failed sign-ins of an account, an address… will be forgotten and when the last was (ms); expires then |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //! | `prefix:marker:{number}` | string | of a Cluster, one in each slot: the store's id |
 //!
@@ -22,8 +23,8 @@ use relatch_domain::UserId;
 use relatch_domain::user::Username;
 
 use super::settings::OpenError;
-use crate::store::Trail;
 use crate::store::shard::{SLOTS, slot_of_key};
+use crate::store::{Guesser, Trail};
 
 /// Names keys under one prefix.
 #[derive(Debug, Clone)]
@@ -82,6 +83,10 @@ impl Keyspace {
             Trail::Acts => format!("{}:audit", self.prefix),
             Trail::Refused => format!("{}:audit:refused", self.prefix),
         }
+    }
+
+    pub(super) fn guesses(&self, guesser: Guesser) -> String {
+        format!("{}:guesses:{guesser}", self.prefix)
     }
 
     pub(super) fn marker(&self) -> String {

@@ -9,6 +9,7 @@ mod changes;
 mod failure;
 mod feed;
 mod gate;
+mod guesses;
 pub mod inspect;
 mod keyspace;
 mod lane;
@@ -27,9 +28,11 @@ mod topology;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
+use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
@@ -39,9 +42,10 @@ pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSourc
 
 use super::shard::slot_of_key;
 use super::{
-    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, KeyShelf, Look,
-    Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError, StoredKey, SwapStep,
-    Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions,
+    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
+    Guesser, KeyShelf, Look, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store,
+    StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation,
+    UserDeleted, UserQuery, UserSessions,
 };
 use keyspace::Keyspace;
 use request::Request;
@@ -287,6 +291,22 @@ impl Store for Handle {
 
     async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
         self.read_feed(after, limit).await
+    }
+
+    async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {
+        self.count_guess(step).await
+    }
+
+    async fn take_back_guess(&self, step: &GuessStep, counted: Try) -> Result<(), StoreError> {
+        self.uncount_guess(step, counted).await
+    }
+
+    async fn guesses(&self, guesser: Guesser) -> Result<Option<Guesses>, StoreError> {
+        self.guesses_of(guesser).await
+    }
+
+    async fn forget_guesses(&self, guesser: Guesser) -> Result<bool, StoreError> {
+        self.forget_guesses_of(guesser).await
     }
 
     async fn keys(&self) -> Result<KeyShelf, StoreError> {

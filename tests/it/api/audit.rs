@@ -197,7 +197,7 @@ on_both_stores! {
     }
 
     async fn pages_show_everything_once(on: On) {
-        let app = on.start().await;
+        let app = on.set("rate_limit.enabled", "false").start().await;
         let admin = app.admin().await;
         for n in 0..12 {
             app.user(&format!("user{n}")).await;

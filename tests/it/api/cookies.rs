@@ -1,11 +1,13 @@
 //! Deliveries `hybrid` and `cookie`: what a browser gets, and what it can do with it.
 
-use relatch_testkit::browser::{ACCESS, PAIR, REFRESH};
+use relatch_testkit::browser::{ACCESS, DEVICE, PAIR, REFRESH};
 use relatch_testkit::{Answer, KEY, OTHER_KEY};
 use serde_json::{Value, json};
 
 /// Two weeks.
 const IDLE: u32 = 14 * 24 * 3600;
+/// The most that browsers keep a cookie.
+const DEVICE_KEPT: u32 = 400 * 24 * 3600;
 
 /// The attributes of a cookie, with which all of its kind are set.
 fn attributes(same_site: &str, max_age: u32) -> String {
@@ -48,7 +50,11 @@ on_both_stores! {
         assert_eq!(body["user"]["username"], "ada");
         let (strict, lax) = (attributes("Strict", IDLE), attributes("Lax", IDLE));
         let (access, refresh) = (browser.cookie(ACCESS), browser.cookie(REFRESH));
-        assert_eq!(cookies(&answer), [(REFRESH, &*refresh, &*strict), (ACCESS, &*access, &*lax)]);
+        let (device, kept) = (browser.cookie(DEVICE), attributes("Strict", DEVICE_KEPT));
+        assert_eq!(
+            cookies(&answer),
+            [(REFRESH, &*refresh, &*strict), (ACCESS, &*access, &*lax), (DEVICE, &*device, &*kept)]
+        );
         assert!(refresh.starts_with("rlt1_") && access.starts_with("eyJ"));
 
         let answer = browser.refresh().await;
@@ -73,7 +79,11 @@ on_both_stores! {
         );
         let strict = attributes("Strict", IDLE);
         let (access, refresh) = (browser.cookie(PAIR), browser.cookie(REFRESH));
-        assert_eq!(cookies(&answer), [(REFRESH, &*refresh, &*strict), (PAIR, &*access, &*strict)]);
+        let (device, kept) = (browser.cookie(DEVICE), attributes("Strict", DEVICE_KEPT));
+        assert_eq!(
+            cookies(&answer),
+            [(REFRESH, &*refresh, &*strict), (PAIR, &*access, &*strict), (DEVICE, &*device, &*kept)]
+        );
         assert_eq!(body["access_token"], access);
 
         let body = browser.refresh().await.ok();

@@ -140,7 +140,7 @@ on_both_stores! {
         let mut browser = app.browse("ada", "cookie").await;
         // No browser: the new cookies are set, the old ones count for nothing.
         let answer = browser.as_program().sign_in("ada", "hybrid").await.expect(200);
-        assert_eq!(answer.set_cookies().len(), 2, "none is cleared");
+        assert_eq!(answer.set_cookies().len(), 3, "none is cleared");
         // Delivery by body has nothing to do with cookies.
         browser.clone().sign_in("ada", "body").await.expect(200);
         let mut forged = browser.clone();

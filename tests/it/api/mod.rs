@@ -46,6 +46,7 @@ mod every_problem;
 mod failover;
 mod fitness;
 mod forged_tokens;
+mod guesses;
 mod http;
 mod keys;
 mod log_lines;

@@ -15,7 +15,9 @@ on_both_stores! {
         assert_eq!(body["session_id"].as_str().unwrap().len(), 43);
         let refresh = body["refresh_token"].as_str().unwrap();
         assert!(refresh.starts_with("rlt1_") && refresh.len() == 97, "{refresh}");
-        assert_eq!(body.as_object().unwrap().len(), 7, "{body}");
+        let device = body["device_token"].as_str().unwrap();
+        assert!(device.starts_with("rld1_") && device.len() == 81, "{device}");
+        assert_eq!(body.as_object().unwrap().len(), 8, "{body}");
     }
 
     async fn tokens_are_not_to_be_stored_by_caches(on: On) {

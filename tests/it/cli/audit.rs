@@ -32,7 +32,8 @@ on_each_way! {
         assert_eq!(table[0], ["TIME", "EVENT", "WHO", "WHOM", "FROM", "DETAILS"]);
         let session = format!("session={}", phone.session_id);
         assert_eq!(table[1][1..], ["user_created", "the operator", "ada", "-", "-"]);
-        assert_eq!(table[2][1..], ["signed_in", "ada", "ada", "127.0.0.1", &session]);
+        let signed_in = format!("known_device=false {session}");
+        assert_eq!(table[2][1..], ["signed_in", "ada", "ada", "127.0.0.1", &signed_in]);
         assert_eq!(table[3][1..], ["sign_in_failed", "not signed in", "ada", "127.0.0.1", "reason=wrong_password"]);
         let ended = format!("reason=revoked_by_admin {session}");
         assert_eq!(table[4][1..], ["session_ended", "the operator", "ada", "-", &ended]);

@@ -4,4 +4,5 @@ mod audit;
 mod cluster_conformance;
 mod conformance;
 mod embedded;
+mod flawed;
 mod redis;

@@ -8,11 +8,13 @@
 mod case;
 mod command;
 pub mod examples;
+mod guesses;
 mod pair;
 mod random;
 mod shared;
 
 pub use examples::examples;
+pub use guesses::run_guesses;
 pub use pair::Divergence;
 pub use random::{Counterexample, Coverage, run_random};
 pub use shared::run_shared;

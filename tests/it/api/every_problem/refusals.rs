@@ -46,6 +46,11 @@ pub(super) async fn bring_about(code: Code, on: On) -> Option<Answer> {
             ada.refresh().await.ok();
             ada.refresh().await
         }
+        Code::TooManyAttempts => {
+            let app = on.set("rate_limit.account_failures", "1").start().await;
+            app.login("nobody", "not a password").await.problem(401, "invalid_credentials");
+            app.login("nobody", "not a password").await
+        }
         _ => return None,
     })
 }

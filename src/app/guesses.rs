@@ -1,0 +1,140 @@
+//! Budgets of guesses: who may try a password now, and who has to wait.
+//!
+//! A try is counted for the account and for where it comes from, before the password is looked at: exact across all nodes,
+//! and a thousand at once are no more than a thousand one after the other. One that succeeds is taken back. A device on
+//! which the user has signed in before has a budget of its own instead, so that nobody can lock an owner out by guessing.
+//! Names that nobody has are counted like any other.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use relatch_domain::UserId;
+use relatch_domain::device_token::DeviceToken;
+use relatch_domain::guesses::{GuessLimit, Try};
+
+use super::origin::Origin;
+use super::{App, Failure};
+use crate::store::{GuessKind, GuessStep, Guesser};
+
+/// How many guesses are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuessLimits {
+    /// For an account, by anybody; and by each device that is known.
+    pub account: GuessLimit,
+    /// From an address, for any account.
+    pub address: GuessLimit,
+    /// From a block of addresses.
+    pub block: GuessLimit,
+}
+
+/// A try that has been counted.
+#[must_use]
+pub(super) struct Counted(Vec<(GuessStep, Try)>);
+
+impl App {
+    /// Counts a try to sign in, if it need not wait. `known` is a device of the user whose name is typed.
+    ///
+    /// # Errors
+    /// If the store fails. The inner one is the time after which it may be made.
+    pub(super) async fn count_sign_in(
+        &self,
+        name: &str,
+        known: Option<&DeviceToken>,
+        origin: &Origin,
+    ) -> Result<Result<Counted, Duration>, Failure> {
+        let Some(limits) = self.policy.guesses else { return Ok(Ok(Counted(Vec::new()))) };
+        let guess = |guesser, limit| GuessStep { guesser, limit };
+        if let Some(device) = known {
+            return self.count(vec![guess(of_device(device), limits.account)]).await;
+        }
+        let mut steps = vec![guess(of_account(name), limits.account)];
+        if let Some((address, block)) = origin.address.filter(|_| !origin.is_shared).and_then(places) {
+            steps.extend([guess(address, limits.address), guess(block, limits.block)]);
+        }
+        self.count(steps).await
+    }
+
+    /// Counts a try of the current password by somebody who is signed in.
+    ///
+    /// # Errors
+    /// As [`Self::count_sign_in`].
+    pub(super) async fn count_reauthentication(
+        &self,
+        user: UserId,
+    ) -> Result<Result<Counted, Duration>, Failure> {
+        let Some(limits) = self.policy.guesses else { return Ok(Ok(Counted(Vec::new()))) };
+        let guesser = Guesser::new(GuessKind::Reauthentication, user.as_bytes());
+        self.count(vec![GuessStep { guesser, limit: limits.account }]).await
+    }
+
+    async fn count(&self, steps: Vec<GuessStep>) -> Result<Result<Counted, Duration>, Failure> {
+        let outcomes = join_all(steps.iter().map(|step| self.store.guess(step))).await;
+        let (mut counted, mut wait, mut failed) = (Vec::new(), None, None);
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Ok(this)) => counted.push((step, this)),
+                Ok(Err(longer)) => wait = wait.max(Some(longer)),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        let counted = Counted(counted);
+        match (failed, wait) {
+            (None, None) => Ok(Ok(counted)),
+            (failed, wait) => {
+                // Who may not try has not tried.
+                self.take_back(counted).await;
+                failed.map_or(Ok(Err(wait.unwrap_or_default())), |error| Err(error.into()))
+            }
+        }
+    }
+
+    /// Takes a counted try back: it succeeded, or the password was not looked at.
+    pub(super) async fn take_back(&self, Counted(steps): Counted) {
+        let taking = steps.iter().map(|(step, counted)| self.store.take_back_guess(step, *counted));
+        for outcome in join_all(taking).await {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a sign-in that succeeded stays counted as a failure for a while");
+            }
+        }
+    }
+}
+
+/// The account of this name, as it was parsed or, if it is nobody's name, as it was typed.
+pub(super) fn of_account(name: &str) -> Guesser {
+    Guesser::new(GuessKind::Account, name.as_bytes())
+}
+
+fn of_device(device: &DeviceToken) -> Guesser {
+    let name: Vec<u8> = device.user.as_bytes().iter().chain(&device.device).copied().collect();
+    Guesser::new(GuessKind::Device, &name)
+}
+
+/// An address and its block. Of IPv6 a customer has a /64, which counts as one address; blocks are /24 of IPv4 and /48 of IPv6.
+fn places(address: IpAddr) -> Option<(Guesser, Guesser)> {
+    let (bytes, address, block) = match address.to_canonical() {
+        IpAddr::V4(v4) => (v4.octets().to_vec(), 4, 3),
+        IpAddr::V6(v6) => (v6.octets().to_vec(), 8, 6),
+    };
+    Some((
+        Guesser::new(GuessKind::Address, bytes.get(..address)?),
+        Guesser::new(GuessKind::Block, bytes.get(..block)?),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_customer_is_one_address() {
+        let of = |text: &str| places(text.parse().unwrap()).unwrap();
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        let (one, other) = (of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert!(one.0 != other.0 && one.1 == other.1);
+        let (one, other) = (of("192.0.2.1"), of("192.0.2.2"));
+        assert!(one.0 != other.0 && one.1 == other.1);
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_ne!(of("192.0.2.1").1, of("192.0.3.1").1);
+    }
+}
