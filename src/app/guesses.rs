@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relatch_domain::UserId;
 use relatch_domain::device_token::DeviceToken;
 use relatch_domain::guesses::{GuessLimit, Try};
+use relatch_domain::{UnixMillis, UserId};
 
 use super::origin::Origin;
 use super::{App, Failure};
@@ -100,8 +100,47 @@ impl App {
     }
 }
 
+/// The failed sign-ins of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failures {
+    /// How many count.
+    pub counting: u64,
+    /// When somebody last tried, if any count.
+    pub last: Option<UnixMillis>,
+    /// How long the next try from an unknown device has to wait.
+    pub wait: Duration,
+}
+
+/// The failed sign-ins of a user's account, by this node's clock. Nothing if there is no such user.
+///
+/// # Errors
+/// If the store fails.
+pub async fn failures_of(app: &App, user: UserId) -> Result<Option<Failures>, Failure> {
+    let Some(user) = app.store.user(user).await? else { return Ok(None) };
+    let seen = app.store.guesses(of_account(user.profile.username.as_str())).await?;
+    let (now, none) = (app.clock.now(), Failures { counting: 0, last: None, wait: Duration::ZERO });
+    Ok(Some(match (seen.filter(|seen| seen.until > now), app.policy.guesses) {
+        (Some(seen), Some(limits)) => Failures {
+            counting: limits.account.counting(seen, now),
+            last: Some(seen.last),
+            wait: limits.account.guess(Some(seen), now).err().unwrap_or_default(),
+        },
+        _ => none,
+    }))
+}
+
+/// Forgets the failed sign-ins of a user's account. Nothing if there is no such user.
+///
+/// # Errors
+/// If the store fails.
+pub async fn forget_failures(app: &App, user: UserId) -> Result<Option<()>, Failure> {
+    let Some(user) = app.store.user(user).await? else { return Ok(None) };
+    app.store.forget_guesses(of_account(user.profile.username.as_str())).await?;
+    Ok(Some(()))
+}
+
 /// The account of this name, as it was parsed or, if it is nobody's name, as it was typed.
-pub(super) fn of_account(name: &str) -> Guesser {
+fn of_account(name: &str) -> Guesser {
     Guesser::new(GuessKind::Account, name.as_bytes())
 }
 

@@ -41,6 +41,7 @@ fn main_routes(config: &mut impl Routes) {
         )
         .service(at("/admin/users/{id}/sessions").get(admin::sessions::list).delete(admin::sessions::end_all))
         .service(at("/admin/users/{id}/sessions/{sid}").delete(admin::sessions::end_one))
+        .service(at("/admin/users/{id}/failures").get(admin::failures::show).delete(admin::failures::forget))
         .service(at("/admin/users/{id}/timeline").get(timeline::of_user))
         .service(at("/admin/revoke").post(admin::revoke::revoke))
         .service(at("/admin/stats").get(admin::stats::show))

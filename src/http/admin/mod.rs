@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod edit;
+pub mod failures;
 pub mod keys;
 pub mod revoke;
 pub mod sessions;

@@ -38,6 +38,8 @@ use crate::http::{account, admin, ops, session, timeline, token};
         admin::users::get,
         admin::users::delete,
         admin::edit::edit,
+        admin::failures::show,
+        admin::failures::forget,
         admin::sessions::list,
         admin::sessions::end_all,
         admin::sessions::end_one,

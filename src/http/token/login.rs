@@ -39,7 +39,9 @@ pub struct Body {
     delivery: Delivery,
     /// What an earlier sign-in of the same user on this device was given: it has a budget of failures of its own then. One that is
     /// not genuine counts for nothing.
-    #[schema(max_length = 81, pattern = "^rld1_[A-Za-z0-9_-]+$")]
+    #[schema(examples(
+        "rld1_AQGh_atqB3hvmX7Q2g4mRrYXrBXrWK9ZmRs0v1bHfWkZZSqf0KQ1q7cPq0hV2nYw3o4uVwYpX2k7Jm8"
+    ))]
     device_token: Option<String>,
 }
 

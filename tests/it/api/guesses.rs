@@ -175,6 +175,28 @@ on_both_stores! {
         assert!(latest["user"].is_string(), "{latest}");
     }
 
+    async fn administrators_see_failures_and_lift_the_wait(on: On) {
+        let app = start(on.with_clock().set("rate_limit.account_failures", "2")).await;
+        let admin = app.admin().await;
+        let users = admin.get("/admin/users?query=ada").await.ok();
+        let path = format!("/admin/users/{}/failures", users["items"][0]["id"].as_str().unwrap());
+        assert_eq!(admin.get(&path).await.ok(), json!({ "failures": 0, "last_at": null, "wait_seconds": 0 }));
+        for _ in 0..2 {
+            sign_in(&app.node, "192.0.2.1", &wrong("ada")).await.problem(401, "invalid_credentials");
+        }
+        wait(sign_in(&app.node, "192.0.2.1", &right("ada")).await);
+        let failures = admin.get(&path).await.ok();
+        assert_eq!((&failures["failures"], failures["wait_seconds"].as_u64()), (&json!(2), Some(1)));
+        assert!(failures["last_at"].is_string(), "{failures}");
+        admin.delete(&path).await.expect(204);
+        admin.delete(&path).await.expect(204);
+        assert_eq!(admin.get(&path).await.ok()["failures"], 0);
+        sign_in(&app.node, "192.0.2.1", &right("ada")).await.ok();
+        let nobody = "/admin/users/01a1fdab-6a07-786f-997e-d0ae0e2646b6/failures";
+        admin.get(nobody).await.problem(404, "not_found");
+        admin.delete(nobody).await.problem(404, "not_found");
+    }
+
     async fn a_browser_keeps_its_device_token_in_a_cookie(on: On) {
         let app = start(on).await;
         let mut browser = app.browse("ada", "hybrid").await;

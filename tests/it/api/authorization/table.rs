@@ -95,6 +95,9 @@ pub(super) const TABLE: &[Row] = &[
     row("GET", "/admin/users/{id}/sessions", Gate::Admin, 200),
     row("DELETE", "/admin/users/{id}/sessions", Gate::Admin, 204).changes(),
     row("DELETE", "/admin/users/{id}/sessions/{sid}", Gate::Admin, 204).changes(),
+    row("GET", "/admin/users/{id}/failures", Gate::Admin, 200),
+    // Nobody has failed: there is nothing to forget.
+    row("DELETE", "/admin/users/{id}/failures", Gate::Admin, 204),
     row("GET", "/admin/users/{id}/timeline", Gate::Admin, 200),
     row("POST", "/admin/revoke", Gate::Admin, 200).changes().with(|cast| json!({ "username": cast.name })),
     row("GET", "/admin/stats", Gate::Admin, 200),
