@@ -42,9 +42,9 @@ async fn once_settled(device: &Device) -> Answer {
     }
 }
 
-/// Two servers, and the one that others are sent to does not know of a sign-in that Redis has lost: it waits for the one that does.
-#[tokio::test]
-async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_never_knew_it() {
+/// A device that signed in on the first server, which sleeps; Redis has forgotten it, and the second server, which never knew
+/// it, serves from there.
+async fn a_sign_in_is_forgotten() -> (TestApp, TestApp, Device) {
     let mut app =
         On::redis_with_a_memory().set("issuer", "http://localhost:8080").in_own_process().start().await;
     let url = app.redis().url();
@@ -56,6 +56,13 @@ async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_neve
     app.pause();
     app.redis().fall_back().await;
     other.until_ready().await;
+    (app, other, device)
+}
+
+/// Two servers, and the one that others are sent to does not know of a sign-in that Redis has lost: it waits for the one that does.
+#[tokio::test]
+async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_never_knew_it() {
+    let (app, other, device) = a_sign_in_is_forgotten().await;
     let there = Device { node: other.node.clone(), ..device };
     there.send_refresh(None).await.problem(503, "temporarily_unavailable");
     app.resume();
@@ -65,17 +72,7 @@ async fn a_sign_in_that_redis_has_forgotten_is_not_refused_by_a_server_that_neve
 /// Somebody signs out of a session that Redis has lost, on a server that never knew it. The one that did must not bring it back.
 #[tokio::test]
 async fn a_sign_out_of_a_session_that_redis_has_forgotten_holds() {
-    let mut app =
-        On::redis_with_a_memory().set("issuer", "http://localhost:8080").in_own_process().start().await;
-    let url = app.redis().url();
-    let other = On::store_at(url).set("issuer", "http://localhost:8080").in_own_process().start().await;
-    app.user("ada").await;
-    app.sign_in("ada").await;
-    app.redis().set_aside();
-    let device = app.sign_in("ada").await;
-    app.pause();
-    app.redis().fall_back().await;
-    other.until_ready().await;
+    let (app, other, device) = a_sign_in_is_forgotten().await;
     let there = Device { node: other.node.clone(), ..device.clone() };
     there.sign_out().await.problem(503, "temporarily_unavailable");
     there.delete("/sessions?include_current=true").await.problem(503, "temporarily_unavailable");
