@@ -18,7 +18,7 @@ const LAST: Duration = Duration::from_secs(10);
 /// A sign-in older than that is not done again, whenever the latest was: it may have ended since, and who remembers that
 /// forgets it after an hour ([`crate::store::FEED_KEEPS`]).
 const OLDEST: Duration = Duration::from_mins(30);
-/// How many are remembered at the most: some 10 MiB. The oldest go first.
+/// How many are remembered at the most. The oldest go first.
 const MOST: usize = 10_000;
 
 /// Sign-ins that a store may have lost.

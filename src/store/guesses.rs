@@ -10,7 +10,7 @@ use relatch_domain::UnixMillis;
 use relatch_domain::base64url;
 use relatch_domain::guesses::{GuessLimit, Guesses, Try};
 
-/// How many guessers are kept in memory: some 10 MiB. Above that those go that would be forgotten first.
+/// How many guessers are kept in memory. Above that those go that would be forgotten first.
 const MOST: usize = 100_000;
 
 /// What guesses are counted for.

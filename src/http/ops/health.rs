@@ -46,7 +46,7 @@ pub async fn live() -> HttpResponse {
     responses((status = 200, description = "It can", body = HealthAnswer), ReadyProblems),
 )]
 pub async fn ready(app: web::Data<App>) -> Answer<HttpResponse> {
-    is_ready(&app).await?;
+    must_be_ready(&app).await?;
     Ok(HttpResponse::Ok().json(HealthAnswer { status: "ready" }))
 }
 
@@ -64,13 +64,13 @@ struct HealthWithFindings<'a> {
 /// # Errors
 /// 503 as there.
 pub async fn ready_with_findings(app: web::Data<App>) -> Answer<HttpResponse> {
-    is_ready(&app).await?;
+    must_be_ready(&app).await?;
     let found = app.node.checkup.found();
     let findings = found.as_deref().map(Vec::as_slice);
     Ok(HttpResponse::Ok().json(HealthWithFindings { status: "ready", findings }))
 }
 
-async fn is_ready(app: &App) -> Answer<()> {
+async fn must_be_ready(app: &App) -> Answer<()> {
     let unready = match app.ready().await? {
         Ok(()) => return Ok(()),
         Err(Unready::NotJoined) => "The server has not joined its store yet; the log says why.",
