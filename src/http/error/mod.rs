@@ -92,7 +92,12 @@ impl ApiError {
 
     /// A password that was not looked at, for there were too many failures: the next try has to wait so long.
     pub fn too_many_attempts(wait: Duration) -> Self {
-        Self::new(Code::TooManyAttempts).wait(wait)
+        let seconds = wait.as_millis().div_ceil(1000);
+        // Pages show it to people, who do not read header fields.
+        let detail = format!(
+            "There were too many failed sign-ins. The password was not looked at; try again in {seconds} s."
+        );
+        Self { detail: Some(detail), ..Self::new(Code::TooManyAttempts) }.wait(wait)
     }
 
     /// `Retry-After`, in seconds that are never too few (RFC 9110, section 10.2.3).

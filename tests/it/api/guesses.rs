@@ -24,7 +24,8 @@ fn right(name: &str) -> Value {
 fn wait(answer: Answer) -> u64 {
     assert_eq!(answer.status, 429, "{}", answer.text);
     let wait = answer.header("retry-after").unwrap().parse().unwrap();
-    answer.problem(429, "too_many_attempts");
+    let detail = answer.problem(429, "too_many_attempts")["detail"].to_string();
+    assert!(detail.contains(&format!("in {wait} s")), "people are told as well: {detail}");
     wait
 }
 
