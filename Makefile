@@ -23,6 +23,7 @@ test: deps check doc deny ## Install what the tests need, then run everything
 	$(MAKE) schemathesis
 	$(MAKE) verifiers
 	$(MAKE) browser
+	$(MAKE) fuzz FUZZ_SECONDS=2
 
 .PHONY: schemathesis
 schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
@@ -40,6 +41,12 @@ browser: deps ## Look at cookies and the example page in a real Chromium
 	npm --prefix tests/browser ci --no-audit --no-fund
 	npm --prefix tests/browser test
 
+FUZZ_SECONDS ?= 300
+.PHONY: fuzz
+fuzz: deps ## Fuzz every parser, an hour in all (FUZZ_SECONDS for each but the last, which gets six times as much)
+	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	fuzz/run.sh $(FUZZ_SECONDS)
+
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -51,7 +58,7 @@ deps: ## Install what the tests need (Debian): redis-server, openssl, python3-ve
 .PHONY: deny
 deny: ## Check licences and sources of all dependencies
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
-	$(CARGO) deny check licenses bans sources
+	$(CARGO) deny --workspace check licenses bans sources
 
 .PHONY: fault
 fault: deps ## Play every fault on real processes for some time, and print what clients saw

@@ -8,6 +8,7 @@ command -v openssl >/dev/null || missing+=(openssl)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v node >/dev/null || missing+=(nodejs)
+command -v c++ >/dev/null || missing+=(g++)
 command -v npm >/dev/null || missing+=(npm)
 if ((${#missing[@]} > 0)); then
   echo "tests/deps.sh: installing ${missing[*]}" >&2

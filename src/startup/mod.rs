@@ -15,11 +15,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
+use crate::app::App;
 use crate::app::cutoff::sweep_when_ordered;
 use crate::app::history::write_histories;
 use crate::http::cross_site::Origins;
@@ -207,21 +209,11 @@ fn serve(
 ) -> Result<actix_web::dev::Server, StartError> {
     let (parts, origins, proxies) =
         (parts.clone(), web::Data::new(origins), web::Data::from(proxies.clone()));
-    let mut server = HttpServer::new(move || {
-        HttpApp::new()
-            .app_data(web::Data::new(parts.app()))
-            .app_data(origins.clone())
-            .app_data(proxies.clone())
-            .wrap(from_fn(recorded))
-            .wrap(from_fn(limits))
-            .wrap(from_fn(envelope))
-            .wrap(from_fn(cors))
-            .wrap(from_fn(unread))
-            .configure(routes)
-    })
-    .workers(workers)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(10);
+    let mut server =
+        HttpServer::new(move || application(parts.app(), origins.clone(), proxies.clone(), routes))
+            .workers(workers)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_timeout(10);
     if !signals {
         server = server.disable_signals();
     }
@@ -229,6 +221,43 @@ fn serve(
         server = server.listen(socket).map_err(StartError::Listen)?;
     }
     Ok(server.run())
+}
+
+/// An application that has joined its store, without listeners: for [`application`] in the same process.
+///
+/// # Errors
+/// As [`Server::build`]; a Redis has to be there.
+pub async fn joined_app(settings: &Settings) -> Result<App, StartError> {
+    let parts = Arc::new(Parts::open(settings, None).await?);
+    Keeper::new(parts.clone(), None).at_start().await?;
+    Ok(parts.app())
+}
+
+/// What each worker serves: the routes, and what stands before them.
+pub fn application(
+    app: App,
+    origins: web::Data<Origins>,
+    proxies: web::Data<TrustedProxies>,
+    routes: fn(&mut web::ServiceConfig),
+) -> HttpApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    HttpApp::new()
+        .app_data(web::Data::new(app))
+        .app_data(origins)
+        .app_data(proxies)
+        .wrap(from_fn(recorded))
+        .wrap(from_fn(limits))
+        .wrap(from_fn(envelope))
+        .wrap(from_fn(cors))
+        .wrap(from_fn(unread))
+        .configure(routes)
 }
 
 /// Runs a future on a runtime that servers can live on, until it is done.
