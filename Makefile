@@ -31,9 +31,10 @@ schemathesis: deps ## Attack a server by its own description (schemathesis, in a
 	python3 tests/schemathesis/run.py
 
 .PHONY: verifiers
-verifiers: deps ## Run the guide's code for API servers against a server (PyJWT and jose, under target/)
-	$(CARGO) build --locked --bin relatch
+verifiers: deps ## Compare with other software: PyJWT, jose (the guide's code for API servers) and passlib, under target/
+	$(CARGO) build --locked -p relatch -p relatch-testkit --bin relatch --bin passwords
 	python3 tests/verifiers/run.py
+	python3 tests/verifiers/passwords.py
 
 .PHONY: browser
 browser: deps ## Look at cookies and the example page in a real Chromium

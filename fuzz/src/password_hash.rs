@@ -8,9 +8,9 @@ use relatch_domain::password_rules::Password;
 pub fn look_at(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(hash) = PasswordHash::parse(&text) else { return };
-    assert!((Cost::MIN..=Cost::MAX).contains(&hash.cost()));
+    assert!(hash.cost().is_none_or(|cost| (Cost::MIN..=Cost::MAX).contains(&cost)));
     let _ = needs_rehash(&text, Cost::MIN);
-    if hash.cost() == Cost::MIN {
+    if hash.cost() == Some(Cost::MIN) {
         let password = Password::parse("nobody has this password").expect("a password");
         assert!(!hash.verify(&password));
     }

@@ -23,6 +23,7 @@ pub mod node;
 pub mod origin;
 pub mod refresh;
 pub mod register;
+mod rehash;
 pub mod restore;
 pub mod revocations;
 pub mod revoke;

@@ -16,6 +16,7 @@ use relatch_domain::{Nonce, SessionId, SessionRef};
 use super::issue::IssuedPair;
 use super::node::StoreKind;
 use super::origin::Origin;
+use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
 use crate::store::{BeginStep, Begun, Credentials, SessionDetails, UserSessions};
@@ -127,6 +128,9 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedI
         };
         match begin(app, &checked, &request, earlier).await? {
             Beginning::Begun(pair) => {
+                if let Some(hash) = &checked.hash {
+                    rehash(app, checked.user.id, request.password, hash).await;
+                }
                 let known = asked.known;
                 return welcome(app, request, checked.user, *pair, earlier, known).await;
             }

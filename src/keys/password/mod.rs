@@ -3,6 +3,7 @@
 //! [`scheme`] says what a hash looks like and what it costs, [`hasher`] who computes it and when there is too much
 //! to do.
 
+mod argon2;
 pub mod hasher;
 pub mod scheme;
 

@@ -4,6 +4,8 @@
 //! passwords get a plain `$2b$` hash. Longer ones get passlib's published `$bcrypt-sha256$v=2`: HMAC-SHA-256 of the
 //! password keyed with the salt's text, Base64, then bcrypt with the same salt. Other software can verify both.
 
+use std::time::Instant;
+
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
@@ -11,6 +13,8 @@ use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use bcrypt::{BcryptError, HashParts, Version};
 use relatch_domain::password_rules::Password;
 use zeroize::Zeroizing;
+
+use super::argon2::{self, Argon2Hash};
 
 /// bcrypt's own Base64 alphabet.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::BCRYPT, NO_PAD);
@@ -58,12 +62,15 @@ pub enum UnreadableHash {
     Malformed,
     /// Not a scheme that we verify. `$2x$` is one of those: it marks hashes of a broken implementation.
     #[error(
-        "the stored password hash is of a kind that is not supported ($2a$, $2b$, $2y$, $bcrypt-sha256$ are)"
+        "the stored password hash is of a kind that is not supported ($2a$, $2b$, $2y$, $bcrypt-sha256$, $argon2id$, $argon2i$, $argon2d$ are)"
     )]
     Unsupported,
     /// Takes more work than we do for anybody, or less than bcrypt has.
     #[error("the stored password hash has cost {0}; {min} to {max} are supported", min = Cost::MIN.0, max = Cost::MAX.0)]
     Cost(u32),
+    /// Takes more memory or time than we spend on anybody.
+    #[error("the stored Argon2 hash takes more than is supported (256 MiB, 1 GiB over all passes, 16 lanes)")]
+    Argon2Cost,
 }
 
 /// What is done to a password before bcrypt gets it.
@@ -78,12 +85,11 @@ enum Scheme {
 }
 
 /// A stored hash, parsed.
-pub struct PasswordHash {
-    scheme: Scheme,
-    cost: Cost,
-    salt: String,
-    /// The bcrypt part as a `$2b$` hash of 60 characters.
-    bcrypt: Zeroizing<String>,
+pub struct PasswordHash(Kind);
+
+enum Kind {
+    Bcrypt(BcryptHash),
+    Argon2(Box<Argon2Hash>),
 }
 
 impl PasswordHash {
@@ -92,6 +98,58 @@ impl PasswordHash {
     /// # Errors
     /// If no password can be checked against it.
     pub fn parse(text: &str) -> Result<Self, UnreadableHash> {
+        if text.starts_with(argon2::PREFIX) {
+            return Ok(Self(Kind::Argon2(Box::new(Argon2Hash::parse(text)?))));
+        }
+        Ok(Self(Kind::Bcrypt(BcryptHash::parse(text)?)))
+    }
+
+    /// Makes the hash of a new password.
+    ///
+    /// # Errors
+    /// None that is known: the library's own, should it ever refuse a cost and a length that it supports.
+    pub fn make(password: &Password, cost: Cost, salt: [u8; 16]) -> Result<String, BcryptError> {
+        if password.as_bytes().len() <= MAX_PLAIN {
+            let parts = bcrypt::non_truncating_hash_with_salt(password.as_bytes(), cost.get(), salt)?;
+            return Ok(parts.format_for_version(Version::TwoB));
+        }
+        let salt_text = BCRYPT_BASE64.encode(salt);
+        let key = keyed_digest(password, &salt_text);
+        let parts = bcrypt::non_truncating_hash_with_salt(key.as_bytes(), cost.get(), salt)?;
+        let whole = parts.format_for_version(Version::TwoB);
+        let digest = whole.get(29..).unwrap_or_default();
+        Ok(format!("{PASSLIB_PREFIX}v=2,t=2b,r={}${salt_text}${digest}", cost.get()))
+    }
+
+    /// Whether this is the password's hash. Compared in constant time, and the work does not depend on the answer.
+    ///
+    /// A password that bcrypt would not read to its end is never the right one for a plain hash, whatever software
+    /// made that: accepting its first 72 bytes would be truncation (ASVS 6.2.8).
+    pub fn verify(&self, password: &Password) -> bool {
+        match &self.0 {
+            Kind::Bcrypt(hash) => hash.verify(password),
+            Kind::Argon2(hash) => hash.verify(password),
+        }
+    }
+    /// bcrypt's cost, if it is a hash of bcrypt.
+    pub const fn cost(&self) -> Option<Cost> {
+        match &self.0 {
+            Kind::Bcrypt(hash) => Some(hash.cost),
+            Kind::Argon2(_) => None,
+        }
+    }
+}
+
+struct BcryptHash {
+    scheme: Scheme,
+    cost: Cost,
+    salt: String,
+    /// The bcrypt part as a `$2b$` hash of 60 characters.
+    bcrypt: Zeroizing<String>,
+}
+
+impl BcryptHash {
+    fn parse(text: &str) -> Result<Self, UnreadableHash> {
         if let Some(rest) = text.strip_prefix(PASSLIB_PREFIX) {
             return Self::parse_passlib(rest);
         }
@@ -139,28 +197,7 @@ impl PasswordHash {
         Ok(Self { scheme, cost, salt: salt.to_owned(), bcrypt })
     }
 
-    /// Makes the hash of a new password.
-    ///
-    /// # Errors
-    /// None that is known: the library's own, should it ever refuse a cost and a length that it supports.
-    pub fn make(password: &Password, cost: Cost, salt: [u8; 16]) -> Result<String, BcryptError> {
-        if password.as_bytes().len() <= MAX_PLAIN {
-            let parts = bcrypt::non_truncating_hash_with_salt(password.as_bytes(), cost.get(), salt)?;
-            return Ok(parts.format_for_version(Version::TwoB));
-        }
-        let salt_text = BCRYPT_BASE64.encode(salt);
-        let key = keyed_digest(password, &salt_text);
-        let parts = bcrypt::non_truncating_hash_with_salt(key.as_bytes(), cost.get(), salt)?;
-        let whole = parts.format_for_version(Version::TwoB);
-        let digest = whole.get(29..).unwrap_or_default();
-        Ok(format!("{PASSLIB_PREFIX}v=2,t=2b,r={}${salt_text}${digest}", cost.get()))
-    }
-
-    /// Whether this is the password's hash. Compared in constant time, and the work does not depend on the answer.
-    ///
-    /// A password that bcrypt would not read to its end is never the right one for a plain hash, whatever software
-    /// made that: accepting its first 72 bytes would be truncation (ASVS 6.2.8).
-    pub fn verify(&self, password: &Password) -> bool {
+    fn verify(&self, password: &Password) -> bool {
         let bytes = password.as_bytes();
         match self.scheme {
             Scheme::Plain { .. } if bytes.len() > MAX_READ => {
@@ -177,24 +214,18 @@ impl PasswordHash {
         // The only errors are those of a malformed hash, which `assemble` has ruled out.
         bcrypt::verify(key, &self.bcrypt).unwrap_or(false)
     }
-
-    /// Its cost.
-    pub const fn cost(&self) -> Cost {
-        self.cost
-    }
 }
 
 /// Whether a password that has just been verified should be hashed anew: the stored hash is of an older scheme or of
 /// another cost than configured, or cannot be read.
 pub fn needs_rehash(hash: &str, cost: Cost) -> bool {
-    PasswordHash::parse(hash).map_or(true, |parsed| {
-        let is_current = matches!(parsed.scheme, Scheme::Plain { is_current: true } | Scheme::PasslibV2);
-        !is_current || parsed.cost != cost
-    })
+    let Ok(PasswordHash(Kind::Bcrypt(hash))) = PasswordHash::parse(hash) else { return true };
+    let is_current = matches!(hash.scheme, Scheme::Plain { is_current: true } | Scheme::PasslibV2);
+    !is_current || hash.cost != cost
 }
 
 /// Verifies a password so that a refusal takes the work of `cost`, whether there is a hash or not, and whatever cost
-/// lower than that it has (ASVS 6.3.8). Only a hash of a higher cost shows.
+/// lower than that it has (ASVS 6.3.8). Only a hash that takes longer shows, until its user signs in and it is made anew.
 ///
 /// # Errors
 /// If the hash cannot be read.
@@ -204,12 +235,29 @@ pub fn verify_evenly(password: &Password, hash: Option<&str>, cost: Cost) -> Res
         spend(cost.get());
         return parsed.map(|_| false);
     };
+    let begun = Instant::now();
     let verified = parsed.verify(password);
     if !verified {
-        // 2^c + 2^c + 2^(c+1) + … + 2^(C-1) = 2^C
-        (parsed.cost.get()..cost.get()).for_each(spend);
+        match parsed.cost() {
+            // 2^c + 2^c + 2^(c+1) + … + 2^(C-1) = 2^C
+            Some(own) => (own.get()..cost.get()).for_each(spend),
+            None => fill_up(cost.get(), begun),
+        }
     }
     Ok(verified)
+}
+
+/// Adds work of bcrypt to what another scheme has taken since `begun`, until it has been as long as `cost` takes, to within
+/// a sixteenth. How long that is shows the first part of it, a sixteenth too.
+fn fill_up(cost: u32, begun: Instant) {
+    let sixteenth = cost.saturating_sub(4).max(Cost::MIN.get());
+    let measured = Instant::now();
+    spend(sixteenth);
+    let part = measured.elapsed();
+    let whole = part * (1 << (cost - sixteenth));
+    while begun.elapsed() + part <= whole {
+        spend(sixteenth);
+    }
 }
 
 /// Does the work of one hash, for nobody.
@@ -230,7 +278,7 @@ fn unkeyed_digest(password: &Password) -> Zeroizing<String> {
 
 impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PasswordHash").field("cost", &self.cost).finish_non_exhaustive()
+        f.debug_struct("PasswordHash").field("cost", &self.cost()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The vectors were made with Python's passlib 1.7.4 over bcrypt 4.0.1: `bcrypt.using(ident=…, rounds=4).hash(…)`,
 //! `bcrypt_sha256.using(rounds=4).hash(…)`, for version 1 with `version=1`; where a salt is named, with
-//! `salt="..CA.uOD/eaGAOmJB.yMBu"`, the bytes 0 to 15.
+//! `salt="..CA.uOD/eaGAOmJB.yMBu"`, the bytes 0 to 15. Those of Argon2 with `argon2.using(type=…, memory_cost=64,
+//! rounds=…, parallelism=…).hash(…)` over argon2-cffi 25.1.0; the one of version 16 with that alone.
 
 use super::*;
 use proptest::prelude::*;
@@ -28,6 +29,34 @@ fn vectors() -> Vec<(String, &'static str)> {
         (umlauts.clone(), "$2b$04$K1WpAJA0fNCyd2ShPx1P5Or9T97Xj/EBO.HrRcEZKiaEm1LT7oKaC"),
         ("x".repeat(71), "$2b$04$WBFwkKgKbcRdxdppiXGKH.sl31sjy0BuHW8cKTG2eHKGRuNCIBpzW"),
         ("x".repeat(72), "$2b$04$WMYp5VVJo9r0Lv653d95v.BSleXy3LywQd.ozlpER5oR3s07zPdYm"),
+        (
+            plain.clone(),
+            "$argon2id$v=19$m=64,t=2,p=2$3puzdm7tPQeAkNL6v1cKQQ$nHkhzVS8ymKSjzEx5BfBOpix83INNb3XvGrS28jjIYQ",
+        ),
+        (
+            plain.clone(),
+            "$argon2i$v=19$m=64,t=2,p=2$r1WKsZYSAgDgfI9x7p3z3g$oyPD2+fhJMdvcDkFopsqi+frs1Nk1SWKh0Pta1D25fw",
+        ),
+        (
+            plain.clone(),
+            "$argon2d$v=19$m=64,t=2,p=2$GoOwVqrV+l+LEeLc+z8HwA$tK2iQRJMbRo/zHFHGIB1tpshZ4znqOmny97KnoOWdIE",
+        ),
+        (
+            umlauts.clone(),
+            "$argon2id$v=19$m=64,t=1,p=1$nRMCYKw1BqD03vu/13pvDQ$KgfX74QNjLkKhv41RLnmNJef20Hw8Tzrhd1sH/EhgF0",
+        ),
+        (
+            long.clone(),
+            "$argon2id$v=19$m=64,t=1,p=1$3PufU+odI4TQWqv13ts7xw$NIyJgLuNMu90JWjpizxVpja5P0vTVIsixT2HXBtCFmk",
+        ),
+        (
+            plain.clone(),
+            "$argon2id$v=19$m=64,t=1,p=1$835vjVFqDWEspXQuZWxNaW2NUWqtFeK8l1JqjbEWQkg$rhMhSti5r7vbCqiRI9u+jNdYN17EP9IZTjAm03b9mU5rV1isnoQegLEqCCqcbUZOTxf8RiazRFUBJ2wm1CzN6g",
+        ),
+        (
+            plain.clone(),
+            "$argon2i$v=16$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$uTk+XTWXzjOAQ02rWGuR0cfRk0jA7AWFk5S3LCFO7hs",
+        ),
         (plain, "$bcrypt-sha256$v=2,t=2b,r=4$u8QNLTafBW14zRKMnCQdE.$EJPhGxfNCgwo4cJ7lqdvRhP7hxpAuKq"),
         (umlauts, "$bcrypt-sha256$v=2,t=2b,r=4$.DugBU3/sScYIQrPYXu8p.$EYn.WFWwvxLgrrPT40t/Zr.V3Mv3ojW"),
         (
@@ -89,7 +118,8 @@ fn what_is_no_hash_is_an_error_that_says_which_and_does_not_show_it() {
     let long = "$bcrypt-sha256$v=2,t=2b,r=4$7S6rcPBamZ1eFE/98Zm0QO$NcM0ufBBbh2LUvStMnHp29hDunxi60S";
     let table = [
         (String::new(), UnreadableHash::Unsupported),
-        ("$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".to_owned(), UnreadableHash::Unsupported),
+        ("$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".to_owned(), UnreadableHash::Malformed),
+        ("$argon2x$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo".to_owned(), UnreadableHash::Unsupported),
         (good.replace("$2b$", "$2x$"), UnreadableHash::Unsupported),
         (good.replace("$2b$", "$2$"), UnreadableHash::Unsupported),
         (long.replace("v=2", "v=3"), UnreadableHash::Unsupported),
@@ -132,17 +162,48 @@ fn a_hash_of_another_kind_or_cost_is_made_anew() {
 }
 
 #[test]
+fn an_argon2_hash_takes_no_more_than_is_spent_on_anybody() {
+    let good =
+        "$argon2id$v=19$m=64,t=2,p=2$3puzdm7tPQeAkNL6v1cKQQ$nHkhzVS8ymKSjzEx5BfBOpix83INNb3XvGrS28jjIYQ";
+    for within in ["m=65536,t=3,p=4", "m=262144,t=4,p=16"] {
+        assert!(PasswordHash::parse(&good.replace("m=64,t=2,p=2", within)).is_ok(), "{within}");
+    }
+    let beyond = [
+        "m=262145,t=1,p=1",
+        "m=262144,t=5,p=1",
+        "m=64,t=16385,p=1",
+        "m=256,t=1,p=17",
+        "m=4294967295,t=1,p=1",
+    ];
+    for parameters in beyond {
+        let error = PasswordHash::parse(&good.replace("m=64,t=2,p=2", parameters)).map(|_| ()).unwrap_err();
+        assert_eq!(error, UnreadableHash::Argon2Cost, "{parameters}");
+    }
+    for broken in ["m=7,t=1,p=1", "m=64,t=0,p=1", "m=64,t=1,p=0", "m=-1,t=1,p=1", "x=1"] {
+        let error = PasswordHash::parse(&good.replace("m=64,t=2,p=2", broken)).map(|_| ()).unwrap_err();
+        assert_eq!(error, UnreadableHash::Malformed, "{broken}");
+    }
+    assert!(needs_rehash(good, CHEAP));
+}
+
+#[test]
 fn no_hash_and_a_wrong_password_are_the_same_no() {
     let hash = PasswordHash::make(&password("correct horse"), CHEAP, SALT).unwrap();
     assert_eq!(verify_evenly(&password("correct horse"), Some(&hash), Cost(6)), Ok(true));
     assert_eq!(verify_evenly(&password("wrong horse"), Some(&hash), Cost(6)), Ok(false));
     assert_eq!(verify_evenly(&password("correct horse"), None, Cost(6)), Ok(false));
+    let (text, argon2) = vectors().into_iter().find(|(_, hash)| hash.starts_with("$argon2id$")).unwrap();
+    assert_eq!(verify_evenly(&password(&text), Some(argon2), Cost(6)), Ok(true));
+    assert_eq!(verify_evenly(&password("wrong horse"), Some(argon2), Cost(6)), Ok(false));
 }
 
 #[test]
 fn a_hash_never_shows_in_debug_output() {
     let text = PasswordHash::make(&password("correct horse"), CHEAP, SALT).unwrap();
-    assert_eq!(format!("{:?}", PasswordHash::parse(&text).unwrap()), "PasswordHash { cost: Cost(4), .. }");
+    assert_eq!(
+        format!("{:?}", PasswordHash::parse(&text).unwrap()),
+        "PasswordHash { cost: Some(Cost(4)), .. }"
+    );
 }
 
 proptest! {
@@ -151,6 +212,7 @@ proptest! {
         let _ = PasswordHash::parse(&text);
         let _ = PasswordHash::parse(&format!("$2b${text}"));
         let _ = PasswordHash::parse(&format!("$bcrypt-sha256${text}"));
+        let _ = PasswordHash::parse(&format!("$argon2id$v=19$m=64,t=1,p=1${text}"));
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod raw_http;
 mod refresh;
 mod refresh_refused;
 mod register;
+mod rehash;
 mod restored;
 mod revocations;
 mod revoke_forms;
