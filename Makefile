@@ -73,3 +73,7 @@ bench: deps ## Measure refreshes beside the floor
 .PHONY: bench-cluster
 bench-cluster: deps ## Measure three nodes on a Cluster of six beside one node on one Redis
 	python3 bench/cluster.py
+
+.PHONY: bench-enumeration
+bench-enumeration: deps ## Measure whether time tells which accounts exist
+	python3 bench/enumeration.py
