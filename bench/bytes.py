@@ -9,14 +9,13 @@ Builds in release mode, starts Redis servers of its own with their default setti
 import argparse
 import contextlib
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import urllib.parse
 
-from servers import ROOT, Failed, binary, start_redis
+from servers import ROOT, Failed, binary, run_script, start_redis
 
 FORGET = "local keys = redis.call('SCAN', ARGV[1], 'MATCH', '*:m', 'COUNT', 5000) \
 for _, key in ipairs(keys[2]) do redis.call('DEL', key) end return keys[1]"
@@ -110,9 +109,4 @@ def table(options, columns):
 
 
 if __name__ == "__main__":
-    # Ending by an exception stops the processes that were started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run_script(main)

@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import secrets
-import signal
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from servers import (
     clean_environment,
     create_users,
     free_port,
+    run_script,
     start,
     start_redis,
     start_relatch,
@@ -187,9 +187,4 @@ def table(found, options):
 
 
 if __name__ == "__main__":
-    # Ending by an exception stops the processes that were started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run_script(main)

@@ -12,12 +12,11 @@ import json
 import os
 import pathlib
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, binary, clean_environment, create_users, start_floor, start_redis, start_relatch, tail
+from servers import ROOT, Failed, binary, clean_environment, create_users, run_script, start_floor, start_redis, start_relatch, tail
 from table import Figures, table
 
 ALGORITHMS = ("EdDSA", "ES256", "HS256")
@@ -161,9 +160,4 @@ def progress(text):
 
 
 if __name__ == "__main__":
-    # Ending by an exception stops the processes that were started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run_script(main)

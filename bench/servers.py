@@ -7,8 +7,10 @@ import json
 import os
 import pathlib
 import secrets
+import signal
 import socket
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -18,6 +20,15 @@ STOP_TIMEOUT = 10
 
 class Failed(Exception):
     """What went wrong, in words for the person who runs this."""
+
+
+def run_script(main):
+    """Runs a script so that it ends by an exception whoever ends it: the processes that were started are stopped then."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")
 
 
 def binary(name, options):

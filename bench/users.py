@@ -9,12 +9,11 @@ import argparse
 import contextlib
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, binary, start_redis
+from servers import ROOT, Failed, binary, run_script, start_redis
 
 
 def main():
@@ -65,9 +64,4 @@ def times(step):
 
 
 if __name__ == "__main__":
-    # Ending by an exception stops the processes that were started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run_script(main)
