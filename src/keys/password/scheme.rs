@@ -4,7 +4,7 @@
 //! passwords get a plain `$2b$` hash. Longer ones get passlib's published `$bcrypt-sha256$v=2`: HMAC-SHA-256 of the
 //! password keyed with the salt's text, Base64, then bcrypt with the same salt. Other software can verify both.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use bcrypt::{BcryptError, HashParts, Version};
 use relatch_domain::password_rules::Password;
+use rustix::time::{ClockId, clock_gettime};
 use zeroize::Zeroizing;
 
 use super::argon2::{self, Argon2Hash};
@@ -131,6 +132,7 @@ impl PasswordHash {
             Kind::Argon2(hash) => hash.verify(password),
         }
     }
+
     /// bcrypt's cost, if it is a hash of bcrypt.
     pub const fn cost(&self) -> Option<Cost> {
         match &self.0 {
@@ -235,7 +237,7 @@ pub fn verify_evenly(password: &Password, hash: Option<&str>, cost: Cost) -> Res
         spend(cost.get());
         return parsed.map(|_| false);
     };
-    let begun = Instant::now();
+    let begun = thread_time();
     let verified = parsed.verify(password);
     if !verified {
         match parsed.cost() {
@@ -247,17 +249,24 @@ pub fn verify_evenly(password: &Password, hash: Option<&str>, cost: Cost) -> Res
     Ok(verified)
 }
 
-/// Adds work of bcrypt to what another scheme has taken since `begun`, until it has been as long as `cost` takes, to within
-/// a sixteenth. How long that is shows the first part of it, a sixteenth too.
-fn fill_up(cost: u32, begun: Instant) {
+/// Adds work of bcrypt to what this thread has done since it had computed for `begun`, until it is as much as `cost` is, to
+/// within a sixteenth. How much that is shows the first part of it. Counted is the thread's own time: how long it had
+/// to wait for a processor says nothing about the work.
+fn fill_up(cost: u32, begun: Duration) {
     let sixteenth = cost.saturating_sub(4).max(Cost::MIN.get());
-    let measured = Instant::now();
+    let before = thread_time();
     spend(sixteenth);
-    let part = measured.elapsed();
+    let part = thread_time().saturating_sub(before);
     let whole = part * (1 << (cost - sixteenth));
-    while begun.elapsed() + part <= whole {
+    while thread_time().saturating_sub(begun) + part <= whole {
         spend(sixteenth);
     }
+}
+
+/// How long this thread has computed.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Does the work of one hash, for nobody.
