@@ -1,8 +1,8 @@
 //! What a stranger can send, as targets of libFuzzer: each module has one `look_at`, which must neither panic nor find its
 //! property broken, whatever the bytes.
 //!
-//! `make fuzz` runs them for long; docs/fuzzing.md has what they found. The tests of this
-//! crate look at every file of `corpus/` without a fuzzer.
+//! `make fuzz` runs them for long; docs/fuzzing.md has what they found. The tests of this crate look at every file of
+//! `corpus/` without a fuzzer.
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a target tells the fuzzer")]
 
