@@ -23,6 +23,7 @@ test: deps check doc deny ## Install what the tests need, then run everything
 	$(MAKE) schemathesis
 	$(MAKE) verifiers
 	$(MAKE) browser
+	$(MAKE) fuzz FUZZ_SECONDS=2
 
 .PHONY: schemathesis
 schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
