@@ -171,7 +171,10 @@ impl Handle {
         wrote: impl FnOnce(&T) -> bool,
     ) -> Result<Written<T>, StoreError> {
         match &self.synced {
-            None => Ok(Written { answer: self.router.ask(request).await.and_then(read)?, durable: true }),
+            None => {
+                let answer = self.router.ask(request).await.and_then(read)?;
+                Ok(Written { answer, durable: true, abandoned: false })
+            }
             Some(synced) => synced.write(&self.router, request, read, wrote).await,
         }
     }

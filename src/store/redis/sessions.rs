@@ -111,8 +111,13 @@ impl Handle {
                 Change::Replace(tombstone) => request.arg(&record::encode(tombstone)),
             };
         }
+        let Written { answer: begun, durable, abandoned } =
+            self.write(&request, reply::flag, |begun| *begun).await?;
+        if begun && abandoned {
+            let why = "the process went away before replicas had heard of the sign-in";
+            return Err(StoreError::Indeterminate(why.to_owned()));
+        }
         // One dead replica must not stop sign-ins.
-        let Written { answer: begun, durable } = self.write(&request, reply::flag, |begun| *begun).await?;
         Ok(match (begun, durable) {
             (true, true) => Begun::Begun,
             (true, false) => Begun::Alone,

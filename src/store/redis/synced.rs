@@ -27,6 +27,8 @@ const POOL_SIZE: usize = 16;
 pub(super) struct Written<T> {
     pub(super) answer: T,
     pub(super) durable: bool,
+    /// Whether the process went away while its replicas were waited for: what it wrote may go with it.
+    pub(super) abandoned: bool,
 }
 
 impl<T> Written<T> {
@@ -43,6 +45,15 @@ impl<T> Written<T> {
             Err(StoreError::Indeterminate("applied, durability unknown".to_owned()))
         }
     }
+}
+
+/// Which replicas have heard of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    ByEnough,
+    ByTooFew,
+    /// The process went away before it said.
+    Unknown,
 }
 
 pub(super) struct SyncedWrites {
@@ -90,8 +101,9 @@ impl SyncedWrites {
             }
         };
         let answer = read(answer)?;
-        let durable = !wrote(&answer) || self.await_replicas(connection).await;
-        Ok(Written { answer, durable })
+        let heard = if wrote(&answer) { self.await_replicas(connection).await } else { Heard::ByEnough };
+        let (durable, abandoned) = (heard == Heard::ByEnough, heard == Heard::Unknown);
+        Ok(Written { answer, durable, abandoned })
     }
 
     async fn send(
@@ -145,17 +157,19 @@ impl SyncedWrites {
         pool.build().map_err(|error| text(error.to_string()))
     }
 
-    async fn await_replicas(&self, mut connection: Connection) -> bool {
-        let missing = match self.wait(&mut connection).await {
-            Ok(count) if count >= u64::from(self.replicas) => return true,
-            Ok(count) => format!("{count} of {} replicas acknowledged in time", self.replicas),
+    async fn await_replicas(&self, mut connection: Connection) -> Heard {
+        let (heard, missing) = match self.wait(&mut connection).await {
+            Ok(count) if count >= u64::from(self.replicas) => return Heard::ByEnough,
+            Ok(count) => {
+                (Heard::ByTooFew, format!("{count} of {} replicas acknowledged in time", self.replicas))
+            }
             Err(error) => {
                 drop(Connection::take(connection));
-                error.to_string()
+                (Heard::Unknown, error.to_string())
             }
         };
         tracing::warn!(reason = missing, "a write was applied, its durability is unknown");
-        false
+        heard
     }
 
     async fn wait(&self, connection: &mut Connection) -> RedisResult<u64> {

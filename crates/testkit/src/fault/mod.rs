@@ -24,6 +24,10 @@ pub use proxy::{Cut, CuttingProxy};
 pub use stage::Scene;
 pub use tally::{HEADS, KindTally, Tally, rows};
 
+/// How long after the last strike somebody may still be missing whose fate is of interest: a store that has just been replaced
+/// says nothing for seconds about sessions that it does not know.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How long, and with how many.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -70,6 +74,10 @@ pub async fn play(scene: Scene, plan: Plan) -> Tally {
             (Scene::Single(_), _) => unreachable!("it was set for this"),
         }
         turn += 1;
+    }
+    let patience = Instant::now() + PATIENCE;
+    while !field.tally.has_met_everybody() && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     field.stop.store(true, Ordering::Relaxed);
     for actor in actors {

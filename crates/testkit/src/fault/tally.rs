@@ -134,6 +134,12 @@ impl Tally {
         (late > 0).then_some(late)
     }
 
+    /// Whether sessions that had ended were tried, and thieves had something.
+    pub(super) fn has_met_everybody(&self) -> bool {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        of(&self.probes) > 0 && of(&self.thefts) > 0
+    }
+
     /// What is promised and was not kept.
     pub fn broken_promises(&self, scene: Scene) -> Vec<String> {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -165,7 +171,7 @@ impl Tally {
                 .filter(|(count, _)| *count == 0)
                 .map(|(_, who)| format!("no client with {who} refreshed at all")),
         );
-        if of(&self.probes) == 0 || of(&self.thefts) == 0 {
+        if !self.has_met_everybody() {
             broken.push("nothing was probed or stolen".to_owned());
         }
         broken

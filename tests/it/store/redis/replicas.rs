@@ -14,7 +14,10 @@ use relatch_testkit::redis_server::RedisServer;
 use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, tell};
 
 fn synced(primary: &RedisServer) -> Arc<dyn Store> {
-    let response_timeout = Duration::from_millis(500);
+    patient(primary, Duration::from_millis(500))
+}
+
+fn patient(primary: &RedisServer, response_timeout: Duration) -> Arc<dyn Store> {
     let settings = RedisSettings { sync_replicas: 1, response_timeout, ..settings(&primary.url()) };
     RedisBackend::open(&settings, TimeSource::Store).unwrap().handle()
 }
@@ -77,6 +80,27 @@ async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in
     replica.resume();
     let repeated = store.end_sessions(&end).await.unwrap();
     assert_eq!((repeated.covered, repeated.ended.len(), repeated.durable), (1, 0, true));
+}
+
+/// Its replica may be promoted, and has never heard of the sign-in: nobody may be told that they are signed in.
+#[tokio::test]
+async fn a_sign_in_whose_primary_dies_before_a_replica_has_it_is_in_doubt() {
+    let mut primary = RedisServer::builder().args(["--repl-diskless-sync-delay", "0"]).start().await;
+    let replica = replica_of(&primary).await;
+    let store = patient(&primary, Duration::from_secs(20));
+    let user = ada(&store).await;
+    replica.pause();
+    let session = SessionRef { user, session: session_id() };
+    let step = begin_step(session, live_record(now()));
+    let beginning = tokio::spawn(async move { store.begin_session(&step).await });
+    let (mut connection, start) = (raw(&primary).await, Instant::now());
+    let sessions = format!("test:{{{user}}}:s");
+    while tell::<u64>(&mut connection, &["HLEN", &sessions]).await == 0 {
+        assert!(start.elapsed().as_secs() < 20, "the session does not begin");
+    }
+    primary.kill();
+    let answer = beginning.await.unwrap();
+    assert!(matches!(answer, Err(StoreError::Indeterminate(_))), "{answer:?}");
 }
 
 #[tokio::test]
