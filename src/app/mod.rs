@@ -10,6 +10,7 @@ pub mod change_user;
 pub mod check;
 pub mod cutoff;
 pub mod delete_user;
+mod even_pace;
 mod everyone;
 pub mod explain;
 pub mod find_user;

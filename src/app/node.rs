@@ -3,6 +3,7 @@
 use relatch_domain::UnixMillis;
 
 use super::cutoff::{KnownCutoff, SweepOrders};
+use super::even_pace::EvenPace;
 use super::history::Histories;
 use super::membership::Membership;
 use super::newcomers::Newcomers;
@@ -29,6 +30,8 @@ pub struct NodeState {
     pub(super) revocations: Revocations,
     /// The last sign-ins that it has made.
     pub(super) newcomers: Newcomers,
+    /// How long it takes to find a name free and make its user.
+    pub(super) registrations: EvenPace,
     /// What it has yet to write into histories.
     pub(super) histories: Histories,
     /// Sweeps that it has yet to make.
@@ -66,6 +69,7 @@ impl NodeState {
             membership: Membership::default(),
             revocations: Revocations::default(),
             newcomers: Newcomers::default(),
+            registrations: EvenPace::default(),
             histories: Histories::default(),
             sweeps: SweepOrders::default(),
         }

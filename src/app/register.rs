@@ -4,14 +4,14 @@ use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Roles, Username};
 
 use super::origin::Origin;
-use super::users::{NewAccount, create_user};
+use super::users::{NewAccount, hash_password, keep_user};
 use super::{App, Failure};
 use crate::store::UserCreation;
 
 /// Makes an account with the role `user`, or says that the name is taken.
 ///
-/// The password is hashed before the name is claimed, whether it is free or not: a taken name is told by the answer and
-/// not by the time that it takes.
+/// The password is hashed before the name is claimed, whether it is free or not, and what comes then takes as long for
+/// a taken name as for a free one: a taken name is told by the answer and not by the time that it takes.
 ///
 /// # Errors
 /// If the store fails or has not been joined yet, or the hashing queue is full.
@@ -23,5 +23,6 @@ pub async fn register(
 ) -> Result<UserCreation, Failure> {
     // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
     app.ring()?;
-    create_user(app, origin, NewAccount::of(username, Roles::of_a_user(), password)).await
+    let new = hash_password(app, NewAccount::of(username, Roles::of_a_user(), password)).await?;
+    app.node.registrations.keep(keep_user(app, origin, &new)).await
 }

@@ -57,11 +57,21 @@ impl NewAccount {
 /// # Errors
 /// If the store fails or the hashing queue is full.
 pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Result<UserCreation, Failure> {
+    let new = hash_password(app, account).await?;
+    keep_user(app, origin, &new).await
+}
+
+/// The first half of [`create_user`], which takes the same time whether the name is free or not.
+pub(super) async fn hash_password(app: &App, account: NewAccount) -> Result<NewUser, Failure> {
     let NewAccount { username, roles, attributes, disabled, password } = account;
     let password_hash = Some(app.hasher.hash(password).await?);
     let id = app.random.user_id(app.clock.now())?;
-    let new = NewUser { id, username, roles, attributes, disabled, password_hash };
-    let creation = app.store.create_user(&new).await?;
+    Ok(NewUser { id, username, roles, attributes, disabled, password_hash })
+}
+
+/// The second half of [`create_user`].
+pub(super) async fn keep_user(app: &App, origin: &Origin, new: &NewUser) -> Result<UserCreation, Failure> {
+    let creation = app.store.create_user(new).await?;
     if let UserCreation::Created(user) = &creation {
         let username = user.profile.username.clone();
         app.tell(origin, &Event::UserCreated { user: user.id, username }).await;

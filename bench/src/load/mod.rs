@@ -70,7 +70,8 @@ pub struct Options {
     pub json: bool,
 }
 
-fn address(url: &str) -> Result<SocketAddr, String> {
+/// The address in such a URL.
+pub(crate) fn address(url: &str) -> Result<SocketAddr, String> {
     url.strip_prefix("http://")
         .map(|rest| rest.trim_end_matches('/'))
         .and_then(|rest| rest.replacen("localhost", "127.0.0.1", 1).parse().ok())

@@ -73,10 +73,18 @@ pub struct Measured {
     pub after: Vec<Usage>,
 }
 
+impl Latency {
+    /// Of these times, which are sorted for it.
+    pub fn of(times: &mut [u32]) -> Self {
+        times.sort_unstable();
+        let [p50, p90, p99, max] = [50, 90, 99, 100].map(|percent| percentile(times, percent));
+        Self { p50, p90, p99, max }
+    }
+}
+
 impl Report {
     /// Sums up.
     pub fn new(connections: usize, sessions: usize, mut tally: Tally, measured: &Measured) -> Self {
-        tally.latencies.sort_unstable();
         let refreshes = tally.latencies.len();
         let mut cpu: Vec<Cpu> = measured
             .before
@@ -91,12 +99,7 @@ impl Report {
             seconds: measured.time.as_secs_f64(),
             refreshes,
             refreshes_per_second: count(refreshes) / measured.time.as_secs_f64(),
-            latency_us: Latency {
-                p50: percentile(&tally.latencies, 50),
-                p90: percentile(&tally.latencies, 90),
-                p99: percentile(&tally.latencies, 99),
-                max: percentile(&tally.latencies, 100),
-            },
+            latency_us: Latency::of(&mut tally.latencies),
             cpu,
             load_cpu,
             statuses: tally.statuses,

@@ -14,6 +14,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the server closes the connection after it.
     pub last: bool,
+    /// After how many seconds to come again (RFC 9110, section 10.2.3).
+    pub retry_after: Option<u64>,
 }
 
 /// Not a response that leaves the connection usable.
@@ -56,8 +58,11 @@ pub fn parse(buffer: &[u8]) -> Result<Option<(Response, usize)>, BadResponse> {
         Framing::Chunked => dechunk(rest)?,
     };
     let last = values(head.headers, "connection").any(|value| value.eq_ignore_ascii_case(b"close"));
+    let retry_after = values(head.headers, "retry-after").next().and_then(decimal);
     match body {
-        Some((body, body_len)) => Ok(Some((Response { status, body, last }, head_len + body_len))),
+        Some((body, body_len)) => {
+            Ok(Some((Response { status, body, last, retry_after }, head_len + body_len)))
+        }
         None if buffer.len() > MAX_LEN => Err(BadResponse::TooLong),
         None => Ok(None),
     }
@@ -83,7 +88,7 @@ fn values<'a>(headers: &'a [httparse::Header<'a>], name: &'a str) -> impl Iterat
 }
 
 /// Digits and nothing else; `str::parse` would take a sign as well.
-fn decimal(digits: &[u8]) -> Option<usize> {
+fn decimal<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
     let all_digits = digits.iter().all(u8::is_ascii_digit);
     all_digits.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
@@ -153,7 +158,7 @@ mod tests {
             prop_assume!(status != 204 && status != 304);
             let response = with_length(status, &body);
             let buffer = [response.clone(), next].concat();
-            let whole = Response { status, body, last: false };
+            let whole = Response { status, body, last: false, retry_after: None };
             prop_assert_eq!(parse(&buffer), Ok(Some((whole, response.len()))));
         }
 
@@ -164,7 +169,7 @@ mod tests {
         ) {
             let response = chunked(&chunks);
             let buffer = [response.clone(), next].concat();
-            let whole = Response { status: 200, body: chunks.concat(), last: false };
+            let whole = Response { status: 200, body: chunks.concat(), last: false, retry_after: None };
             prop_assert_eq!(parse(&buffer), Ok(Some((whole, response.len()))));
         }
 
@@ -189,8 +194,8 @@ mod tests {
 
     #[test]
     fn a_response_without_a_body_ends_with_its_head() {
-        let response = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
-        let whole = Response { status: 204, body: Vec::new(), last: true };
+        let response = b"HTTP/1.1 204 No Content\r\nConnection: close\r\nRetry-After: 3\r\n\r\n";
+        let whole = Response { status: 204, body: Vec::new(), last: true, retry_after: Some(3) };
         assert_eq!(parse(response), Ok(Some((whole, response.len()))));
     }
 

@@ -62,8 +62,7 @@ impl Session {
         username: &str,
         password: &str,
     ) -> Result<Self, SignInFailed> {
-        let body = serde_json::to_string(&Credentials { username, password }).unwrap_or_default();
-        let request = post(host, "/login", &[], &body);
+        let request = Self::sign_in_request(host, username, password);
         let response = connection
             .exchange(request.as_bytes())
             .await
@@ -77,6 +76,12 @@ impl Session {
                 username: username.to_owned(),
                 answer: summary(&response),
             })
+    }
+
+    /// The request that signs in.
+    pub fn sign_in_request(host: SocketAddr, username: &str, password: &str) -> String {
+        let body = serde_json::to_string(&Credentials { username, password }).unwrap_or_default();
+        post(host, "/login", &[], &body)
     }
 
     /// The request that refreshes this session, with an attempt key if there is one.
@@ -145,7 +150,7 @@ mod tests {
     }
 
     fn response(status: u16, body: &str) -> Response {
-        Response { status, body: body.as_bytes().to_vec(), last: false }
+        Response { status, body: body.as_bytes().to_vec(), last: false, retry_after: None }
     }
 
     #[test]

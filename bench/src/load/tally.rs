@@ -73,7 +73,7 @@ mod tests {
         for _ in 0..3 {
             let mut one = Tally::default();
             for status in [409, 401, 409] {
-                let response = Response { status, body: b"why".to_vec(), last: false };
+                let response = Response { status, body: b"why".to_vec(), last: false, retry_after: None };
                 one.answered(&response);
                 one.refused(&response);
             }
