@@ -74,6 +74,10 @@ bench: deps ## Measure refreshes beside the floor
 bench-cluster: deps ## Measure three nodes on a Cluster of six beside one node on one Redis
 	python3 bench/cluster.py
 
+.PHONY: bench-flood
+bench-flood: deps ## Measure what refreshes notice of a flood of sign-ins
+	python3 bench/flood.py
+
 .PHONY: bench-enumeration
 bench-enumeration: deps ## Measure whether time tells which accounts exist
 	python3 bench/enumeration.py

@@ -136,7 +136,9 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
             (user.map(|user| user.to_string()), None)
         }
-        Event::CutoffRaised { .. }
+        Event::UsersImported { .. }
+        | Event::UsersExported
+        | Event::CutoffRaised { .. }
         | Event::CutoffSwept { .. }
         | Event::RevocationsRestored { .. }
         | Event::StoreAdopted { .. }
@@ -148,7 +150,8 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
 fn details(event: &Event) -> Map<String, Value> {
     let details = match event {
         Event::SignedIn { known_device, .. } => json!({ "known_device": known_device }),
-        Event::PasswordChanged { .. } => json!({}),
+        Event::PasswordChanged { .. } | Event::UsersExported => json!({}),
+        Event::UsersImported { users } => json!({ "users": users }),
         Event::UserCreated { username, .. } | Event::UserDeleted { username, .. } => {
             json!({ "username": username.as_str() })
         }

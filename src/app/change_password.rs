@@ -101,9 +101,10 @@ async fn checked_hash(app: &App, live: &LiveCaller, typed: &str) -> Result<Optio
     // A name can have gone to somebody else meanwhile.
     let own = found.filter(|found| found.user.id == live.caller.session.user);
     let hash = own.and_then(|own| own.password_hash);
+    let place = app.hasher.place()?;
     let right = match Password::parse(typed) {
-        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
-        Err(_) => app.hasher.refuse().await?,
+        Ok(password) => app.hasher.verify(place, password, hash.clone()).await?,
+        Err(_) => app.hasher.refuse(place).await?,
     };
     Ok(hash.filter(|_| right))
 }

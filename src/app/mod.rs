@@ -34,6 +34,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod stats;
 pub mod timeline;
+pub mod transfer;
 pub mod users;
 
 use std::sync::Arc;
@@ -105,9 +106,9 @@ pub enum Failure {
     /// The server has not yet been able to load its keys.
     #[error("no signing keys yet")]
     NotReady,
-    /// Too many passwords are being hashed.
+    /// Too many passwords are being hashed; it may be tried again after this time.
     #[error("the password hashing queue is full")]
-    Busy,
+    Busy(Duration),
     /// The state changed under our hands each time we tried.
     #[error("gave up after several tries against concurrent changes")]
     Contended,
@@ -136,7 +137,7 @@ impl From<KeysError> for Failure {
 impl From<HashingError> for Failure {
     fn from(error: HashingError) -> Self {
         match error {
-            HashingError::Busy => Self::Busy,
+            HashingError::Busy(again) => Self::Busy(again),
             other => Self::Internal(other.to_string()),
         }
     }

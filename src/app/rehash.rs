@@ -16,7 +16,7 @@ pub(super) async fn rehash(app: &App, user: UserId, password: &str, checked: &st
     match replace(app, user, password, checked).await {
         Ok(UserChangeOutcome::Changed(_)) => tracing::debug!(%user, "a password has been hashed anew"),
         // Changed or deleted meanwhile; or there is more to do than to wait for.
-        Ok(UserChangeOutcome::Blocked | UserChangeOutcome::Unknown) | Err(Failure::Busy) => {}
+        Ok(UserChangeOutcome::Blocked | UserChangeOutcome::Unknown) | Err(Failure::Busy(_)) => {}
         Err(error) => tracing::warn!(%user, %error, "a password could not be hashed anew"),
     }
 }

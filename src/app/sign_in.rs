@@ -19,6 +19,7 @@ use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
+use crate::keys::password::Place;
 use crate::store::{BeginStep, Begun, Credentials, SessionDetails, UserSessions};
 
 /// A sign-in as a client asks for it.
@@ -71,6 +72,8 @@ const BEGIN_ROUNDS: usize = 8;
 /// reading and writing the sessions, or the user was changed each time between checking and writing.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
+    // Before anything is done for them: in a crowd most are turned away.
+    let place = app.hasher.place()?;
     let asked = Asked::of(app, &request).await?;
     let counted = match app.count_sign_in(&asked.name, asked.known.as_ref(), &request.origin).await? {
         Ok(counted) => counted,
@@ -81,7 +84,7 @@ pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure
             return Ok(SignedIn::TooMany(wait));
         }
     };
-    let tried = attempt(app, request, asked).await;
+    let tried = attempt(app, request, asked, place).await;
     if !matches!(tried, Ok(SignedIn::No)) {
         app.take_back(counted).await;
     }
@@ -114,12 +117,12 @@ impl Asked {
 }
 
 /// Checks the password and begins the session.
-async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedIn, Failure> {
+async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, place: Place) -> Result<SignedIn, Failure> {
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
-    let mut credentials = asked.credentials;
+    let (mut credentials, mut place) = (asked.credentials, place);
     for _ in 0..CHECKS {
-        let checked = match check(app, &request, credentials).await? {
+        let checked = match check(app, &request, credentials, place).await? {
             Ok(checked) => checked,
             Err(event) => {
                 app.tell(&request.origin, &event).await;
@@ -141,6 +144,7 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedI
             Beginning::Outdated => {}
         }
         credentials = app.store.credentials(&checked.user.profile.username).await?;
+        place = app.hasher.place()?;
     }
     Err(Failure::Contended)
 }
@@ -190,15 +194,16 @@ async fn check(
     app: &App,
     request: &SignIn<'_>,
     credentials: Option<Credentials>,
+    place: Place,
 ) -> Result<Result<Checked, Event>, Failure> {
     let (user, hash) = match credentials {
         Some(credentials) => (Some(credentials.user), credentials.password_hash),
         None => (None, None),
     };
     let right = match Password::parse(request.password) {
-        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
+        Ok(password) => app.hasher.verify(place, password, hash.clone()).await?,
         // Nobody has such a password.
-        Err(_) => app.hasher.refuse().await?,
+        Err(_) => app.hasher.refuse(place).await?,
     };
     let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
     match user {

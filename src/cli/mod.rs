@@ -10,6 +10,7 @@ mod print;
 mod serve;
 mod session;
 mod store;
+mod transfer;
 mod user;
 
 use std::io::{self, BufReader, Write};

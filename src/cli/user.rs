@@ -8,7 +8,7 @@ use relatch_domain::attributes::AttributeValue;
 
 use super::door::{Door, ask, unexpected};
 use super::print::{Table, counted, json_line, shown};
-use super::{Failure, Surroundings};
+use super::{Failure, Surroundings, transfer};
 use crate::operator::{Command, Reply, UserRow};
 use crate::startup::block_on;
 
@@ -85,6 +85,18 @@ without asking the server. `relatch user enable` lets the user sign in again; se
         #[arg(value_name = "NAME|ID")]
         user: String,
     },
+    /// Bring users over from another place, with the password hashes that they have there.
+    Import(transfer::Import),
+    /// Print all users with their password hashes, one JSON object on each line, as `user import` reads them.
+    #[command(
+        after_help = "Whoever has the output can try passwords at leisure: keep it as you keep the store. That it was
+read stands in the audit trail. Sessions are not in it: whoever is imported elsewhere signs in there.
+
+Examples:
+  umask 077; relatch user export > users.jsonl
+  relatch user export | jq -r .username"
+    )]
+    Export,
     /// Delete a user with all sessions. The name is free again, the id is never given to anybody else.
     #[command(after_help = "On a terminal the name is asked for once more. Scripts say --yes.
 
@@ -147,6 +159,8 @@ pub(super) fn run(command: User, mut surroundings: Surroundings<'_>) -> Result<(
             let reply = block_on(ask(&settings, Command::UserEnable { user }))?;
             changed(reply, "may sign in", json, surroundings.out)
         }
+        Action::Import(import) => transfer::import(&import, &settings, json, surroundings),
+        Action::Export => transfer::export(&settings, surroundings.out),
         Action::Delete { user, yes } => {
             block_on(async { delete(&Door::find(&settings).await?, user, yes, json, surroundings).await })
         }

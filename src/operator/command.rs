@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::rows::{AuditRow, ExplanationRow, KeyRow, SessionRow, UserRow};
+use super::transfer::{LineOutcome, UserLine};
 
 /// A password or a token on its way to the server: through a socket that only the server's own user can open.
 #[derive(Clone, Deserialize)]
@@ -30,6 +31,21 @@ impl Secret {
         self.0.expose_secret()
     }
 }
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Of replies, which travel and are compared as a whole; no secret is checked by it.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl From<Secret> for SecretString {
     fn from(secret: Secret) -> Self {
@@ -93,6 +109,20 @@ pub enum Command {
     UserDelete {
         /// Whom.
         user: String,
+    },
+    /// Brings users over from another place.
+    UserImport {
+        /// The users.
+        users: Vec<UserLine>,
+        /// Whether nothing is to be written.
+        dry_run: bool,
+    },
+    /// Reads users with their password hashes, in the byte order of their names.
+    UserExport {
+        /// Only those after this name.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
     },
     /// Lists a user's sessions, the latest sign-in first.
     SessionList {
@@ -189,6 +219,18 @@ pub enum Reply {
     Users {
         /// The users.
         users: Vec<UserRow>,
+    },
+    /// What came of users who were to be imported, in their order.
+    UsersImported {
+        /// One outcome for each.
+        outcomes: Vec<LineOutcome>,
+    },
+    /// A page of users with their password hashes.
+    UsersExported {
+        /// The users.
+        users: Vec<UserLine>,
+        /// The name after which the next page begins, if there may be one.
+        next: Option<String>,
     },
     /// A page of sessions.
     Sessions {

@@ -12,6 +12,7 @@ mod rows;
 mod sessions;
 pub mod socket;
 mod store;
+mod transfer;
 mod users;
 
 use relatch_domain::user::{User, Username};
@@ -21,6 +22,7 @@ use crate::app::{App, Failure};
 
 pub use command::{AuditFilter, Command, Reply, RevokeTarget, Secret};
 pub use rows::{ActorRow, AuditRow, EndRow, ExplanationRow, KeyRow, SessionRow, UserRow};
+pub use transfer::{LineOutcome, UserLine};
 
 /// How a command ends before its time: it is refused in words for the operator, or it fails.
 enum Stop {
@@ -70,6 +72,8 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::UserDisable { user } => users::disable(app, &user, true).await,
         Command::UserEnable { user } => users::disable(app, &user, false).await,
         Command::UserDelete { user } => users::delete(app, &user).await,
+        Command::UserImport { users, dry_run } => transfer::import(app, users, dry_run).await,
+        Command::UserExport { after, limit } => transfer::export(app, after, limit).await,
         Command::SessionList { user, all, after, limit } => {
             sessions::list(app, &user, all, after, limit).await
         }

@@ -31,6 +31,8 @@ impl Counters {
             Event::ClientRevoked { sessions, .. } => self.ended(EndReason::RevokedByAdmin, *sessions),
             Event::CutoffSwept { sessions, .. } => self.ended(EndReason::SignedInBefore, *sessions),
             Event::UserCreated { .. }
+            | Event::UsersImported { .. }
+            | Event::UsersExported
             | Event::PasswordChanged { .. }
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }

@@ -30,6 +30,10 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::info!(event = name, %session, reason = reason.code(), address, "session ended");
         }
         Event::UserCreated { user, .. } => tracing::info!(event = name, %user, address, "user created"),
+        Event::UsersImported { users } => tracing::info!(event = name, users, "users imported"),
+        Event::UsersExported => {
+            tracing::warn!(event = name, address, "users are read with their password hashes");
+        }
         Event::PasswordChanged { user } => tracing::info!(event = name, %user, address, "password changed"),
         Event::UserChanged { user, edit } => {
             let roles = edit.roles.as_ref().map(|roles| roles.join(","));
@@ -45,16 +49,7 @@ pub fn record(origin: &Origin, event: &Event) {
                 "everyone who signed in before is signed out"
             );
         }
-        Event::CutoffSwept { cutoff, users, sessions } => {
-            let cutoff = cutoff.0;
-            tracing::info!(
-                event = name,
-                cutoff,
-                users,
-                sessions,
-                "sessions from before the cutoff have ended"
-            );
-        }
+        Event::CutoffSwept { cutoff, users, sessions } => swept(name, cutoff.0, *users, *sessions),
         Event::RevocationsRestored { sessions, users } => {
             tracing::warn!(event = name, sessions, users, "revocations that the store had lost hold again");
         }
@@ -70,6 +65,10 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::info!(event = name, method, route, user, status, address, "administrative call");
         }
     }
+}
+
+fn swept(event: &str, cutoff: u32, users: usize, sessions: usize) {
+    tracing::info!(event, cutoff, users, sessions, "sessions from before the cutoff have ended");
 }
 
 fn refreshed(

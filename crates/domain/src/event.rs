@@ -116,6 +116,13 @@ pub enum Event {
         /// The name. For audit records: the log has ids only.
         username: Username,
     },
+    /// Users were brought over from another place.
+    UsersImported {
+        /// How many.
+        users: usize,
+    },
+    /// All users are being read with their password hashes.
+    UsersExported,
     /// A user's password was set anew.
     PasswordChanged {
         /// The user.
@@ -194,6 +201,8 @@ impl Event {
             Self::Refreshed { .. } => "refresh",
             Self::SessionEnded { .. } => "session_ended",
             Self::UserCreated { .. } => "user_created",
+            Self::UsersImported { .. } => "users_imported",
+            Self::UsersExported => "users_exported",
             Self::PasswordChanged { .. } => "password_changed",
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",

@@ -199,9 +199,10 @@ impl From<Failure> for ApiError {
                 tracing::warn!(error = %failure, "temporarily unavailable");
                 Self::new(Code::TemporarilyUnavailable).retry_after(1)
             }
-            Failure::Busy => {
-                tracing::warn!(error = %failure, "temporarily unavailable");
-                Self::new(Code::TemporarilyUnavailable).retry_after(2)
+            Failure::Busy(again) => {
+                // A flood of sign-ins is not to be one of warnings; the line of the request tells of it.
+                tracing::debug!(error = %failure, "temporarily unavailable");
+                Self::new(Code::TemporarilyUnavailable).retry_after(again.as_secs())
             }
             Failure::Store(StoreError::Corrupt(_)) | Failure::Internal(_) => {
                 tracing::error!(error = %failure, "internal error");

@@ -22,9 +22,9 @@ use crate::ambient::{NoEntropy, Random};
 /// Why a password was neither hashed nor verified. A wrong password is none of these.
 #[derive(Debug, thiserror::Error)]
 pub enum HashingError {
-    /// There is too much to do: the caller answers 503 or 429, and nothing was done.
+    /// There is too much to do: nothing was done, and it may be tried again after this time.
     #[error("too many passwords are being checked at once")]
-    Busy,
+    Busy(Duration),
     /// The pool's threads have ended.
     #[error("the password hasher has stopped")]
     Stopped,
@@ -83,27 +83,35 @@ pub struct PasswordHasher {
 /// How much there is to do, and how long it takes.
 #[derive(Debug)]
 struct Load {
-    threads: usize,
+    size: HasherSize,
     waiting: AtomicUsize,
     /// How long a hash has taken of late, in microseconds. Zero before the first.
     pace: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Load {
-    /// Joins the queue, unless it is too long.
-    fn join(&self) -> Result<(), HashingError> {
-        let before_us = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let all = u64::try_from(before_us / self.threads).unwrap_or(u64::MAX);
-        let wait = self.pace.load(Ordering::Relaxed).saturating_mul(all);
-        if Duration::from_micros(wait) <= PATIENCE {
-            return Ok(());
-        }
-        self.leave();
-        Err(HashingError::Busy)
+    const fn of(size: HasherSize) -> Self {
+        Self { size, waiting: AtomicUsize::new(0), pace: AtomicU64::new(0), refused: AtomicU64::new(0) }
     }
 
-    fn leave(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// Joins the queue, unless it is too long.
+    fn join(self: &Arc<Self>) -> Result<Place, HashingError> {
+        let before_us = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(self));
+        let all = u64::try_from(before_us / self.size.threads.get()).unwrap_or(u64::MAX);
+        let wait = Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(all));
+        if wait <= PATIENCE && before_us < self.size.queue {
+            return Ok(place);
+        }
+        Err(HashingError::Busy(self.again_after(wait)))
+    }
+
+    /// When to try again: some of those who are refused after one second, others later, and the last when the queue of
+    /// now is worked off. All at once would only be a crowd once more.
+    fn again_after(&self, wait: Duration) -> Duration {
+        let seconds = wait.min(PATIENCE).as_secs().max(1);
+        Duration::from_secs(1 + self.refused.fetch_add(1, Ordering::Relaxed) % seconds)
     }
 
     fn took(&self, time: Duration) {
@@ -111,6 +119,17 @@ impl Load {
         // Of two threads at once one may be forgotten: it is a mean anyway.
         let pace = self.pace.load(Ordering::Relaxed);
         self.pace.store(if pace == 0 { took } else { pace - pace / 8 + took / 8 }, Ordering::Relaxed);
+    }
+}
+
+/// A place in the queue. Whoever will want it before long takes it before other work is done for them; dropped, it is
+/// free again.
+#[derive(Debug)]
+pub struct Place(Arc<Load>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -134,9 +153,15 @@ impl PasswordHasher {
 
     fn without_threads(cost: Cost, size: HasherSize, random: Random) -> (Self, Receiver<Job>) {
         let (queue, jobs) = sync_channel(size.queue);
-        let (waiting, pace) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let load = Arc::new(Load { threads: size.threads.get(), waiting, pace });
-        (Self { queue, load, cost, random }, jobs)
+        (Self { queue, load: Arc::new(Load::of(size)), cost, random }, jobs)
+    }
+
+    /// A place in the queue.
+    ///
+    /// # Errors
+    /// If there is too much to do.
+    pub fn place(&self) -> Result<Place, HashingError> {
+        self.load.join()
     }
 
     /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
@@ -144,9 +169,14 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// If it was not checked.
-    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool, HashingError> {
+    pub async fn verify(
+        &self,
+        place: Place,
+        password: Password,
+        hash: Option<String>,
+    ) -> Result<bool, HashingError> {
         let (reply, answer) = oneshot::channel();
-        self.queue(Job { password, task: Task::Verify { hash, reply } })?;
+        self.queue(Job { password, task: Task::Verify { hash, reply }, place })?;
         Ok(answer.await.map_err(|_| HashingError::Stopped)??)
     }
 
@@ -154,9 +184,9 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// If the work was not done.
-    pub async fn refuse(&self) -> Result<bool, HashingError> {
+    pub async fn refuse(&self, place: Place) -> Result<bool, HashingError> {
         let anything = Password::parse("nobody's").map_err(|_| HashingError::Stopped)?;
-        self.verify(anything, None).await
+        self.verify(place, anything, None).await
     }
 
     /// The hash of a new password.
@@ -164,9 +194,10 @@ impl PasswordHasher {
     /// # Errors
     /// If it was not hashed.
     pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
+        let place = self.place()?;
         let salt = self.random.bytes()?;
         let (reply, answer) = oneshot::channel();
-        self.queue(Job { password, task: Task::Hash { salt, reply } })?;
+        self.queue(Job { password, task: Task::Hash { salt, reply }, place })?;
         Ok(answer.await.map_err(|_| HashingError::Stopped)??)
     }
 
@@ -176,13 +207,10 @@ impl PasswordHasher {
     }
 
     fn queue(&self, job: Job) -> Result<(), HashingError> {
-        self.load.join()?;
-        self.queue.try_send(job).map_err(|refused| {
-            self.load.leave();
-            match refused {
-                TrySendError::Full(_) => HashingError::Busy,
-                TrySendError::Disconnected(_) => HashingError::Stopped,
-            }
+        self.queue.try_send(job).map_err(|refused| match refused {
+            // There are no more places than the queue has room for.
+            TrySendError::Full(_) => HashingError::Busy(Duration::from_secs(1)),
+            TrySendError::Disconnected(_) => HashingError::Stopped,
         })
     }
 }
@@ -192,6 +220,7 @@ impl PasswordHasher {
 struct Job {
     password: Password,
     task: Task,
+    place: Place,
 }
 
 enum Task {
@@ -209,6 +238,8 @@ impl Job {
     }
 
     fn run(self, cost: Cost) {
+        // It waits no more.
+        drop(self.place);
         // The caller may go while we work; then nobody hears the answer, which is fine.
         match self.task {
             Task::Verify { hash, reply } => {
@@ -243,7 +274,6 @@ fn work(jobs: &Mutex<Receiver<Job>>, load: &Load, cost: Cost) {
         // One thread waits at the queue, the others for it; the lock is let go before the work begins.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        load.leave();
         if job.is_wanted() {
             let begun = Instant::now();
             job.run(cost);

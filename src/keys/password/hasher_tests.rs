@@ -31,10 +31,10 @@ async fn a_password_verifies_against_its_own_hash_only() {
     let hasher = PasswordHasher::start(cheap(), size(2), Random).unwrap();
     for text in ["correct horse".to_owned(), "x".repeat(200)] {
         let hash = hasher.hash(password(&text)).await.unwrap();
-        assert!(hasher.verify(password(&text), Some(hash.clone())).await.unwrap());
-        assert!(!hasher.verify(password("wrong horse"), Some(hash)).await.unwrap());
+        assert!(hasher.verify(hasher.place().unwrap(), password(&text), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify(hasher.place().unwrap(), password("wrong horse"), Some(hash)).await.unwrap());
     }
-    assert!(!hasher.verify(password("correct horse"), None).await.unwrap());
+    assert!(!hasher.verify(hasher.place().unwrap(), password("correct horse"), None).await.unwrap());
 }
 
 #[tokio::test]
@@ -47,7 +47,9 @@ async fn two_hashes_of_one_password_have_different_salts() {
 #[tokio::test]
 async fn a_damaged_hash_is_an_error_not_a_wrong_password() {
     let hasher = PasswordHasher::start(cheap(), size(1), Random).unwrap();
-    let answer = hasher.verify(password("correct horse"), Some("$2b$04$short".to_owned())).await;
+    let answer = hasher
+        .verify(hasher.place().unwrap(), password("correct horse"), Some("$2b$04$short".to_owned()))
+        .await;
     assert!(matches!(answer, Err(HashingError::Unreadable(UnreadableHash::Malformed))));
 }
 
@@ -57,30 +59,55 @@ fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
     let (mut first, mut second) = (pin!(hasher.hash(password("one"))), pin!(hasher.hash(password("two"))));
     assert!(poll(first.as_mut()).is_pending());
     assert!(poll(second.as_mut()).is_pending());
-    assert!(matches!(poll(pin!(hasher.hash(password("three")))), Poll::Ready(Err(HashingError::Busy))));
+    assert!(matches!(poll(pin!(hasher.hash(password("three")))), Poll::Ready(Err(HashingError::Busy(_)))));
 
     jobs.try_recv().unwrap().run(cheap());
     assert!(matches!(poll(first), Poll::Ready(Ok(_))));
     assert!(poll(pin!(hasher.hash(password("three")))).is_pending());
 }
 
+fn load(threads: usize) -> Arc<Load> {
+    Arc::new(Load::of(HasherSize { queue: 1000, ..size(threads) }))
+}
+
 #[test]
 fn nobody_is_let_in_who_would_wait_too_long() {
-    let load = |threads| Load { threads, waiting: AtomicUsize::new(0), pace: AtomicU64::new(0) };
-    let let_in = |load: &Load| (0..1000).take_while(|_| load.join().is_ok()).count();
+    let let_in = |load: &Arc<Load>| std::iter::from_fn(|| load.join().ok()).collect::<Vec<_>>();
     let one = load(1);
     one.took(Duration::from_millis(250));
-    assert_eq!(let_in(&one), 17, "the last of them waits for sixteen others, four seconds");
-    one.leave();
-    assert_eq!(let_in(&one), 1);
+    let mut places = let_in(&one);
+    assert_eq!(places.len(), 17, "the last of them waits for sixteen others, four seconds");
+    drop(places.pop());
+    places.extend(let_in(&one));
+    assert_eq!(places.len(), 17);
     let three = load(3);
     three.took(Duration::from_secs(2));
-    assert_eq!(let_in(&three), 9);
-    assert_eq!(let_in(&load(1)), 1000, "before anything is known");
+    assert_eq!(let_in(&three).len(), 9);
+    assert_eq!(let_in(&load(1)).len(), 1000, "before anything is known");
     for _ in 0..100 {
         one.took(Duration::from_secs(1));
     }
     assert!((900_000..=1_000_000).contains(&one.pace.load(Ordering::Relaxed)));
+}
+
+#[test]
+fn those_who_are_turned_away_do_not_all_come_again_at_once() {
+    let after = |pace: Duration, queue: usize| -> Vec<u64> {
+        let load = Arc::new(Load::of(HasherSize { queue, ..size(1) }));
+        load.took(pace);
+        let _places: Vec<_> = std::iter::from_fn(|| load.join().ok()).collect();
+        let refused = |_| match load.join() {
+            Err(HashingError::Busy(again)) => again.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        (0..6).map(refused).collect()
+    };
+    assert_eq!(
+        after(Duration::from_millis(250), 1000),
+        [2, 3, 4, 1, 2, 3],
+        "one in four each second, the first of them let the crowd stop"
+    );
+    assert_eq!(after(Duration::from_millis(1), 4), [1; 6], "a queue that is worked off in no time");
 }
 
 /// The threads' `nice`, as the system has it.
@@ -111,8 +138,8 @@ fn its_threads_stand_back() {
 #[test]
 fn work_whose_caller_has_gone_is_not_done() {
     let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
-    let mut staying = Box::pin(hasher.verify(password("one"), None));
-    let mut going = Box::pin(hasher.verify(password("two"), None));
+    let mut staying = Box::pin(hasher.verify(hasher.place().unwrap(), password("one"), None));
+    let mut going = Box::pin(hasher.verify(hasher.place().unwrap(), password("two"), None));
     assert!(poll(staying.as_mut()).is_pending());
     assert!(poll(going.as_mut()).is_pending());
     drop(going);
@@ -124,7 +151,7 @@ fn work_whose_caller_has_gone_is_not_done() {
 #[test]
 fn without_its_threads_it_has_stopped() {
     let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
-    let mut waiting = pin!(hasher.verify(password("one"), None));
+    let mut waiting = pin!(hasher.verify(hasher.place().unwrap(), password("one"), None));
     assert!(poll(waiting.as_mut()).is_pending());
     drop(jobs);
     assert!(matches!(poll(waiting), Poll::Ready(Err(HashingError::Stopped))));

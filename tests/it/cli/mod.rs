@@ -9,6 +9,7 @@ mod server;
 mod sessions;
 mod socket;
 mod terminal;
+mod transfer;
 mod users;
 
 use std::io::Write as _;
