@@ -15,13 +15,11 @@ use actix_web::body::{self, MessageBody};
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::{StatusCode, Uri, header};
 use actix_web::rt::{System, SystemRunner};
-use actix_web::{test, web};
+use actix_web::test;
 use futures_util::future::LocalBoxFuture;
-use relatch::http::cross_site::Origins;
 use relatch::http::error::Code;
-use relatch::http::forwarded::TrustedProxies;
 use relatch::http::routes;
-use relatch::startup::{application, joined_app};
+use relatch::startup::{Doorway, application, joined_app};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -148,15 +146,16 @@ async fn serving(dir: &Path) -> Serve {
         ("STORE__URL", &format!("redb:{}", dir.join("relatch.redb").display())),
         ("PASSWORD__BCRYPT_COST", "4"),
         ("REGISTRATION__ENABLED", "true"),
+        // All of them come from one address.
+        ("RATE_LIMIT__ADDRESS_REQUESTS", "1000000"),
+        ("RATE_LIMIT__ADDRESS_REQUEST_INTERVAL", "1ms"),
         ("BOOTSTRAP__ADMIN_PASSWORD", PASSWORD),
         ("MASTER_KEY", &relatch_domain::base64url::encode(&master_key)),
     ];
     let settings = settings.map(|(key, value)| (format!("RELATCH__{key}"), value.to_owned()));
     let settings = relatch::settings::load(None, settings).expect("settings").settings;
     let app = joined_app(&settings).await.expect("an application");
-    let origins = web::Data::new(Origins::new(settings.issuer.origin(), []));
-    let proxies = web::Data::new(TrustedProxies::new(settings.http.trusted_proxies.clone()));
-    let service = test::init_service(application(app, origins, proxies, routes::main_listener)).await;
+    let service = test::init_service(application(app, Doorway::of(&settings), routes::main_listener)).await;
     Box::new(move |request| {
         let answer = service.call(request.to_request());
         Box::pin(async { read(answer.await.expect("an answer")).await })

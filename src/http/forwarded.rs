@@ -47,7 +47,8 @@ impl TrustedProxies {
         Client { address, is_shared: false }
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether it is one of these.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod answer;
 pub mod cookie;
 pub mod cross_site;
+pub mod crowding;
 pub mod error;
 pub mod extract;
 pub mod forwarded;

@@ -1,6 +1,8 @@
 //! From merged layers to [`Settings`], one section after the other. What contradicts what is in
 //! [`contradictions`](super::contradictions).
 
+use std::num::NonZeroUsize;
+
 use relatch_domain::password_rules::Password;
 use relatch_domain::policy::HealPolicy;
 use relatch_domain::user::Username;
@@ -98,6 +100,8 @@ fn http(layers: &Merged) -> Result<HttpSettings, SettingsError> {
         listen: layers.required("http.listen", of_text(Listen::parse))?,
         allowed_origins: layers.required("http.allowed_origins", list(WebOrigin::parse))?,
         trusted_proxies: layers.required("http.trusted_proxies", list(network))?,
+        max_connections_per_address: layers
+            .required("http.max_connections_per_address", integer(1..=1_000_000))?,
         tls: certificate(layers, "http.tls.certificate_file", "http.tls.key_file")?,
     })
 }
@@ -220,6 +224,9 @@ fn password(layers: &Merged) -> Result<PasswordSettings, SettingsError> {
         bcrypt_cost: layers.required("password.bcrypt_cost", |raw| {
             Cost::new(cost(raw)?).ok_or_else(|| Wrong::new("a cost of bcrypt", "write a number from 4 to 16"))
         })?,
+        hash_threads: layers
+            .optional("password.hash_threads", integer::<usize>(1..=256))?
+            .and_then(NonZeroUsize::new),
         min_length: layers.required("password.min_length", integer(1..=64))?,
         reauthentication_age: layers.required("password.reauthentication_age", of_text(positive))?,
     })
@@ -269,6 +276,9 @@ fn rate_limit(layers: &Merged) -> Result<RateLimitSettings, SettingsError> {
         address_failure_interval: layers
             .required("rate_limit.address_failure_interval", of_text(positive))?,
         longest_wait: layers.required("rate_limit.longest_wait", of_text(positive))?,
+        address_requests: layers.required("rate_limit.address_requests", integer(1..=1_000_000))?,
+        address_request_interval: layers
+            .required("rate_limit.address_request_interval", of_text(positive))?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The settings, typed. Whoever holds a [`Settings`] from [`load`](super::load) need check nothing more.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::network::{Issuer, Listen, WebOrigin};
 use super::store_url::StoreUrl;
 use crate::app::guesses::GuessLimits;
 use crate::keys::claims::CustomClaims;
-use crate::keys::password::Cost;
+use crate::keys::password::{Cost, HasherSize};
 use crate::keys::signing::Algorithm;
 
 /// Everything that an operator can set. `config/default.toml` documents each key.
@@ -65,6 +66,11 @@ impl Settings {
         RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: UnixSeconds(0) }
     }
 
+    /// How much hashing goes on at once.
+    pub fn hasher_size(&self) -> HasherSize {
+        self.password.hash_threads.map_or_else(HasherSize::default, HasherSize::with_threads)
+    }
+
     /// What new passwords must be.
     pub fn password_rules(&self) -> PasswordRules {
         PasswordRules::new(self.password.min_length, self.issuer.host())
@@ -90,6 +96,8 @@ pub struct HttpSettings {
     pub allowed_origins: Vec<WebOrigin>,
     /// Whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections that one address may have at once.
+    pub max_connections_per_address: u32,
     /// Certificate and key; plain HTTP without.
     pub tls: Option<TlsSettings>,
 }
@@ -185,6 +193,8 @@ pub struct SessionSettings {
 pub struct PasswordSettings {
     /// Cost of new hashes.
     pub bcrypt_cost: Cost,
+    /// Passwords that are hashed at once; without a value one fewer than there are cores, and at least one.
+    pub hash_threads: Option<NonZeroUsize>,
     /// Fewest characters of a new password.
     pub min_length: usize,
     /// A password change needs a sign-in newer than this.
@@ -224,6 +234,10 @@ pub struct RateLimitSettings {
     pub address_failure_interval: Duration,
     /// No wait is longer.
     pub longest_wait: Duration,
+    /// Requests from one address to one node that come at once.
+    pub address_requests: u32,
+    /// After so long there may be one more.
+    pub address_request_interval: Duration,
 }
 
 impl RateLimitSettings {

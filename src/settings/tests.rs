@@ -57,13 +57,15 @@ fn assert_messages(table: &[Mistake<'_>]) {
 }
 
 /// Of failed sign-ins.
-fn of_guesses() -> serde_json::Value {
+fn of_limits() -> serde_json::Value {
     json!({
         "rate_limit.account_failures": 10,
         "rate_limit.account_failure_interval": "15m",
         "rate_limit.address_failures": 30,
         "rate_limit.address_failure_interval": "1m",
         "rate_limit.longest_wait": "15m",
+        "rate_limit.address_requests": 2000,
+        "rate_limit.address_request_interval": "10ms",
     })
 }
 
@@ -77,6 +79,7 @@ fn the_defaults_are_those_of_the_reference() {
         "http.listen": "localhost:8080",
         "http.allowed_origins": [],
         "http.trusted_proxies": [],
+        "http.max_connections_per_address": 1024,
         "http.tls.certificate_file": null,
         "http.tls.key_file": null,
         "ops.listen": "127.0.0.1:9090",
@@ -107,6 +110,7 @@ fn the_defaults_are_those_of_the_reference() {
         "refresh_token.heal.max_ahead": 1024,
         "sessions.max_per_user": 50,
         "password.bcrypt_cost": 12,
+        "password.hash_threads": null,
         "password.min_length": 8,
         "password.reauthentication_age": "30m",
         "registration.enabled": false,
@@ -120,7 +124,7 @@ fn the_defaults_are_those_of_the_reference() {
         "log.format": "auto",
         "log.level": "info",
     });
-    let reference = [of_the_server_and_its_store, of_what_it_does, of_guesses()];
+    let reference = [of_the_server_and_its_store, of_what_it_does, of_limits()];
     let reference: Vec<_> = reference.iter().flat_map(|part| part.as_object().unwrap()).collect();
     assert_eq!(shown.as_object().unwrap().len(), reference.len());
     for (key, value) in reference {

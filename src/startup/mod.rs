@@ -18,6 +18,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App as HttpApp, HttpServer, web};
 
 use crate::ambient::Clock;
@@ -25,9 +26,10 @@ use crate::app::App;
 use crate::app::cutoff::sweep_when_ordered;
 use crate::app::history::write_histories;
 use crate::http::cross_site::Origins;
+use crate::http::crowding::{AddressLimits, Crowding};
 use crate::http::forwarded::TrustedProxies;
 use crate::http::middleware::{
-    cors::cors, envelope::envelope, limits::limits, recorded::recorded, unread::unread,
+    cors::cors, crowding::crowding, envelope::envelope, limits::limits, recorded::recorded, unread::unread,
 };
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
@@ -159,12 +161,12 @@ impl Server {
 
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let signals = surroundings.signals;
-        let proxies = Arc::new(TrustedProxies::new(settings.http.trusted_proxies.clone()));
-        let listed = settings.http.allowed_origins.iter().map(WebOrigin::as_str);
-        let origins = Origins::new(settings.issuer.origin(), listed);
-        let main = serve(&parts, &proxies, origins, main_sockets, workers, signals, routes::main_listener)?;
-        // No page has business with the operators' listener.
-        let ops = serve(&parts, &proxies, Origins::default(), ops_sockets, 1, signals, routes::ops_listener)?;
+        let doorway = Doorway::of(settings);
+        // No page has business with the operators' listener, and nobody else either.
+        let ops_doorway =
+            Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
+        let main = serve(&parts, doorway, main_sockets, workers, signals, routes::main_listener)?;
+        let ops = serve(&parts, ops_doorway, ops_sockets, 1, signals, routes::ops_listener)?;
         Ok(Self { main, ops, addresses, background, ready_file: surroundings.ready_file })
     }
 
@@ -198,22 +200,55 @@ impl Server {
     }
 }
 
+/// What stands before the routes of a listener, in all its workers.
+#[derive(Clone)]
+pub struct Doorway {
+    /// From which pages it is called.
+    pub origins: web::Data<Origins>,
+    /// Whose word counts about who is calling.
+    pub proxies: web::Data<TrustedProxies>,
+    /// How much one address may ask for.
+    pub crowding: web::Data<Crowding>,
+}
+
+impl Doorway {
+    /// That of the main listener.
+    pub fn of(settings: &Settings) -> Self {
+        let proxies = Arc::new(TrustedProxies::new(settings.http.trusted_proxies.clone()));
+        let limits = &settings.rate_limit;
+        let of_address = limits.enabled.then_some(AddressLimits {
+            burst: limits.address_requests,
+            interval: limits.address_request_interval,
+            connections: settings.http.max_connections_per_address,
+        });
+        let listed = settings.http.allowed_origins.iter().map(WebOrigin::as_str);
+        Self {
+            origins: web::Data::new(Origins::new(settings.issuer.origin(), listed)),
+            crowding: web::Data::new(Crowding::new(of_address, proxies.clone())),
+            proxies: web::Data::from(proxies),
+        }
+    }
+}
+
 fn serve(
     parts: &Arc<Parts>,
-    proxies: &Arc<TrustedProxies>,
-    origins: Origins,
+    doorway: Doorway,
     sockets: Vec<std::net::TcpListener>,
     workers: usize,
     signals: bool,
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
-    let (parts, origins, proxies) =
-        (parts.clone(), web::Data::new(origins), web::Data::from(proxies.clone()));
-    let mut server =
-        HttpServer::new(move || application(parts.app(), origins.clone(), proxies.clone(), routes))
-            .workers(workers)
-            .keep_alive(KEEP_ALIVE)
-            .shutdown_timeout(10);
+    let (parts, crowding) = (parts.clone(), doorway.crowding.clone().into_inner());
+    let mut server = HttpServer::new(move || application(parts.app(), doorway.clone(), routes))
+        .on_connect(move |connection, extensions| {
+            let peer = connection.downcast_ref::<TcpStream>().and_then(|stream| stream.peer_addr().ok());
+            if let Some(counted) = peer.and_then(|peer| crowding.connected(peer.ip())) {
+                extensions.insert(counted);
+            }
+        })
+        .workers(workers)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(10);
     if !signals {
         server = server.disable_signals();
     }
@@ -236,8 +271,7 @@ pub async fn joined_app(settings: &Settings) -> Result<App, StartError> {
 /// What each worker serves: the routes, and what stands before them.
 pub fn application(
     app: App,
-    origins: web::Data<Origins>,
-    proxies: web::Data<TrustedProxies>,
+    doorway: Doorway,
     routes: fn(&mut web::ServiceConfig),
 ) -> HttpApp<
     impl ServiceFactory<
@@ -250,10 +284,12 @@ pub fn application(
 > {
     HttpApp::new()
         .app_data(web::Data::new(app))
-        .app_data(origins)
-        .app_data(proxies)
+        .app_data(doorway.origins)
+        .app_data(doorway.proxies)
+        .app_data(doorway.crowding)
         .wrap(from_fn(recorded))
         .wrap(from_fn(limits))
+        .wrap(from_fn(crowding))
         .wrap(from_fn(envelope))
         .wrap(from_fn(cors))
         .wrap(from_fn(unread))

@@ -17,7 +17,7 @@ use crate::app::node::{NodeState, StoreKind};
 use crate::app::{App, Policy};
 use crate::keys::master::{MasterKey, MasterKeys};
 use crate::keys::mint::AccessTokenIssuer;
-use crate::keys::password::{HasherSize, PasswordHasher};
+use crate::keys::password::PasswordHasher;
 use crate::keys::service::Keys;
 use crate::settings::{RedisUrl, Settings, StoreLogin, StoreSettings, StoreUrl};
 use crate::store::Store;
@@ -107,7 +107,7 @@ impl Parts {
         let name = settings.issuer.as_str().to_owned();
         let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?
             .with_claims(access.claims.clone());
-        let hasher = PasswordHasher::start(settings.password.bcrypt_cost, HasherSize::default(), Random);
+        let hasher = PasswordHasher::start(settings.password.bcrypt_cost, settings.hasher_size(), Random);
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
         Ok(Self {
             node: Arc::new(NodeState::started(clock.now(), backend.kind())),

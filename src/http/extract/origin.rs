@@ -1,7 +1,6 @@
 //! Where a request comes from.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderValue, USER_AGENT, X_FORWARDED_FOR};
@@ -27,7 +26,7 @@ impl FromRequest for ClientOrigin {
 pub fn origin_of(request: &HttpRequest) -> Origin {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let user_agent = agent.map(|agent| agent.chars().take(Origin::MAX_AGENT).collect());
-    let client = request.peer_addr().map(|peer| client(request, peer.ip()));
+    let client = client_of(request);
     let (address, is_shared) =
         (client.map(|client| client.address), client.is_some_and(|client| client.is_shared));
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
@@ -40,10 +39,12 @@ pub fn origin_of(request: &HttpRequest) -> Origin {
     Origin { address, is_shared, user_agent, request_id, told, ..Origin::default() }
 }
 
-fn client(request: &HttpRequest, peer: IpAddr) -> Client {
+/// Who is at the other end, if it is an address at all.
+pub fn client_of(request: &HttpRequest) -> Option<Client> {
+    let peer = request.peer_addr()?.ip();
     let fields: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
     match request.app_data::<web::Data<TrustedProxies>>() {
-        Some(proxies) => proxies.client(peer, fields.into_iter()),
-        None => TrustedProxies::default().client(peer, fields.into_iter()),
+        Some(proxies) => Some(proxies.client(peer, fields.into_iter())),
+        None => Some(TrustedProxies::default().client(peer, fields.into_iter())),
     }
 }

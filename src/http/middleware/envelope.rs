@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 use tracing::Instrument as _;
@@ -62,7 +62,10 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
     let problem = response.response().extensions().get::<ApiError>().cloned();
     match problem {
         Some(problem) => {
-            let rendered: HttpResponse = problem.render(id);
+            let mut rendered: HttpResponse = problem.render(id);
+            if response.response().head().connection_type() == ConnectionType::Close {
+                rendered.head_mut().set_connection_type(ConnectionType::Close);
+            }
             let (request, _) = response.into_parts();
             ServiceResponse::new(request, rendered)
         }

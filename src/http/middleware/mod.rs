@@ -1,6 +1,7 @@
 //! What happens around every handler.
 
 pub mod cors;
+pub mod crowding;
 pub mod envelope;
 pub mod limits;
 pub mod recorded;

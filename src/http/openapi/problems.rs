@@ -17,8 +17,13 @@ pub trait Refuses {
 }
 
 /// What every request can be refused with, before a handler sees it or because something is broken.
-pub const EVERYWHERE: [Code; 4] =
-    [Code::InvalidRequest, Code::UriTooLong, Code::HeadersTooLarge, Code::InternalError];
+pub const EVERYWHERE: [Code; 5] = [
+    Code::InvalidRequest,
+    Code::UriTooLong,
+    Code::TooManyRequests,
+    Code::HeadersTooLarge,
+    Code::InternalError,
+];
 
 /// Names the refusals of one operation, for the `responses(…)` of its `#[utoipa::path]`: those of its extractors, and
 /// after a semicolon the codes of its own.

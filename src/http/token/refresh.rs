@@ -55,7 +55,7 @@ pub struct AttemptHeader {
 
 problems!(RefreshProblems: OptionalBearer, OptionalJson<Body>, App;
     AttemptKeyReused, WrongDelivery, InvalidToken, InvalidRefreshToken, RefreshTokenReused, SessionRevoked,
-    SessionExpired, UserDisabled, RefreshSuperseded, TooManyRequests, CrossSiteRequest, TokenTooLarge);
+    SessionExpired, UserDisabled, RefreshSuperseded, CrossSiteRequest, TokenTooLarge);
 
 /// Answers 200 with the pair, or one of the problems of the table of verdicts.
 ///

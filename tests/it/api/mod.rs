@@ -39,6 +39,7 @@ mod cookies_too_large;
 mod corrupt;
 mod cors;
 mod cross_site;
+mod crowding;
 mod custom_claims;
 mod cutoff;
 mod docs_page;

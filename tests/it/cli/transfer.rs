@@ -14,7 +14,11 @@ const ARGON2: &str =
 const PHP: &str = "$2y$04$QXqAMCo48hPO9if5Kw.1IuC4KV0QNOIeodRoSGuk.Gfd849xr0NnW";
 
 fn lines(users: &[Value]) -> String {
-    users.iter().map(|user| format!("{user}\n")).collect()
+    let mut text = String::new();
+    for user in users {
+        writeln!(text, "{user}").unwrap();
+    }
+    text
 }
 
 fn objects(text: &str) -> Vec<Value> {

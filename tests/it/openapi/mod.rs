@@ -107,7 +107,7 @@ fn every_operation_says_what_it_is_and_who_may_call_it() {
             assert!(schemes.contains_key(scheme), "{name}: {scheme}");
         }
         let responses = operation["responses"].as_object().unwrap();
-        for status in ["400", "414", "431", "500"] {
+        for status in ["400", "414", "429", "431", "500"] {
             assert!(responses.contains_key(status), "{name} has no {status}: are its problems there?");
         }
         // Whoever must show a token can be told that it is missing or wrong.

@@ -83,7 +83,7 @@ pub(in crate::api) async fn exchange_for_head(app: &TestApp, bytes: &[u8]) -> Re
     replies.remove(0)
 }
 
-async fn connect(app: &TestApp) -> TcpStream {
+pub(in crate::api) async fn connect(app: &TestApp) -> TcpStream {
     let address = app.node.base().strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
