@@ -1,6 +1,7 @@
-//! The device token, as text of a stranger and as bytes under a genuine MAC.
+//! The device token and the token of a password reset, as text of a stranger and as bytes under a genuine MAC.
 
 use relatch_domain::device_token::DeviceToken;
+use relatch_domain::reset_token::ResetToken;
 use relatch_domain::{UnixSeconds, UserId};
 
 use crate::macs;
@@ -11,6 +12,11 @@ pub fn look_at(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for text in [text.clone().into_owned(), format!("rld1_{text}")] {
         if let Some(token) = DeviceToken::open(&text, &ring) {
+            assert_eq!(token.seal(&ring), text, "two texts of one token");
+        }
+    }
+    for text in [text.clone().into_owned(), format!("rlp1_{text}")] {
+        if let Some(token) = ResetToken::open(&text, &ring) {
             assert_eq!(token.seal(&ring), text, "two texts of one token");
         }
     }

@@ -131,6 +131,7 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         | Event::SessionEnded { session, .. } => of(session),
         Event::UserCreated { user, .. }
         | Event::PasswordChanged { user }
+        | Event::PasswordResetIssued { user }
         | Event::UserChanged { user, .. }
         | Event::UserDeleted { user, .. } => (Some(user.to_string()), None),
         Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
@@ -150,7 +151,7 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
 fn details(event: &Event) -> Map<String, Value> {
     let details = match event {
         Event::SignedIn { known_device, .. } => json!({ "known_device": known_device }),
-        Event::PasswordChanged { .. } | Event::UsersExported => json!({}),
+        Event::PasswordChanged { .. } | Event::PasswordResetIssued { .. } | Event::UsersExported => json!({}),
         Event::UsersImported { users } => json!({ "users": users }),
         Event::UserCreated { username, .. } | Event::UserDeleted { username, .. } => {
             json!({ "username": username.as_str() })

@@ -25,6 +25,7 @@ pub mod origin;
 pub mod refresh;
 pub mod register;
 mod rehash;
+pub mod reset_password;
 pub mod restore;
 pub mod revocations;
 pub mod revoke;
@@ -89,6 +90,8 @@ pub struct Policy {
     pub require_access_token: bool,
     /// What new passwords must be.
     pub password_rules: PasswordRules,
+    /// How long a reset token is good.
+    pub reset_ttl: Duration,
     /// A password change needs a sign-in newer than this.
     pub reauthentication_age: Duration,
     /// Whether strangers may make accounts for themselves.

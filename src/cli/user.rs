@@ -9,7 +9,7 @@ use relatch_domain::attributes::AttributeValue;
 use super::door::{Door, ask, unexpected};
 use super::print::{Table, counted, json_line, shown};
 use super::{Failure, Surroundings, transfer};
-use crate::operator::{Command, Reply, UserRow};
+use crate::operator::{Command, Reply, Secret, UserRow};
 use crate::startup::block_on;
 
 /// How many users are asked for at a time.
@@ -65,6 +65,16 @@ enum Action {
     /// Set a user's password and sign the user out everywhere. The password is asked for, or read from standard input.
     #[command(after_help = "A lost administrator's password is recovered by: relatch user passwd admin")]
     Passwd {
+        /// The user's name or id.
+        #[arg(value_name = "NAME|ID")]
+        user: String,
+    },
+    /// Print a token by which a user who has lost the password can set a new one, once.
+    #[command(
+        after_help = "Give the token to the user on a way that you trust: whoever has it can set the password. The application sends it,
+with the new password, to POST /password/reset. Until then nothing changes; any change of the password voids it."
+    )]
+    Reset {
         /// The user's name or id.
         #[arg(value_name = "NAME|ID")]
         user: String,
@@ -150,6 +160,9 @@ pub(super) fn run(command: User, mut surroundings: Surroundings<'_>) -> Result<(
             let password = surroundings.input.password(&user)?;
             let reply = block_on(ask(&settings, Command::UserPasswd { user, password }))?;
             changed(reply, "has a new password and is signed out everywhere", json, surroundings.out)
+        }
+        Action::Reset { user } => {
+            reset(block_on(ask(&settings, Command::UserReset { user }))?, json, surroundings)
         }
         Action::Disable { user } => {
             let reply = block_on(ask(&settings, Command::UserDisable { user }))?;
@@ -237,6 +250,28 @@ fn changed(reply: Reply, done: &str, json: bool, out: &mut dyn Write) -> Result<
         count => format!("; {} ended", counted(count, "session")),
     };
     Ok(writeln!(out, "{} {done} ({}){ended}", shown(&user.username), user.id)?)
+}
+
+/// The token alone on standard output, so that it can be piped on.
+fn reset(reply: Reply, json: bool, surroundings: Surroundings<'_>) -> Result<(), Failure> {
+    let Reply::ResetIssued { user, reset_token, expires_at } = reply else { return Err(unexpected(reply)) };
+    let Surroundings { out, err, .. } = surroundings;
+    if json {
+        return Ok(json_line(
+            out,
+            &IssuedReset { user: &user, reset_token: &reset_token, expires_at: &expires_at },
+        )?);
+    }
+    writeln!(err, "{} can set a new password with this token until {expires_at}:", shown(&user.username))?;
+    Ok(writeln!(out, "{}", reset_token.expose())?)
+}
+
+#[derive(serde::Serialize)]
+struct IssuedReset<'a> {
+    #[serde(flatten)]
+    user: &'a UserRow,
+    reset_token: &'a Secret,
+    expires_at: &'a str,
 }
 
 fn show(user: &UserRow, live_sessions: usize, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

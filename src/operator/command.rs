@@ -95,6 +95,11 @@ pub enum Command {
         /// The password as typed.
         password: Secret,
     },
+    /// Issues a token by which the user can set a new password.
+    UserReset {
+        /// Whose.
+        user: String,
+    },
     /// Refuses a user sign-in and refresh, and signs the user out everywhere.
     UserDisable {
         /// Whom.
@@ -214,6 +219,15 @@ pub enum Reply {
         user: UserRow,
         /// How many live sessions have ended with the change.
         revoked_sessions: usize,
+    },
+    /// A token by which the user can set a new password.
+    ResetIssued {
+        /// The user.
+        user: UserRow,
+        /// The token.
+        reset_token: Secret,
+        /// When it expires, RFC 3339.
+        expires_at: String,
     },
     /// A page of users.
     Users {

@@ -69,6 +69,7 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::UserList { prefix, after, limit } => users::list(app, prefix, after, limit).await,
         Command::UserShow { user } => users::show(app, &user).await,
         Command::UserPasswd { user, password } => users::passwd(app, &user, password).await,
+        Command::UserReset { user } => users::reset(app, &user).await,
         Command::UserDisable { user } => users::disable(app, &user, true).await,
         Command::UserEnable { user } => users::disable(app, &user, false).await,
         Command::UserDelete { user } => users::delete(app, &user).await,

@@ -12,8 +12,10 @@ use crate::app::App;
 use crate::app::change_user::{Changed, Changes, change_user};
 use crate::app::delete_user::{Deleted, delete_user};
 use crate::app::origin::Origin;
+use crate::app::reset_password::{IssuedReset, issue_reset};
 use crate::app::session_history::{SessionState, known_sessions};
 use crate::app::users::{NewAccount, create_user, list_users, new_password};
+use crate::rfc3339;
 use crate::store::{UserCreation, UserQuery};
 
 /// Most users on one page.
@@ -60,6 +62,14 @@ pub(super) async fn show(app: &App, user: &str) -> Done {
 
 pub(super) async fn passwd(app: &App, user: &str, password: Secret) -> Done {
     change(app, user, Changes { password: Some(password.into()), ..Changes::default() }).await
+}
+
+pub(super) async fn reset(app: &App, user: &str) -> Done {
+    let id = named(app, user).await?.id;
+    let IssuedReset { user, token, expires_at } =
+        issue_reset(app, &Origin::operator(), id).await?.ok_or_else(Stop::gone)?;
+    let (user, reset_token) = (user.into(), Secret::new(&token));
+    Ok(Reply::ResetIssued { user, reset_token, expires_at: rfc3339::seconds(expires_at) })
 }
 
 pub(super) async fn disable(app: &App, user: &str, disabled: bool) -> Done {

@@ -228,6 +228,7 @@ fn password(layers: &Merged) -> Result<PasswordSettings, SettingsError> {
             .optional("password.hash_threads", integer::<usize>(1..=256))?
             .and_then(NonZeroUsize::new),
         min_length: layers.required("password.min_length", integer(1..=64))?,
+        reset_ttl: layers.required("password.reset_ttl", of_text(lifetime))?,
         reauthentication_age: layers.required("password.reauthentication_age", of_text(positive))?,
     })
 }

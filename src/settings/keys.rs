@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     open("password.bcrypt_cost"),
     open("password.hash_threads"),
     open("password.min_length"),
+    open("password.reset_ttl"),
     open("password.reauthentication_age"),
     open("registration.enabled"),
     open("bootstrap.admin_username"),

@@ -197,6 +197,8 @@ pub struct PasswordSettings {
     pub hash_threads: Option<NonZeroUsize>,
     /// Fewest characters of a new password.
     pub min_length: usize,
+    /// How long a reset token is good.
+    pub reset_ttl: Duration,
     /// A password change needs a sign-in newer than this.
     pub reauthentication_age: Duration,
 }

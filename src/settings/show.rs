@@ -126,6 +126,7 @@ fn accounts(settings: &Settings) -> Value {
         "password.bcrypt_cost": password.bcrypt_cost.get(),
         "password.hash_threads": password.hash_threads,
         "password.min_length": password.min_length,
+        "password.reset_ttl": written(password.reset_ttl),
         "password.reauthentication_age": written(password.reauthentication_age),
         "registration.enabled": settings.registration.enabled,
         "bootstrap.admin_username": settings.bootstrap.admin_username.as_str(),

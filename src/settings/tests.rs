@@ -112,6 +112,7 @@ fn the_defaults_are_those_of_the_reference() {
         "password.bcrypt_cost": 12,
         "password.hash_threads": null,
         "password.min_length": 8,
+        "password.reset_ttl": "1h",
         "password.reauthentication_age": "30m",
         "registration.enabled": false,
         "bootstrap.admin_username": "admin",

@@ -130,6 +130,7 @@ impl Parts {
                 sliding: settings.access_token.sliding,
                 require_access_token: settings.refresh_token.require_access_token,
                 password_rules: settings.password_rules(),
+                reset_ttl: settings.password.reset_ttl,
                 reauthentication_age: settings.password.reauthentication_age,
                 registration: settings.registration.enabled,
                 audit_keep: settings.audit.max_records,

@@ -34,6 +34,7 @@ impl Counters {
             | Event::UsersImported { .. }
             | Event::UsersExported
             | Event::PasswordChanged { .. }
+            | Event::PasswordResetIssued { .. }
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }

@@ -35,6 +35,9 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::warn!(event = name, address, "users are read with their password hashes");
         }
         Event::PasswordChanged { user } => tracing::info!(event = name, %user, address, "password changed"),
+        Event::PasswordResetIssued { user } => {
+            tracing::info!(event = name, %user, address, "password reset issued");
+        }
         Event::UserChanged { user, edit } => {
             let roles = edit.roles.as_ref().map(|roles| roles.join(","));
             let (disabled, attributes, password) = (edit.disabled, edit.attributes, edit.password);

@@ -128,6 +128,11 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// A token was issued by which a user's password can be set.
+    PasswordResetIssued {
+        /// The user.
+        user: UserId,
+    },
     /// An administrator or operator changed a user.
     UserChanged {
         /// The user.
@@ -204,6 +209,7 @@ impl Event {
             Self::UsersImported { .. } => "users_imported",
             Self::UsersExported => "users_exported",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::PasswordResetIssued { .. } => "password_reset_issued",
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::CutoffRaised { .. } => "cutoff_raised",

@@ -19,6 +19,7 @@ pub mod password_rules;
 pub mod policy;
 pub mod record;
 pub mod refresh_token;
+pub mod reset_token;
 pub mod revocation;
 pub mod rotation;
 pub mod session;

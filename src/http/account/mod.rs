@@ -3,3 +3,4 @@
 pub mod me;
 pub mod password;
 pub mod register;
+pub mod reset;

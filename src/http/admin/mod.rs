@@ -4,6 +4,7 @@ pub mod audit;
 pub mod edit;
 pub mod failures;
 pub mod keys;
+pub mod reset;
 pub mod revoke;
 pub mod sessions;
 pub mod stats;

@@ -8,6 +8,7 @@ pub enum Code {
     AttemptKeyReused,
     WrongDelivery,
     TokenTooLarge,
+    InvalidResetToken,
     AuthenticationRequired,
     InvalidCredentials,
     InsufficientUserAuthentication,
@@ -61,11 +62,12 @@ const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="ad
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
         Self::TokenTooLarge,
+        Self::InvalidResetToken,
         Self::AuthenticationRequired,
         Self::InvalidCredentials,
         Self::InsufficientUserAuthentication,
@@ -114,6 +116,8 @@ impl Code {
             Self::TokenTooLarge => (400, "token_too_large", "Token too large",
                 "The access token does not fit a cookie, which has at most 4,096 bytes: the user has too many or too \
                  long roles or attributes, or the audience is too long. The delivery body has no such limit.", None),
+            Self::InvalidResetToken => (400, "invalid_reset_token", "Invalid reset token",
+                "The token was not issued by this server, has expired, or the password was changed since.", None),
             Self::AuthenticationRequired => (401, "authentication_required", "Authentication required",
                 "Send an access token in the Authorization header or its cookie.", BEARER),
             Self::InvalidCredentials => (401, "invalid_credentials", "Invalid credentials",

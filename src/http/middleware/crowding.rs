@@ -42,6 +42,7 @@ fn budget(request: &ServiceRequest) -> Result<(), ApiError> {
         if crowding.is_to_be_told() {
             let address = client.address;
             tracing::warn!(
+                event = "proxy_not_named",
                 %address,
                 "requests come through a proxy that http.trusted_proxies does not name: no limit by address holds"
             );

@@ -121,6 +121,8 @@ on_both_stores! {
         let mut events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"))).collect();
         // Of the tests' Redis, which writes nothing to disk, its operator is warned.
         events.retain(|event| event["finding"] != "no_append_only_file");
+        // And once of what looks like a proxy on the same machine; from elsewhere nobody can look so.
+        events.retain(|event| event["event"] != "proxy_not_named");
         for event in &events {
             assert!(event["timestamp"].is_string() && event["message"].is_string() && event["event"].is_string(), "{event}");
             // Nothing that strangers do is an error of the server, or a warning to its operator.

@@ -63,6 +63,7 @@ mod refresh;
 mod refresh_refused;
 mod register;
 mod rehash;
+mod reset;
 mod restored;
 mod revocations;
 mod revoke_forms;

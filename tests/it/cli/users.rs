@@ -3,7 +3,7 @@
 use relatch_testkit::PASSWORD;
 use serde_json::{Value, json};
 
-use super::{done, failed, on_each_way, relatch};
+use super::{complaints, done, failed, on_each_way, relatch};
 
 #[test]
 fn users_are_managed_without_a_server() {
@@ -150,5 +150,20 @@ on_each_way! {
         }
         let strange = place.fails(&["user", "show", "a\u{1b}[2J\u{202e}b"], 1);
         assert_eq!(strange, "relatch: there is no user \"a\\u{1b}[2J\\u{202e}b\"\n");
+    }
+
+    async fn a_lost_password_is_set_anew_by_a_token(place: Place) {
+        let id = place.app.user("ada").await;
+        let output = place.relatch(&["user", "reset", "ada"], "");
+        let said = complaints(output.stderr.clone());
+        assert!(said.starts_with("ada can set a new password with this token until 20"), "{said}");
+        let token = done(output);
+        let of = place.object(&["user", "reset", &id]);
+        assert_eq!((&of["id"], of["reset_token"].as_str().map(str::len)), (&json!(id), Some(81)));
+        let body = json!({ "reset_token": token.trim_end(), "new_password": "a long walk on the pier" });
+        place.app.post_json("/password/reset", &body).await.expect(204);
+        place.app.login("ada", "a long walk on the pier").await.ok();
+        let nobody = place.fails(&["user", "reset", "eve"], 1);
+        assert!(nobody.starts_with("relatch: there is no user \"eve\""), "{nobody}");
     }
 }

@@ -76,6 +76,9 @@ pub(super) const TABLE: &[Row] = &[
     row("POST", "/register", Gate::Public, 201)
         .changes()
         .with(|cast| json!({ "username": cast.new_name(), "password": PASSWORD })),
+    // Its token is the credential, and this is none.
+    row("POST", "/password/reset", Gate::Public, 400)
+        .with(|_| json!({ "reset_token": "rlp1_", "new_password": PASSWORD })),
     row("POST", "/token/refresh", Gate::Pair, 200).with(|cast| json!({ "refresh_token": cast.user.refresh })),
     row("POST", "/logout", Gate::Pair, 204).changes(),
     row("GET", "/auth/check", Gate::Token, 200),
@@ -98,6 +101,8 @@ pub(super) const TABLE: &[Row] = &[
     row("GET", "/admin/users/{id}/failures", Gate::Admin, 200),
     // Nobody has failed: there is nothing to forget.
     row("DELETE", "/admin/users/{id}/failures", Gate::Admin, 204),
+    // Nothing changes until the token is used.
+    row("POST", "/admin/users/{id}/reset", Gate::Admin, 201),
     row("GET", "/admin/users/{id}/timeline", Gate::Admin, 200),
     row("POST", "/admin/revoke", Gate::Admin, 200).changes().with(|cast| json!({ "username": cast.name })),
     row("GET", "/admin/stats", Gate::Admin, 200),

@@ -12,6 +12,10 @@ pub(super) async fn bring_about(code: Code, on: On) -> Option<Answer> {
             let app = on.start().await;
             app.node.send(app.node.get("/auth/check")).await
         }
+        Code::InvalidResetToken => {
+            let body = json!({"reset_token": "rlp1_", "new_password": PASSWORD});
+            on.start().await.post_json("/password/reset", &body).await
+        }
         Code::InvalidCredentials => on.start().await.login("admin", "not the password").await,
         Code::InsufficientUserAuthentication => {
             let (app, ada) = signed_in(on.with_clock().set("password.reauthentication_age", "1m")).await;
