@@ -150,7 +150,9 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
 
 fn details(event: &Event) -> Map<String, Value> {
     let details = match event {
-        Event::SignedIn { known_device, .. } => json!({ "known_device": known_device }),
+        Event::SignedIn { known_device, failures, .. } => {
+            json!({ "known_device": known_device, "failures": (*failures > 0).then_some(failures) })
+        }
         Event::PasswordChanged { .. } | Event::PasswordResetIssued { .. } | Event::UsersExported => json!({}),
         Event::UsersImported { users } => json!({ "users": users }),
         Event::UserCreated { username, .. } | Event::UserDeleted { username, .. } => {

@@ -69,17 +69,24 @@ pub async fn change_password(
         Err(error) => Err(error),
     };
     app.take_back(counted).await;
-    let checked = checked?;
     let reason = EndReason::PasswordChanged;
-    let change = UserChange {
+    let mut change = UserChange {
         password_hash: Some(app.hasher.hash(new).await?),
         end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
         // Whoever knew only the password before this one must not undo the change by one of their own.
-        as_seen: UserAsSeen { password_hash: Some(checked), attributes: None },
+        as_seen: UserAsSeen { password_hash: Some(checked?), attributes: None },
         ..UserChange::of(user)
     };
     let since = app.since();
-    let mut changed = match app.store.change_user(&change).await? {
+    let mut outcome = app.store.change_user(&change).await?;
+    if outcome == UserChangeOutcome::Blocked
+        && let Some(checked) = checked_hash(app, live, current).await?
+    {
+        // The same password in another hash: a sign-in has made it anew.
+        change.as_seen.password_hash = Some(checked);
+        outcome = app.store.change_user(&change).await?;
+    }
+    let mut changed = match outcome {
         UserChangeOutcome::Changed(changed) => changed,
         UserChangeOutcome::Blocked => return wrong_password(app, origin, user).await,
         UserChangeOutcome::Unknown => return Ok(PasswordChange::UserGone),
@@ -101,10 +108,9 @@ async fn checked_hash(app: &App, live: &LiveCaller, typed: &str) -> Result<Optio
     // A name can have gone to somebody else meanwhile.
     let own = found.filter(|found| found.user.id == live.caller.session.user);
     let hash = own.and_then(|own| own.password_hash);
-    let place = app.hasher.place()?;
     let right = match Password::parse(typed) {
-        Ok(password) => app.hasher.verify(place, password, hash.clone()).await?,
-        Err(_) => app.hasher.refuse(place).await?,
+        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
+        Err(_) => app.hasher.refuse().await?,
     };
     Ok(hash.filter(|_| right))
 }

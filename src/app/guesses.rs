@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use relatch_domain::device_token::DeviceToken;
 use relatch_domain::guesses::{GuessLimit, Try};
+use relatch_domain::user::Username;
 use relatch_domain::{UnixMillis, UserId};
 
 use super::origin::Origin;
@@ -95,6 +96,25 @@ impl App {
         for outcome in join_all(taking).await {
             if let Err(error) = outcome {
                 tracing::warn!(%error, "a sign-in that succeeded stays counted as a failure for a while");
+            }
+        }
+    }
+}
+
+impl App {
+    /// How many failed sign-ins count for this account when somebody has just got in. Their own try counts until it is taken
+    /// back, unless it was made on a known device. To be told of, nothing depends on it.
+    pub(super) async fn failures_before(&self, name: &Username, known_device: bool) -> u64 {
+        let Some(limits) = self.policy.guesses else { return 0 };
+        let now = self.clock.now();
+        match self.store.guesses(of_account(name.as_str())).await {
+            Ok(Some(seen)) if seen.until > now => {
+                limits.account.counting(seen, now).saturating_sub(u64::from(!known_device))
+            }
+            Ok(_) => 0,
+            Err(error) => {
+                tracing::warn!(%error, "how many sign-ins had failed before one that succeeded is not known");
+                0
             }
         }
     }

@@ -19,7 +19,6 @@ use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
-use crate::keys::password::Place;
 use crate::store::{BeginStep, Begun, Credentials, SessionDetails, UserSessions};
 
 /// A sign-in as a client asks for it.
@@ -72,8 +71,8 @@ const BEGIN_ROUNDS: usize = 8;
 /// reading and writing the sessions, or the user was changed each time between checking and writing.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
-    // Before anything is done for them: in a crowd most are turned away.
-    let place = app.hasher.place()?;
+    // Before anything is looked up: in a crowd most are turned away.
+    let visit = app.hasher.visit()?;
     let asked = Asked::of(app, &request).await?;
     let counted = match app.count_sign_in(&asked.name, asked.known.as_ref(), &request.origin).await? {
         Ok(counted) => counted,
@@ -84,7 +83,8 @@ pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure
             return Ok(SignedIn::TooMany(wait));
         }
     };
-    let tried = attempt(app, request, asked, place).await;
+    drop(visit);
+    let tried = attempt(app, request, asked).await;
     if !matches!(tried, Ok(SignedIn::No)) {
         app.take_back(counted).await;
     }
@@ -117,12 +117,12 @@ impl Asked {
 }
 
 /// Checks the password and begins the session.
-async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, place: Place) -> Result<SignedIn, Failure> {
+async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedIn, Failure> {
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
-    let (mut credentials, mut place) = (asked.credentials, place);
+    let mut credentials = asked.credentials;
     for _ in 0..CHECKS {
-        let checked = match check(app, &request, credentials, place).await? {
+        let checked = match check(app, &request, credentials).await? {
             Ok(checked) => checked,
             Err(event) => {
                 app.tell(&request.origin, &event).await;
@@ -144,7 +144,6 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, place: Place) -> 
             Beginning::Outdated => {}
         }
         credentials = app.store.credentials(&checked.user.profile.username).await?;
-        place = app.hasher.place()?;
     }
     Err(Failure::Contended)
 }
@@ -165,7 +164,9 @@ async fn welcome(
     };
     let device_token = DeviceToken { user: user.id, device, issued_at }.seal(&app.macs);
     let origin = request.origin.by(Actor::User(pair.session));
-    app.tell(&origin, &Event::SignedIn { session: pair.session, known_device: known.is_some() }).await;
+    let known_device = known.is_some();
+    let failures = app.failures_before(&user.profile.username, known_device).await;
+    app.tell(&origin, &Event::SignedIn { session: pair.session, known_device, failures }).await;
     // One of the same user has made room for the new session already.
     if let Some(earlier) = earlier.filter(|earlier| earlier.user != user.id) {
         replace(app, &origin, earlier).await;
@@ -194,16 +195,15 @@ async fn check(
     app: &App,
     request: &SignIn<'_>,
     credentials: Option<Credentials>,
-    place: Place,
 ) -> Result<Result<Checked, Event>, Failure> {
     let (user, hash) = match credentials {
         Some(credentials) => (Some(credentials.user), credentials.password_hash),
         None => (None, None),
     };
     let right = match Password::parse(request.password) {
-        Ok(password) => app.hasher.verify(place, password, hash.clone()).await?,
+        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
         // Nobody has such a password.
-        Err(_) => app.hasher.refuse(place).await?,
+        Err(_) => app.hasher.refuse().await?,
     };
     let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
     match user {

@@ -101,7 +101,7 @@ mod tests {
         };
         let counters = Counters::default();
         for event in [
-            Event::SignedIn { session, known_device: false },
+            Event::SignedIn { session, known_device: false, failures: 0 },
             refreshed(Verdict::Rotate, false),
             refreshed(Verdict::Rotate, false),
             refreshed(Verdict::Revoked(EndReason::SignedOut), false),

@@ -16,8 +16,8 @@ pub fn record(origin: &Origin, event: &Event) {
     let address = address.as_deref();
     let name = event.name();
     match event {
-        Event::SignedIn { session, known_device } => {
-            tracing::info!(event = name, %session, known_device, address, "signed in");
+        Event::SignedIn { session, known_device, failures } => {
+            tracing::info!(event = name, %session, known_device, failures, address, "signed in");
         }
         Event::SignInFailed { user, failure } => {
             let user = user.map(|user| user.to_string());

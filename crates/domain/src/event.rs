@@ -81,6 +81,8 @@ pub enum Event {
         session: SessionRef,
         /// Whether it was on a device on which the user had signed in before.
         known_device: bool,
+        /// How many failed sign-ins to the account counted then: who got in at last may have guessed.
+        failures: u64,
     },
     /// A sign-in was refused.
     SignInFailed {

@@ -41,6 +41,9 @@ pub enum HashingError {
 
 /// Nobody is let into the queue who would wait longer: people do not wait longer, either.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// For each place in the queue so many may look for what they want to have hashed: most of them find that they need not wait for it,
+/// because their guesses have to wait.
+const VISITORS: usize = 4;
 /// By how much the threads stand back behind all others (`nice`).
 const NICE: i32 = 10;
 
@@ -84,6 +87,9 @@ pub struct PasswordHasher {
 #[derive(Debug)]
 struct Load {
     size: HasherSize,
+    /// Those who are about to join the queue, if they find what they look for.
+    visiting: AtomicUsize,
+    /// Those in the queue.
     waiting: AtomicUsize,
     /// How long a hash has taken of late, in microseconds. Zero before the first.
     pace: AtomicU64,
@@ -92,17 +98,33 @@ struct Load {
 
 impl Load {
     const fn of(size: HasherSize) -> Self {
-        Self { size, waiting: AtomicUsize::new(0), pace: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        let (visiting, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { size, visiting, waiting, pace: AtomicU64::new(0), refused: AtomicU64::new(0) }
+    }
+
+    /// Comes in, unless the queue is too long already.
+    fn visit(self: &Arc<Self>) -> Result<Visit, HashingError> {
+        let before_us = self.visiting.fetch_add(1, Ordering::Relaxed);
+        let visit = Visit(Arc::clone(self));
+        if before_us >= self.size.queue.saturating_mul(VISITORS) {
+            return Err(HashingError::Busy(self.again_after(PATIENCE)));
+        }
+        self.admits(self.waiting.load(Ordering::Relaxed)).map(|()| visit)
     }
 
     /// Joins the queue, unless it is too long.
     fn join(self: &Arc<Self>) -> Result<Place, HashingError> {
         let before_us = self.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(self));
+        self.admits(before_us).map(|()| place)
+    }
+
+    /// Whether one more may wait behind so many.
+    fn admits(&self, before_us: usize) -> Result<(), HashingError> {
         let all = u64::try_from(before_us / self.size.threads.get()).unwrap_or(u64::MAX);
         let wait = Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(all));
         if wait <= PATIENCE && before_us < self.size.queue {
-            return Ok(place);
+            return Ok(());
         }
         Err(HashingError::Busy(self.again_after(wait)))
     }
@@ -122,10 +144,19 @@ impl Load {
     }
 }
 
-/// A place in the queue. Whoever will want it before long takes it before other work is done for them; dropped, it is
-/// free again.
+/// Somebody who will want to join the queue before long, and for whom other work may be done until then.
 #[derive(Debug)]
-pub struct Place(Arc<Load>);
+pub struct Visit(Arc<Load>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.visiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A place in the queue. Dropped, it is free again.
+#[derive(Debug)]
+struct Place(Arc<Load>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -156,12 +187,12 @@ impl PasswordHasher {
         (Self { queue, load: Arc::new(Load::of(size)), cost, random }, jobs)
     }
 
-    /// A place in the queue.
+    /// Comes in before other work is done for somebody: in a crowd most are turned away here.
     ///
     /// # Errors
     /// If there is too much to do.
-    pub fn place(&self) -> Result<Place, HashingError> {
-        self.load.join()
+    pub fn visit(&self) -> Result<Visit, HashingError> {
+        self.load.visit()
     }
 
     /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
@@ -169,12 +200,8 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// If it was not checked.
-    pub async fn verify(
-        &self,
-        place: Place,
-        password: Password,
-        hash: Option<String>,
-    ) -> Result<bool, HashingError> {
+    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool, HashingError> {
+        let place = self.load.join()?;
         let (reply, answer) = oneshot::channel();
         self.queue(Job { password, task: Task::Verify { hash, reply }, place })?;
         Ok(answer.await.map_err(|_| HashingError::Stopped)??)
@@ -184,9 +211,9 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// If the work was not done.
-    pub async fn refuse(&self, place: Place) -> Result<bool, HashingError> {
+    pub async fn refuse(&self) -> Result<bool, HashingError> {
         let anything = Password::parse("nobody's").map_err(|_| HashingError::Stopped)?;
-        self.verify(place, anything, None).await
+        self.verify(anything, None).await
     }
 
     /// The hash of a new password.
@@ -194,7 +221,7 @@ impl PasswordHasher {
     /// # Errors
     /// If it was not hashed.
     pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
-        let place = self.place()?;
+        let place = self.load.join()?;
         let salt = self.random.bytes()?;
         let (reply, answer) = oneshot::channel();
         self.queue(Job { password, task: Task::Hash { salt, reply }, place })?;

@@ -31,10 +31,10 @@ async fn a_password_verifies_against_its_own_hash_only() {
     let hasher = PasswordHasher::start(cheap(), size(2), Random).unwrap();
     for text in ["correct horse".to_owned(), "x".repeat(200)] {
         let hash = hasher.hash(password(&text)).await.unwrap();
-        assert!(hasher.verify(hasher.place().unwrap(), password(&text), Some(hash.clone())).await.unwrap());
-        assert!(!hasher.verify(hasher.place().unwrap(), password("wrong horse"), Some(hash)).await.unwrap());
+        assert!(hasher.verify(password(&text), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify(password("wrong horse"), Some(hash)).await.unwrap());
     }
-    assert!(!hasher.verify(hasher.place().unwrap(), password("correct horse"), None).await.unwrap());
+    assert!(!hasher.verify(password("correct horse"), None).await.unwrap());
 }
 
 #[tokio::test]
@@ -47,9 +47,7 @@ async fn two_hashes_of_one_password_have_different_salts() {
 #[tokio::test]
 async fn a_damaged_hash_is_an_error_not_a_wrong_password() {
     let hasher = PasswordHasher::start(cheap(), size(1), Random).unwrap();
-    let answer = hasher
-        .verify(hasher.place().unwrap(), password("correct horse"), Some("$2b$04$short".to_owned()))
-        .await;
+    let answer = hasher.verify(password("correct horse"), Some("$2b$04$short".to_owned())).await;
     assert!(matches!(answer, Err(HashingError::Unreadable(UnreadableHash::Malformed))));
 }
 
@@ -88,6 +86,20 @@ fn nobody_is_let_in_who_would_wait_too_long() {
         one.took(Duration::from_secs(1));
     }
     assert!((900_000..=1_000_000).contains(&one.pace.load(Ordering::Relaxed)));
+}
+
+#[test]
+fn visitors_come_in_as_long_as_there_is_room_and_some_more_than_that() {
+    let load = Arc::new(Load::of(HasherSize { queue: 2, ..size(1) }));
+    let visits: Vec<_> = std::iter::from_fn(|| load.visit().ok()).collect();
+    assert_eq!(visits.len(), 2 * VISITORS);
+    let places: Vec<_> = std::iter::from_fn(|| load.join().ok()).collect();
+    assert_eq!(places.len(), 2, "they have not joined the queue");
+    drop(visits);
+    assert!(load.visit().is_err(), "whoever would have to wait need not come in");
+    drop(places);
+    assert!(load.visit().is_ok());
+    assert_eq!(load.visiting.load(Ordering::Relaxed), 0);
 }
 
 #[test]
@@ -138,8 +150,8 @@ fn its_threads_stand_back() {
 #[test]
 fn work_whose_caller_has_gone_is_not_done() {
     let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
-    let mut staying = Box::pin(hasher.verify(hasher.place().unwrap(), password("one"), None));
-    let mut going = Box::pin(hasher.verify(hasher.place().unwrap(), password("two"), None));
+    let mut staying = Box::pin(hasher.verify(password("one"), None));
+    let mut going = Box::pin(hasher.verify(password("two"), None));
     assert!(poll(staying.as_mut()).is_pending());
     assert!(poll(going.as_mut()).is_pending());
     drop(going);
@@ -151,7 +163,7 @@ fn work_whose_caller_has_gone_is_not_done() {
 #[test]
 fn without_its_threads_it_has_stopped() {
     let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
-    let mut waiting = pin!(hasher.verify(hasher.place().unwrap(), password("one"), None));
+    let mut waiting = pin!(hasher.verify(password("one"), None));
     assert!(poll(waiting.as_mut()).is_pending());
     drop(jobs);
     assert!(matches!(poll(waiting), Poll::Ready(Err(HashingError::Stopped))));

@@ -7,5 +7,5 @@ mod argon2;
 pub mod hasher;
 pub mod scheme;
 
-pub use hasher::{HasherSize, HashingError, PasswordHasher, Place};
+pub use hasher::{HasherSize, HashingError, PasswordHasher, Visit};
 pub use scheme::{Cost, PasswordHash, UnreadableHash, needs_rehash};

@@ -36,6 +36,26 @@ async fn start(on: On) -> TestApp {
 }
 
 on_both_stores! {
+    async fn who_gets_in_after_failures_is_told_of_with_their_number(on: On) {
+        let app = start(on).await;
+        let id = app.admin().await.get("/admin/users?query=ada").await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+        let phone = sign_in(&app.node, "192.0.2.1", &right("ada")).await.ok();
+        for guess in 0..4 {
+            sign_in(&app.node, &format!("198.51.100.{guess}"), &wrong("ada")).await.problem(401, "invalid_credentials");
+        }
+        sign_in(&app.node, "203.0.113.9", &right("ada")).await.ok();
+        let known = json!({ "username": "ada", "password": PASSWORD, "device_token": phone["device_token"] });
+        sign_in(&app.node, "192.0.2.1", &known).await.ok();
+        let trail = app.admin().await.get(&format!("/admin/audit?event=signed_in&user={id}")).await.ok();
+        let details: Vec<_> = trail["items"].as_array().unwrap().iter().map(|record| record["details"].clone()).collect();
+        let expected = [
+            json!({ "known_device": true, "failures": 4 }),
+            json!({ "known_device": false, "failures": 4 }),
+            json!({ "known_device": false }),
+        ];
+        assert_eq!(details, expected);
+    }
+
     async fn a_hundred_and_one_guesses_from_many_addresses_are_ten_and_the_owner_gets_in(on: On) {
         let app = start(on).await;
         let phone = app.node.send(app.node.post("/login").json(&right("ada"))).await.ok();

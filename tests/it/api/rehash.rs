@@ -1,6 +1,6 @@
 //! A password that was right is hashed anew, if its hash is of another cost or scheme than configured.
 
-use relatch_testkit::{On, TestApp};
+use relatch_testkit::{Device, On, TestApp};
 use serde_json::json;
 
 /// Hashes that passlib made: Argon2, and bcrypt as PHP writes it.
@@ -62,4 +62,22 @@ async fn a_crowd_that_signs_in_at_once_gets_in_while_its_hash_is_made_anew() {
         answer.ok();
     }
     assert!(stored(&mut app, &user).starts_with("$2b$04$"));
+}
+
+/// The hash becomes another one between the check of the current password and its change; the password does not.
+#[tokio::test]
+async fn a_password_is_changed_while_sign_ins_make_its_hash_anew() {
+    let mut app = On::redis().set("rate_limit.enabled", "false").start().await;
+    let user = app.user_with_password("ada", HORSE).await;
+    let ours = stored(&mut app, &user);
+    let device = Device::signed_in(&app.node, &app.login("ada", HORSE).await.ok());
+    for round in 0..12 {
+        put(&mut app, &user, ARGON2);
+        let change =
+            json!({ "current_password": HORSE, "new_password": format!("a long walk on pier {round}") });
+        let sign_ins = futures_util::future::join_all((0..3).map(|_| app.login("ada", HORSE)));
+        let (changed, _) = tokio::join!(device.put("/password", &change), sign_ins);
+        changed.expect(204);
+        put(&mut app, &user, &ours);
+    }
 }

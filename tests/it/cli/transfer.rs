@@ -44,8 +44,19 @@ on_each_way! {
         let ada = place.object(&["user", "show", "ada"]);
         assert_eq!((&ada["id"], &ada["roles"], &ada["attributes"]), (&json!(id), &json!(["billing", "user"]), &json!({ "tenant": "acme" })));
         assert_eq!(place.object(&["user", "show", "bob"])["roles"], json!(["user"]));
+        let hash_of = |name: &str| {
+            let all = objects(&place.does(&["user", "export"]));
+            let hash = &all.iter().find(|user| user["username"] == name).unwrap()["password_hash"];
+            hash.as_str().unwrap().to_owned()
+        };
+        assert_eq!((hash_of("ada"), hash_of("bob")), (ARGON2.to_owned(), PHP.to_owned()));
         for name in ["ada", "bob"] {
             place.app.login(name, "wrong horse").await.problem(401, "invalid_credentials");
+            place.app.login(name, "correct horse").await.ok();
+        }
+        // At the first sign-in they have become ours, whatever they were.
+        for name in ["ada", "bob"] {
+            assert!(hash_of(name).starts_with("$2b$04$"), "{name}");
             place.app.login(name, "correct horse").await.ok();
         }
         for name in ["eve", "zoe"] {
