@@ -5,6 +5,7 @@
 
 #[macro_use]
 mod named;
+mod named_token;
 
 pub mod attempt;
 pub mod attributes;

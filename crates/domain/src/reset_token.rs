@@ -1,35 +1,24 @@
 //! The token of a password reset, which an administrator hands to a user who has lost the password: whoever has it may set a
 //! new one, once.
 //!
-//! `rlp1_` and base64url without padding of 57 bytes, 81 characters in all:
+//! `rlp1_`, 81 characters in all, in the form that [`named_token`](crate::named_token) gives: the user, SHA-256 of the hash of the
+//! password that it replaces (cut to 128 bits), and when it expires.
 //!
-//! | offset | bytes | field |
-//! | ---: | ---: | --- |
-//! | 0 | 1 | id of the MAC key |
-//! | 1 | 16 | user id |
-//! | 17 | 16 | SHA-256 of the hash of the password that it replaces, cut to 128 bits |
-//! | 33 | 4 | when it expires, seconds since the Unix epoch |
-//! | 37 | 20 | MAC: HMAC-SHA-256 over the prefix and all before, cut to 160 bits |
-//!
-//! Integers are big-endian. Nothing is stored of it: it is good as long as the hash is the one that it names, so it can be used
-//! once, and every other change of the password voids it. Hashes are salted: from what stands here no password can be tried.
-//! The prefix keeps it apart from other tokens whose MACs are made with the same keys.
+//! Nothing is stored of it: it is good as long as the hash is the one that it names, so it can be used once, and every other
+//! change of the password voids it. Hashes are salted: from what stands here no password can be tried.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 
-use crate::base64url;
-use crate::ids::{MacKeyId, UserId};
-use crate::mac::{MAC_LEN, MacRing};
+use crate::ids::UserId;
+use crate::mac::MacRing;
+use crate::named_token::{self, NamedToken};
 use crate::time::UnixSeconds;
 
 /// How every reset token begins.
 pub const PREFIX: &str = "rlp1_";
 /// Length of every reset token, in characters.
-pub const TEXT_LEN: usize = PREFIX.len() + LEN / 3 * 4;
-
-const SIGNED_LEN: usize = 37;
-const LEN: usize = SIGNED_LEN + MAC_LEN;
+pub const TEXT_LEN: usize = named_token::TEXT_LEN;
 
 /// What a genuine reset token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,40 +43,14 @@ impl ResetToken {
 
     /// Reads a token and checks its MAC. Nothing if it is not one of ours.
     pub fn open(text: &str, ring: &MacRing) -> Option<Self> {
-        let bytes: [u8; LEN] = base64url::decode_exact(text.strip_prefix(PREFIX)?)?;
-        let (key, rest) = bytes.split_first()?;
-        let (user, rest) = rest.split_first_chunk()?;
-        let (replaces, rest) = rest.split_first_chunk()?;
-        let (expires_at, rest) = rest.split_first_chunk()?;
-        let token = Self {
-            user: UserId::from_bytes(*user),
-            replaces: *replaces,
-            expires_at: UnixSeconds(u32::from_be_bytes(*expires_at)),
-        };
-        let key = MacKeyId(*key);
-        ring.verify(key, &token.signed_bytes(key), rest.first_chunk()?).then_some(token)
+        let NamedToken { user, besides: replaces, time: expires_at } = NamedToken::open(PREFIX, text, ring)?;
+        Some(Self { user, expires_at, replaces })
     }
 
-    /// The token's text under the key that mints, which the ring always has.
+    /// The token's text under the key that mints.
     pub fn seal(&self, ring: &MacRing) -> String {
-        let key = ring.minting_id();
-        let signed = self.signed_bytes(key);
-        let mac = ring.sign(key, &signed).unwrap_or_default();
-        let body: Vec<u8> = signed.iter().skip(PREFIX.len()).chain(&mac).copied().collect();
-        format!("{PREFIX}{}", base64url::encode(&body))
-    }
-
-    fn signed_bytes(&self, key: MacKeyId) -> [u8; PREFIX.len() + SIGNED_LEN] {
-        let parts: [&[u8]; 5] = [
-            PREFIX.as_bytes(),
-            &[key.0],
-            self.user.as_bytes(),
-            &self.replaces,
-            &self.expires_at.0.to_be_bytes(),
-        ];
-        let mut bytes = [0; PREFIX.len() + SIGNED_LEN];
-        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
-        bytes
+        let Self { user, expires_at, replaces } = *self;
+        NamedToken { user, besides: replaces, time: expires_at }.seal(PREFIX, ring)
     }
 }
 
@@ -102,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::device_token::DeviceToken;
+    use crate::ids::MacKeyId;
     use crate::mac::MacKey;
 
     fn ring() -> MacRing {
