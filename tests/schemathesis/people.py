@@ -42,5 +42,12 @@ def somebody():
     return name
 
 
+def reset_token():
+    """By which somebody new can set a password."""
+    user = sign_in(somebody())["user"]["id"]
+    issued, _ = call(f"/admin/users/{user}/reset", {}, sign_in("admin")["access_token"])
+    return issued["reset_token"]
+
+
 # Without these nobody could go on.
 SPARED = frozenset(sign_in(name)["user"]["id"] for name in ("admin", "attacker", "victim"))
