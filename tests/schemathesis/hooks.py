@@ -49,6 +49,8 @@ NO_SCHEMA_CAN_SAY = (
     "since: is not a time",
     "until: is not a time",
     "signed_in_before: is not a time",
+    # Only the server can have made it.
+    "The token was not issued by this server",
     # Exactly one place of three.
     "refresh_token: is missing",
     "refresh_token: came in two places",
