@@ -10,6 +10,7 @@ use super::newcomers::Newcomers;
 use super::revocations::Revocations;
 use crate::doctor::Checkup;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::metrics::Metrics;
 
 /// A node as it runs.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct NodeState {
     pub store: StoreKind,
     /// What it has seen since then.
     pub counters: Counters,
+    /// What it measures.
+    pub metrics: Metrics,
     /// Whoever signed in before this is signed out.
     pub cutoff: KnownCutoff,
     /// What was found when its store was last looked at.
@@ -59,11 +62,12 @@ impl StoreKind {
 
 impl NodeState {
     /// A node that starts now.
-    pub fn started(at: UnixMillis, store: StoreKind) -> Self {
+    pub fn started(at: UnixMillis, store: StoreKind, metrics: Metrics) -> Self {
         Self {
             started_at: at,
             store,
             counters: Counters::default(),
+            metrics,
             cutoff: KnownCutoff::default(),
             checkup: Checkup::default(),
             membership: Membership::default(),

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::rotation::Verdict;
@@ -254,23 +254,32 @@ impl Revocations {
 /// The store as it was when a revocation began.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Since(u64);
+pub(super) struct Since {
+    arrangement: u64,
+    begun: Instant,
+}
 
 impl App {
     /// To be called before a revocation begins that somebody relies on: for [`App::in_force`].
     pub(super) fn since(&self) -> Since {
-        Since(self.store.arrangement())
+        Since { arrangement: self.store.arrangement(), begun: Instant::now() }
     }
 
     /// Whether what was revoked since is in force for good: announced, on as many replicas as the configuration asks for
     /// (`durable`, by the word of the store's step), and all that by a process that is still the store's.
     pub(super) async fn in_force(&self, since: Since, durable: bool) -> bool {
+        let in_force = self.is_in_force(since, durable).await;
+        self.node.metrics.revoked(since.begun.elapsed(), in_force);
+        in_force
+    }
+
+    async fn is_in_force(&self, since: Since, durable: bool) -> bool {
         // In this order: whoever turns to another process hears this one out first.
         let announced = self.announce().await;
         if !(announced && durable) {
             return false;
         }
-        let still = self.store.is_still(since.0).await;
+        let still = self.store.is_still(since.arrangement).await;
         if !still {
             tracing::warn!(
                 "a revocation was made while the store was rearranged, or most Sentinels were away: it has to be repeated"

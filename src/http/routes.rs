@@ -1,5 +1,8 @@
 //! The whole surface on one screen.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
@@ -17,6 +20,13 @@ pub fn table() -> Vec<(&'static str, Vec<Method>)> {
     let mut table = Table::default();
     main_routes(&mut table);
     table.0
+}
+
+/// The pattern itself, if it is one of ours. What is counted by route has no other values.
+pub fn known(pattern: &str) -> Option<&'static str> {
+    static PATTERNS: LazyLock<HashSet<&'static str>> =
+        LazyLock::new(|| table().into_iter().map(|(path, _)| path).chain(["/metrics"]).collect());
+    PATTERNS.get(pattern).copied()
 }
 
 fn main_routes(config: &mut impl Routes) {
@@ -62,7 +72,8 @@ fn main_routes(config: &mut impl Routes) {
 pub fn ops_listener(config: &mut ServiceConfig) {
     config
         .service(at("/health/live").get(ops::health::live))
-        .service(at("/health/ready").get(ops::health::ready_with_findings));
+        .service(at("/health/ready").get(ops::health::ready_with_findings))
+        .service(at("/metrics").get(ops::metrics::metrics));
     config.default_service(web::to(error::not_found));
 }
 

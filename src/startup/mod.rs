@@ -87,6 +87,7 @@ pub struct Server {
     main: actix_web::dev::Server,
     ops: actix_web::dev::Server,
     addresses: Vec<SocketAddr>,
+    ops_addresses: Vec<SocketAddr>,
     background: Background,
     ready_file: Option<PathBuf>,
 }
@@ -138,9 +139,9 @@ impl Server {
         let main_sockets = listen::bind("http.listen", settings.http.listen)?;
         let ops_sockets = listen::bind("ops.listen", settings.ops.listen)?;
         let addresses = listen::addresses(&main_sockets)?;
+        let ops_addresses = listen::addresses(&ops_sockets)?;
         if let Some(announce) = &announce {
-            let (main, ops) = (addresses.clone(), listen::addresses(&ops_sockets)?);
-            announce(&Announcement::Listening { main, ops });
+            announce(&Announcement::Listening { main: addresses.clone(), ops: ops_addresses.clone() });
         }
 
         let mut background = Background(Vec::new());
@@ -167,13 +168,17 @@ impl Server {
             Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
         let main = serve(&parts, doorway, main_sockets, workers, signals, routes::main_listener)?;
         let ops = serve(&parts, ops_doorway, ops_sockets, 1, signals, routes::ops_listener)?;
-        Ok(Self { main, ops, addresses, background, ready_file: surroundings.ready_file })
+        Ok(Self { main, ops, addresses, ops_addresses, background, ready_file: surroundings.ready_file })
     }
 
     /// The main listener's first address.
     pub fn address(&self) -> SocketAddr {
-        // `listen::bind` gives at least one.
-        self.addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+        first(&self.addresses)
+    }
+
+    /// The operators' listener's first address.
+    pub fn ops_address(&self) -> SocketAddr {
+        first(&self.ops_addresses)
     }
 
     /// A handle by which the server can be stopped.
@@ -198,6 +203,11 @@ impl Server {
         drop(self.background);
         ended
     }
+}
+
+/// The first of the addresses of a listener: `listen::bind` gives at least one.
+fn first(addresses: &[SocketAddr]) -> SocketAddr {
+    addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
 /// What stands before the routes of a listener, in all its workers.

@@ -20,9 +20,10 @@ use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::PasswordHasher;
 use crate::keys::service::Keys;
 use crate::settings::{RedisUrl, Settings, StoreLogin, StoreSettings, StoreUrl};
-use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{ClientCertificate, Gate, Login, RedisBackend, RedisSettings, TimeSource};
+use crate::store::{Measured, Store};
+use crate::telemetry::metrics::Metrics;
 
 /// The store as it was configured, from which each worker takes a handle of its own.
 #[derive(Clone)]
@@ -108,9 +109,10 @@ impl Parts {
         let issuer = AccessTokenIssuer::new(name, access.audience.clone(), access.ttl)?
             .with_claims(access.claims.clone());
         let hasher = PasswordHasher::start(settings.password.bcrypt_cost, settings.hasher_size(), Random);
+        let hasher = Arc::new(hasher.map_err(StartError::Hasher)?);
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
         Ok(Self {
-            node: Arc::new(NodeState::started(clock.now(), backend.kind())),
+            node: Arc::new(NodeState::started(clock.now(), backend.kind(), Metrics::of(&hasher))),
             backend,
             keys: Arc::new(Keys::new(masters, access.algorithm)),
             issuer: Arc::new(issuer),
@@ -122,7 +124,7 @@ impl Parts {
             },
             admin_socket: settings.admin.socket.clone(),
             macs,
-            hasher: Arc::new(hasher.map_err(StartError::Hasher)?),
+            hasher,
             policy: Policy {
                 rotation: settings.rotation_policy(),
                 guesses: settings.rate_limit.guesses(),
@@ -155,7 +157,7 @@ impl Parts {
 
     fn app_on(&self, store: Arc<dyn Store>) -> App {
         App {
-            store,
+            store: Arc::new(Measured::new(store, self.node.metrics.store.clone())),
             keys: self.keys.clone(),
             macs: self.macs.clone(),
             hasher: self.hasher.clone(),

@@ -8,6 +8,7 @@
 pub mod embedded;
 pub mod error;
 pub mod guesses;
+pub mod measured;
 pub mod redis;
 pub mod shard;
 pub mod steps;
@@ -22,6 +23,7 @@ use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
 pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
+pub use measured::{Measured, StoreMetrics};
 pub use relatch_domain::event::Party;
 pub use shard::{Away, Bearing, Look, Shard, Shards};
 pub use steps::{

@@ -3,6 +3,7 @@
 
 pub mod counters;
 pub mod log;
+pub mod metrics;
 
 use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;

@@ -221,6 +221,12 @@ impl TestApp {
         self.launched.iter().for_each(Launched::resume);
     }
 
+    /// Where the first node, on a thread of the test, tells operators how it is.
+    pub fn ops_base(&self) -> String {
+        let launched = self.launched.first().expect("the first node runs");
+        format!("http://{}", launched.ops_address())
+    }
+
     /// What the process of its own has logged so far.
     pub fn log(&self) -> String {
         self.launched.iter().map(Launched::log).collect()

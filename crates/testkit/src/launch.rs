@@ -23,7 +23,7 @@ pub(crate) struct Launched {
 
 #[derive(Debug)]
 enum Running {
-    Thread { stop: Stop, thread: Option<JoinHandle<()>> },
+    Thread { stop: Stop, ops: SocketAddr, thread: Option<JoinHandle<()>> },
     Process { child: Child, log: PathBuf },
 }
 
@@ -31,6 +31,14 @@ impl Launched {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where a server on a thread tells operators how it is.
+    pub(crate) fn ops_address(&self) -> SocketAddr {
+        match &self.running {
+            Running::Thread { ops, .. } => *ops,
+            Running::Process { .. } => panic!("of a process of its own nobody knows where that is"),
+        }
     }
 
     /// The name that a process gives its connections to Redis.
@@ -72,7 +80,7 @@ impl Launched {
 impl Drop for Launched {
     fn drop(&mut self) {
         match &mut self.running {
-            Running::Thread { stop, thread } => {
+            Running::Thread { stop, thread, .. } => {
                 stop.now();
                 if let Some(thread) = thread.take() {
                     let _ = thread.join();
@@ -99,7 +107,7 @@ pub(crate) async fn in_this_process(
         relatch::startup::block_on(async move {
             match Server::build(&settings, surroundings).await {
                 Ok(server) => {
-                    let _ = started.send(Ok((server.address(), server.stop())));
+                    let _ = started.send(Ok((server.address(), server.ops_address(), server.stop())));
                     let _ = server.run().await;
                 }
                 Err(error) => {
@@ -108,11 +116,11 @@ pub(crate) async fn in_this_process(
             }
         });
     });
-    let (address, stop) = tokio::task::spawn_blocking(move || starting.recv())
+    let (address, ops, stop) = tokio::task::spawn_blocking(move || starting.recv())
         .await
         .expect("a task")
         .expect("the thread lives")?;
-    Ok(Launched { address, running: Running::Thread { stop, thread: Some(thread) } })
+    Ok(Launched { address, running: Running::Thread { stop, ops, thread: Some(thread) } })
 }
 
 /// Runs the real binary, its log in a file.

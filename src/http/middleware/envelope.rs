@@ -8,11 +8,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse};
+use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use tracing::Instrument as _;
 
 use crate::ambient::Random;
+use crate::app::App;
 use crate::http::error::ApiError;
+use crate::http::routes::known;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,21 +75,19 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
     }
 }
 
-/// The one line for the request. The path is the route's pattern and the method one of a list: what a client wrote there
+/// The one line for the request, and its metrics. The path is the route's pattern and the method one of a list: what a client wrote there
 /// may be a secret, or long.
 fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
     let request = response.request();
-    let route = request.match_pattern();
+    let route = request.match_pattern().as_deref().and_then(known).unwrap_or("unknown");
+    let method = name_of(request.method());
     let status = response.status().as_u16();
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(
-        event = "request",
-        method = name_of(request.method()),
-        route = route.as_deref().unwrap_or("unknown"),
-        status,
-        micros,
-        "answered"
-    );
+    let took = started.elapsed();
+    if let Some(app) = request.app_data::<web::Data<App>>() {
+        app.node.metrics.answered(method, route, status, took);
+    }
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(event = "request", method, route, status, micros, "answered");
 }
 
 /// The method's name, if it is one that clients have reason to send.

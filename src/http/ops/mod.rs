@@ -4,4 +4,5 @@ pub mod docs;
 pub mod errors;
 pub mod health;
 pub mod jwks;
+pub mod metrics;
 pub mod root;

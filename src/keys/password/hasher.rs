@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use bcrypt::BcryptError;
+use prometheus_client::metrics::histogram::Histogram;
 use relatch_domain::password_rules::Password;
 use tokio::sync::oneshot;
 
@@ -44,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// For each place in the queue so many may look for what they want to have hashed: most of them find that they need not wait for it,
 /// because their guesses have to wait.
 const VISITORS: usize = 4;
+/// Upper bounds of the histogram's buckets, in seconds.
+const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// By how much the threads stand back behind all others (`nice`).
 const NICE: i32 = 10;
 
@@ -94,12 +97,23 @@ struct Load {
     /// How long a hash has taken of late, in microseconds. Zero before the first.
     pace: AtomicU64,
     refused: AtomicU64,
+    durations: Histogram,
+}
+
+/// How much there is to do, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadNow {
+    /// Passwords that wait.
+    pub waiting: usize,
+    /// Passwords that would have waited too long, since the start.
+    pub refused: u64,
 }
 
 impl Load {
-    const fn of(size: HasherSize) -> Self {
+    fn of(size: HasherSize) -> Self {
         let (visiting, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { size, visiting, waiting, pace: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        let durations = Histogram::new(BUCKETS);
+        Self { size, visiting, waiting, pace: AtomicU64::new(0), refused: AtomicU64::new(0), durations }
     }
 
     /// Comes in, unless the queue is too long already.
@@ -137,6 +151,7 @@ impl Load {
     }
 
     fn took(&self, time: Duration) {
+        self.durations.observe(time.as_secs_f64());
         let took = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         // Of two threads at once one may be forgotten: it is a mean anyway.
         let pace = self.pace.load(Ordering::Relaxed);
@@ -226,6 +241,17 @@ impl PasswordHasher {
         let (reply, answer) = oneshot::channel();
         self.queue(Job { password, task: Task::Hash { salt, reply }, place })?;
         Ok(answer.await.map_err(|_| HashingError::Stopped)??)
+    }
+
+    /// How much there is to do at the moment.
+    pub fn load(&self) -> LoadNow {
+        let Load { waiting, refused, .. } = &*self.load;
+        LoadNow { waiting: waiting.load(Ordering::Relaxed), refused: refused.load(Ordering::Relaxed) }
+    }
+
+    /// How long passwords took, in seconds; it goes on counting.
+    pub fn durations(&self) -> Histogram {
+        self.load.durations.clone()
     }
 
     /// The cost of the hashes that it makes.

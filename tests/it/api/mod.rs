@@ -53,6 +53,7 @@ mod keys;
 mod log_lines;
 mod master_key;
 mod me;
+mod metrics;
 mod nodes;
 mod outage;
 mod password;
