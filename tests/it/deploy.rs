@@ -1,6 +1,7 @@
 //! The files for operators: what compose, the image and the systemd unit ask for is there, and the server takes it.
 
 mod files;
+mod monitoring;
 mod replicated;
 
 use std::collections::BTreeMap;

@@ -140,9 +140,13 @@ fn started_with(name: &str) -> Vec<String> {
 #[test]
 fn each_server_brings_its_own_redis_and_no_other() {
     let mut left: Vec<_> = compose()["services"].as_hash().unwrap().keys().cloned().collect();
-    for (server, profile) in
-        [("relatch", None), ("relatch-sentinel", Some("sentinel")), ("relatch-cluster", Some("cluster"))]
-    {
+    for (server, profile) in [
+        ("relatch", None),
+        ("relatch-sentinel", Some("sentinel")),
+        ("relatch-cluster", Some("cluster")),
+        // No server: it looks at the first one.
+        ("grafana", Some("monitoring")),
+    ] {
         for name in started_with(server) {
             assert_eq!(service(&name)["profiles"][0].as_str(), profile, "{name}");
             left.retain(|other| other.as_str() != Some(&name));
