@@ -1,7 +1,7 @@
 //! The device token: by it a device is known on which a user has signed in before. It is no credential; it gives the device a
 //! budget of guesses of its own, so that strangers who guess at the account do not lock its owner out.
 //!
-//! `rld1_`, 81 characters in all, in the form that [`named_token`](crate::named_token) gives: the user, a random id of the device, the
+//! `rld1_`, 81 characters in all, in the form that [`named_token`] gives: the user, a random id of the device, the
 //! time of issue.
 
 use crate::ids::UserId;

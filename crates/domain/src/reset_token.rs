@@ -1,7 +1,7 @@
 //! The token of a password reset, which an administrator hands to a user who has lost the password: whoever has it may set a
 //! new one, once.
 //!
-//! `rlp1_`, 81 characters in all, in the form that [`named_token`](crate::named_token) gives: the user, SHA-256 of the hash of the
+//! `rlp1_`, 81 characters in all, in the form that [`named_token`] gives: the user, SHA-256 of the hash of the
 //! password that it replaces (cut to 128 bits), and when it expires.
 //!
 //! Nothing is stored of it: it is good as long as the hash is the one that it names, so it can be used once, and every other
