@@ -65,13 +65,15 @@ pub(super) async fn ask(settings: &Settings, command: Command) -> Result<Reply, 
     Door::find(settings).await?.ask(command).await
 }
 
-/// Has a command carried out by the running server, and by nobody else.
-pub(super) async fn ask_server(settings: &Settings, command: Command) -> Result<Reply, Failure> {
+/// Has a command carried out by the running server, and by nobody else. If none runs, `instead` says what that means.
+pub(super) async fn ask_server(
+    settings: &Settings,
+    command: Command,
+    instead: &str,
+) -> Result<Reply, Failure> {
     match settings.admin.socket.clone() {
         Some(path) if socket::answers(&path).await => Door::Server(path).ask(command).await,
-        _ => Err(Failure::NotDone(
-            "no server answers at admin.socket; one that starts takes the store as it finds it".to_owned(),
-        )),
+        _ => Err(Failure::NotDone(format!("no server answers at admin.socket; {instead}"))),
     }
 }
 

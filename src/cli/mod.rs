@@ -6,6 +6,7 @@ mod doctor;
 mod door;
 mod input;
 mod key;
+mod log;
 mod print;
 mod serve;
 mod session;
@@ -62,6 +63,8 @@ enum Command {
     Key(key::Key),
     /// Store: have the running server take it as it is.
     Store(store::Store),
+    /// Log: how much the running server tells.
+    Log(log::Log),
     /// Doctor: whether the store is fit for what is promised, and what to change.
     Doctor(doctor::Doctor),
     /// Audit: who did what to whom, from where and when.
@@ -155,6 +158,7 @@ fn run<'a>(
         Command::Session(command) => session::run(command, surroundings),
         Command::Key(command) => key::run(&command, surroundings),
         Command::Store(command) => store::run(&command, surroundings),
+        Command::Log(command) => log::run(command, surroundings),
         Command::Doctor(command) => doctor::run(&command, surroundings),
         Command::Audit(command) => audit::run(command, surroundings),
         Command::Config(command) => config::run(&command, surroundings),

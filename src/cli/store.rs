@@ -27,10 +27,13 @@ of the same issuer and master key; then each server has to be told."
     Adopt,
 }
 
+/// What it means for this command that no server runs.
+const INSTEAD: &str = "one that starts takes the store as it finds it";
+
 pub(super) fn run(store: &Store, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
     let Command::Adopt = store.command;
     let settings = surroundings.load()?.settings;
-    let (store_id, how) = match block_on(ask_server(&settings, Ask::StoreAdopt))? {
+    let (store_id, how) = match block_on(ask_server(&settings, Ask::StoreAdopt, INSTEAD))? {
         Reply::StoreAdopted { store_id, how } => (store_id, how),
         other => return Err(unexpected(other)),
     };

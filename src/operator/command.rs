@@ -158,6 +158,11 @@ pub enum Command {
     KeyRotate,
     /// Has the server take its store as it is.
     StoreAdopt,
+    /// Shows the server's log level, after it was changed if that is asked for.
+    LogLevel {
+        /// The level to be.
+        level: Option<String>,
+    },
     /// Reads the audit trail, the latest record first.
     AuditPage {
         /// Only such records.
@@ -284,6 +289,11 @@ pub enum Reply {
         store_id: String,
         /// `known`: it was the one that the server knew; `marked`: it has its marker again; `taken`: it is another one.
         how: String,
+    },
+    /// The server's log level.
+    LogLevel {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
     },
     /// A page of audit records.
     Audit {

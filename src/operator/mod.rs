@@ -8,6 +8,7 @@
 mod audit;
 mod command;
 mod keys;
+mod log;
 mod rows;
 mod sessions;
 pub mod socket;
@@ -82,6 +83,7 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::SessionRevoke { target, reason } => sessions::revoke(app, target, reason).await,
         Command::KeyList => keys::list(app).await,
         Command::KeyRotate => keys::rotate(app).await,
+        Command::LogLevel { level } => log::level(level.as_deref()),
         Command::StoreAdopt => store::adopt(app).await,
         Command::AuditPage { filter, before, limit } => audit::page(app, filter, before, limit).await,
     };

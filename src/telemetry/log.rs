@@ -1,6 +1,7 @@
 //! The log: to standard error, readable for people on a terminal, JSON lines for everything else.
 
 use std::io::{IsTerminal as _, stderr};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
@@ -11,27 +12,70 @@ use crate::settings::{LogFormat, LogLevel, LogSettings};
 ///
 /// Only our own crates speak below `warn`: libraries would write what they handle into the log, and what they handle
 /// here are tokens. The module `silent` of a library says nothing at all.
-pub fn start(settings: &LogSettings, silent: &str) {
-    let level = match settings.level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
-    let filter = EnvFilter::new(format!(
-        "warn,{silent}=off,relatch={level},relatch_domain={level},relatch_verify={level}"
-    ));
+pub fn start(settings: &LogSettings, silent: &'static str) {
     let json = match settings.format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
+    let filter = filter(settings.level, silent);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
-    let started = if json {
-        builder.json().flatten_event(true).with_span_list(false).with_timer(SystemTime).try_init()
+    let builder = builder.with_timer(SystemTime);
+    // The two are of different types, and so are their handles.
+    if json {
+        let builder = builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        keep(builder.try_init().is_ok(), settings.level, move |level| {
+            handle.reload(self::filter(level, silent)).map_err(|error| error.to_string())
+        });
     } else {
-        builder.with_timer(SystemTime).with_ansi(stderr().is_terminal()).try_init()
-    };
-    drop(started);
+        let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+        let handle = builder.reload_handle();
+        keep(builder.try_init().is_ok(), settings.level, move |level| {
+            handle.reload(self::filter(level, silent)).map_err(|error| error.to_string())
+        });
+    }
+}
+
+fn filter(level: LogLevel, silent: &str) -> EnvFilter {
+    let level = level.word();
+    EnvFilter::new(format!("warn,{silent}=off,relatch={level},relatch_domain={level},relatch_verify={level}"))
+}
+
+/// The log of this process, once it is started.
+struct Running {
+    level: Mutex<LogLevel>,
+    change: Box<dyn Fn(LogLevel) -> Result<(), String> + Send + Sync>,
+}
+
+static RUNNING: OnceLock<Running> = OnceLock::new();
+
+fn keep(
+    is_ours: bool,
+    level: LogLevel,
+    change: impl Fn(LogLevel) -> Result<(), String> + Send + Sync + 'static,
+) {
+    if is_ours {
+        // Whoever was first stays.
+        let _ = RUNNING.set(Running { level: Mutex::new(level), change: Box::new(change) });
+    }
+}
+
+/// Which lines this process writes now; nothing if it keeps no log.
+pub fn level() -> Option<LogLevel> {
+    RUNNING.get().map(|running| *running.level.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Has other lines written, until the process ends. Nothing if it keeps no log.
+///
+/// # Errors
+/// None that is known, in words for the operator.
+pub fn set_level(level: LogLevel) -> Option<Result<(), String>> {
+    let running = RUNNING.get()?;
+    let mut current = running.level.lock().unwrap_or_else(PoisonError::into_inner);
+    let changed = (running.change)(level);
+    if changed.is_ok() {
+        *current = level;
+    }
+    Some(changed)
 }

@@ -57,6 +57,32 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
 }
 
 #[tokio::test]
+async fn the_log_level_is_changed_while_the_server_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = failed(relatch(dir.path(), &["log", "level"], ""), 1);
+    assert_eq!(none, "relatch: no server answers at admin.socket; one that starts goes by log.level\n");
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    let level = |arguments: &[&str]| done(relatch(dir.path(), &[&["log", "level"], arguments].concat(), ""));
+    assert_eq!(
+        (level(&[]), level(&["error"]), level(&[])),
+        ("info\n".into(), "error\n".into(), "error\n".into())
+    );
+    node.send(node.get("/openapi.json")).await.ok();
+    assert_eq!(level(&["trace"]), "trace\n");
+    node.send(node.get("/.well-known/jwks.json")).await.ok();
+    let wrong = failed(relatch(dir.path(), &["log", "level", "loud"], ""), 1);
+    assert!(wrong.contains("\"loud\" is no level"), "{wrong}");
+    let log = String::from_utf8(server.stop().stderr).unwrap();
+    assert!(!log.contains("/openapi.json") && log.contains("jwks.json"), "{log}");
+    assert_eq!(
+        log.matches("the operator has set the log level").count(),
+        1,
+        "at the level error it is not written"
+    );
+}
+
+#[tokio::test]
 async fn without_a_server_a_point_in_time_sweeps_before_the_command_ends() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(serve(dir.path()));
