@@ -177,7 +177,7 @@ fn details(event: &Event) -> Map<String, Value> {
         Event::RevocationsRestored { sessions, users } => json!({ "sessions": sessions, "users": users }),
         Event::StoreAdopted { store_id } => json!({ "store_id": store_id }),
         Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
-        Event::KeyRotated { kid } => json!({ "kid": kid }),
+        Event::KeyRotated { kid, revoked } => json!({ "kid": kid, "revoked": revoked }),
         Event::AdminCall { method, route, status, .. } => {
             json!({ "method": method, "route": route, "status": status })
         }

@@ -50,13 +50,18 @@ pub async fn list_keys(app: &App) -> Result<Vec<KeyInfo>, Failure> {
 }
 
 /// Makes a new signing key, with which this node signs at once and the others as soon as they have loaded it. The former
-/// ones are retired: what they signed stays good.
+/// ones are retired: what they signed stays good, but for the key `revoke`, if one is named. Nothing if there is no such key.
 ///
 /// # Errors
 /// If the store fails or others change the keys all the time.
-pub async fn rotate_keys(app: &App, origin: &Origin) -> Result<KeyInfo, Failure> {
-    let (kid, ring) = app.keys.rotate(&*app.store, &*app.clock, app.random).await?;
-    app.tell(origin, &Event::KeyRotated { kid: kid.clone() }).await;
+pub async fn rotate_keys(
+    app: &App,
+    origin: &Origin,
+    revoke: Option<&str>,
+) -> Result<Option<KeyInfo>, Failure> {
+    let rotated = app.keys.rotate(&*app.store, &*app.clock, app.random, revoke).await?;
+    let Some((kid, ring)) = rotated else { return Ok(None) };
+    app.tell(origin, &Event::KeyRotated { kid: kid.clone(), revoked: revoke.map(str::to_owned) }).await;
     let made = ring.keys().iter().find(|key| key.signing.kid() == kid).map(|key| KeyInfo::of(key, &ring));
-    made.ok_or_else(|| Failure::Internal("a key is missing that was just made".to_owned()))
+    made.map(Some).ok_or_else(|| Failure::Internal("a key is missing that was just made".to_owned()))
 }

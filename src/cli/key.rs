@@ -41,6 +41,9 @@ do not
 know yet, and fetch /.well-known/jwks.json again."
     )]
     Rotate {
+        /// A key that has leaked: what it signed is good no more. Clients refresh and go on; nobody is signed out.
+        #[arg(long, value_name = "KEY")]
+        revoke: Option<String>,
         /// Print the new key as a JSON object.
         #[arg(long)]
         json: bool,
@@ -48,25 +51,26 @@ know yet, and fetch /.well-known/jwks.json again."
 }
 
 pub(super) fn run(key: &Key, mut surroundings: Surroundings<'_>) -> Result<(), Failure> {
-    match key.command {
+    match &key.command {
         Command::Generate => {
             let key = MasterKey::generate(Random).map_err(|error| Failure::NotDone(error.to_string()))?;
             writeln!(surroundings.out, "{}", key.to_base64().as_str())?;
             Ok(())
         }
-        Command::List { json } => {
+        &Command::List { json } => {
             let settings = surroundings.load()?.settings;
             match block_on(ask(&settings, Ask::KeyList))? {
                 Reply::Keys { keys } => list(&keys, json, surroundings.out),
                 other => Err(unexpected(other)),
             }
         }
-        Command::Rotate { json } => {
+        Command::Rotate { revoke, json } => {
             let settings = surroundings.load()?.settings;
-            match block_on(ask(&settings, Ask::KeyRotate))? {
-                Reply::Key { key } if json => Ok(json_line(surroundings.out, &key)?),
+            match block_on(ask(&settings, Ask::KeyRotate { revoke: revoke.clone() }))? {
+                Reply::Key { key } if *json => Ok(json_line(surroundings.out, &key)?),
                 Reply::Key { key } => {
-                    Ok(writeln!(surroundings.out, "{} ({}) signs from now on", key.kid, key.algorithm)?)
+                    writeln!(surroundings.out, "{} ({}) signs from now on", key.kid, key.algorithm)?;
+                    revoke.iter().try_for_each(|kid| Ok(writeln!(surroundings.out, "{kid} is revoked")?))
                 }
                 other => Err(unexpected(other)),
             }

@@ -42,6 +42,12 @@ impl RingKey {
         Self { state, retired_at: self.retired_at.or(Some(now)), ..self.clone() }
     }
 
+    /// The same key, good for nothing any more.
+    #[must_use]
+    pub fn revoked(&self, now: UnixMillis) -> Self {
+        Self { state: KeyState::Revoked, ..self.retired(now) }
+    }
+
     /// Of two views of one key the one that allows less: a store that was set back does not bring a key back.
     #[must_use]
     pub(super) fn or_later_state_of(self, other: &Self) -> Self {

@@ -141,7 +141,8 @@ impl Keys {
     }
 
     /// Makes a new key of the configured algorithm, signs with it from now on, and retires all other active keys. Gives
-    /// the new key's id and the ring.
+    /// the new key's id and the ring. The key `revoke`, if one is named, is good for nothing any more; nothing at all is done if there
+    /// is no such key.
     ///
     /// The new key is on the shelf before another one is retired, so the shelf never lacks an active key. Of rotations
     /// at the same time, each key is newer than those that were there before it, and all retire whatever is not the
@@ -155,7 +156,8 @@ impl Keys {
         store: &S,
         clock: &dyn Clock,
         random: Random,
-    ) -> Result<(String, Arc<KeyRing>), KeysError> {
+        revoke: Option<&str>,
+    ) -> Result<Option<(String, Arc<KeyRing>)>, KeysError> {
         let new = self.generate(clock.now(), random).await?;
         let kid = new.signing.kid();
         let _loading = self.loading.lock().await;
@@ -164,12 +166,18 @@ impl Keys {
             let found = store.load().await?;
             let stored = self.read(&found)?;
             let keys = self.with_what_we_know(&stored);
+            let revoked = revoke.map(|kid| find(&keys, kid));
+            if revoked.is_some_and(|key| key.is_none()) {
+                return Ok(None);
+            }
             let write = if find(&stored, kid).is_none() {
                 newest_of(&new, &keys)
+            } else if let Some(key) = revoked.flatten().filter(|key| key.state < KeyState::Revoked) {
+                key.revoked(clock.now())
             } else if let Some(write) = self.settling_write(&stored, &keys, clock.now()) {
                 write
             } else {
-                return Ok((kid.to_owned(), self.publish(found.version, keys)?));
+                return Ok(Some((kid.to_owned(), self.publish(found.version, keys)?)));
             };
             match store.put(found.version, &to_stored(&write, &self.masters, random)?).await {
                 // Whether it was applied, the next look tells.

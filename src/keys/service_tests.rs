@@ -301,7 +301,7 @@ async fn an_empty_store_has_no_key_to_reload() {
 }
 
 async fn rotate(node: &Keys, shelf: &Shelf, now: u64) -> Result<(String, Arc<KeyRing>), KeysError> {
-    node.rotate(shelf, &At(now), Random).await
+    Ok(node.rotate(shelf, &At(now), Random, None).await?.expect("nothing is to be revoked"))
 }
 
 #[tokio::test]
@@ -313,6 +313,26 @@ async fn a_rotation_makes_one_key_and_retires_the_others() {
     assert_eq!(ring.minting_key().kid(), kid);
     assert!(ring.verifying_keys().get(before.minting_key().kid()).is_some());
     assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
+    assert!(!shelf.lacked_active.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn a_rotation_can_revoke_a_key_whatever_state_it_is_in() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let first = start(&node, &shelf, 1000).await.unwrap().minting_key().kid().to_owned();
+    let revoke = async |now, kid: &str| node.rotate(&shelf, &At(now), Random, Some(kid)).await.unwrap();
+    assert!(revoke(2000, "no-such-key").await.is_none());
+    assert_eq!(shelf.content().1.len(), 1, "and no key was made");
+
+    let (second, ring) = revoke(3000, &first).await.unwrap();
+    assert_eq!((ring.minting_key().kid(), ring.keys().len()), (second.as_str(), 2));
+    assert!(ring.verifying_keys().get(&first).is_none());
+    let key = ring.keys().iter().find(|key| key.signing.kid() == first).unwrap();
+    assert_eq!((key.state, key.retired_at), (KeyState::Revoked, Some(UnixMillis(3000))));
+    // Once more does no harm, and another node knows of it.
+    revoke(4000, &first).await.unwrap();
+    let other = self::node(Algorithm::ES256).reload(&shelf).await.unwrap();
+    assert!(other.verifying_keys().get(&first).is_none() && other.verifying_keys().get(&second).is_some());
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
 }
 

@@ -155,7 +155,11 @@ pub enum Command {
     /// Lists the signing keys, the newest first.
     KeyList,
     /// Makes a new signing key, which signs from now on.
-    KeyRotate,
+    KeyRotate {
+        /// A former key that has leaked: what it signed is good no more.
+        #[serde(default)]
+        revoke: Option<String>,
+    },
     /// Has the server take its store as it is.
     StoreAdopt,
     /// Shows the server's log level, after it was changed if that is asked for.

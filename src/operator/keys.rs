@@ -16,6 +16,9 @@ pub(super) async fn list(app: &App) -> Done {
     }
 }
 
-pub(super) async fn rotate(app: &App) -> Done {
-    Ok(Reply::Key { key: rotate_keys(app, &Origin::operator()).await?.into() })
+pub(super) async fn rotate(app: &App, revoke: Option<&str>) -> Done {
+    match rotate_keys(app, &Origin::operator(), revoke).await? {
+        Some(key) => Ok(Reply::Key { key: key.into() }),
+        None => Err(Stop::unknown("key", revoke.unwrap_or_default(), None)),
+    }
 }

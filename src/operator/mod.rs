@@ -82,7 +82,7 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::SessionExplain { session } => sessions::why(app, &session).await,
         Command::SessionRevoke { target, reason } => sessions::revoke(app, target, reason).await,
         Command::KeyList => keys::list(app).await,
-        Command::KeyRotate => keys::rotate(app).await,
+        Command::KeyRotate { revoke } => keys::rotate(app, revoke.as_deref()).await,
         Command::LogLevel { level } => log::level(level.as_deref()),
         Command::StoreAdopt => store::adopt(app).await,
         Command::AuditPage { filter, before, limit } => audit::page(app, filter, before, limit).await,

@@ -63,7 +63,9 @@ pub fn record(origin: &Origin, event: &Event) {
         Event::ClientRevoked { client, sessions } => {
             tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
         }
-        Event::KeyRotated { kid } => tracing::info!(event = name, kid, address, "signing key rotated"),
+        Event::KeyRotated { kid, revoked } => {
+            tracing::info!(event = name, kid, revoked, address, "signing key rotated");
+        }
         Event::AdminCall { method, route, user, status } => {
             let user = user.map(|user| user.to_string());
             tracing::info!(event = name, method, route, user, status, address, "administrative call");

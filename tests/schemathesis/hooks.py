@@ -49,6 +49,8 @@ NO_SCHEMA_CAN_SAY = (
     "since: is not a time",
     "until: is not a time",
     "signed_in_before: is not a time",
+    # Of keys there are only those that there are.
+    "revoke: there is no such key",
     # Only the server can have made it.
     "The token was not issued by this server",
     # Exactly one place of three.

@@ -186,6 +186,8 @@ pub enum Event {
     KeyRotated {
         /// The new key's id.
         kid: String,
+        /// The id of a former key whose signatures are good no more.
+        revoked: Option<String>,
     },
     /// An administrative call that changed nothing: a read, or one that was refused.
     AdminCall {

@@ -7,18 +7,22 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::app::keys::{KeyInfo, list_keys, rotate_keys};
 use crate::http::answer::{Page, rfc3339};
-use crate::http::error::Answer;
+use crate::http::error::{Answer, ApiError};
 use crate::http::extract::query::{NoParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, OptionalJson, Then};
 use crate::http::openapi::{problems, tag};
 use crate::keys::ring::KeyState;
 use crate::keys::signing::Algorithm;
 
-/// Nothing is said about a rotation.
+/// What may be said about a rotation.
 #[derive(Deserialize, Default, ToSchema)]
 #[schema(as = KeyRotation, examples(json!({})))]
 #[serde(deny_unknown_fields)]
-pub struct Body {}
+pub struct Body {
+    /// The id of a key that has leaked: what it signed is good no more.
+    #[schema(examples("k2Jt0cYzFZx3mXfWm1yQqv0m8m8Ck3o1N0cS8Jm9uXE"))]
+    revoke: Option<String>,
+}
 
 /// A signing key, without its private part.
 #[derive(Serialize, ToSchema)]
@@ -85,7 +89,8 @@ pub async fn list(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answe
     post, path = "/admin/keys/rotate", operation_id = "rotateKeys", tag = tag::ADMIN,
     summary = "Make a new signing key",
     description = "It signs from now on: at once on the answering node, within seconds on the others. The former one is \
-        retired: what it signed stays good. API servers meet an unknown `kid` and load the public keys again.",
+        retired: what it signed stays good. API servers meet an unknown `kid` and load the public keys again. If a key has leaked, \
+        name it in `revoke`: access tokens by it are refused within seconds, and it is gone from the key set; clients refresh and go on.",
     security(("bearer" = []), ("accessCookie" = [])), request_body = Option<Body>,
     responses((status = 201, description = "The new key", body = KeyAnswer), RotateProblems),
 )]
@@ -94,7 +99,9 @@ pub async fn rotate(
     origin: ClientOrigin,
     request: Then<Admin, OptionalJson<Body>>,
 ) -> Answer<HttpResponse> {
-    let Then(Admin(admin), _) = request;
-    let key = rotate_keys(&app, &origin.0.by(admin.actor())).await?;
+    let Then(Admin(admin), OptionalJson(body)) = request;
+    let revoke = body.revoke.as_deref();
+    let key = rotate_keys(&app, &origin.0.by(admin.actor()), revoke).await?;
+    let key = key.ok_or_else(|| ApiError::invalid_field("revoke", "there is no such key"))?;
     Ok(HttpResponse::Created().json(KeyAnswer::of(key)))
 }

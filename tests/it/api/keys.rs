@@ -79,6 +79,30 @@ on_both_stores! {
         assert_eq!(stats["keys"], json!({"active": 1, "retired": 1, "revoked": 0}));
     }
 
+    async fn a_key_that_has_leaked_is_good_for_nothing_and_nobody_is_signed_out(on: On) {
+        let app = on.start().await;
+        let mut admin = app.admin().await;
+        app.user("ada").await;
+        let mut ada = app.sign_in("ada").await;
+        let leaked = kid(&ada.pair.access);
+        let unknown = json!({ "revoke": "no-such-key" });
+        admin.post("/admin/keys/rotate", &unknown).await.problem(400, "invalid_request");
+        assert_eq!(keys(&admin).await.len(), 1);
+        let new: Value = admin.post("/admin/keys/rotate", &json!({ "revoke": leaked })).await.expect(201).json();
+
+        ada.check().await.problem(401, "invalid_token");
+        ada.get("/me").await.problem(401, "invalid_token");
+        assert_eq!(published(&app.node).await, [new["kid"].as_str().unwrap()]);
+        // The refresh token was not signed by it.
+        ada.refresh().await.ok();
+        ada.check().await.ok();
+        admin.refresh().await.ok();
+        let states: Vec<_> = keys(&admin).await.iter().map(|key| (key["kid"].clone(), key["state"].clone())).collect();
+        assert_eq!(states, [(new["kid"].clone(), json!("active")), (json!(leaked), json!("revoked"))]);
+        let told = admin.get("/admin/audit?event=key_rotated").await.ok();
+        assert_eq!(told["items"][0]["details"], json!({ "kid": new["kid"], "revoked": leaked }));
+    }
+
     async fn rotations_at_the_same_time_leave_one_active_key(on: On) {
         let app = on.start().await;
         let admin = app.admin().await;

@@ -45,6 +45,15 @@ on_each_way! {
         assert_eq!(by_operator["actor"]["kind"], "operator");
         assert_eq!(by_operator["details"]["kid"], new);
     }
+
+    async fn a_leaked_key_is_revoked(place: Place) {
+        let first = place.object(&["key", "list"])["kid"].as_str().unwrap().to_owned();
+        let unknown = place.fails(&["key", "rotate", "--revoke", "leaked"], 1);
+        assert_eq!(unknown, "relatch: there is no key \"leaked\"\n");
+        let said = place.does(&["key", "rotate", "--revoke", &first]);
+        assert!(said.ends_with(&format!(" (ES256) signs from now on\n{first} is revoked\n")), "{said}");
+        assert_eq!(place.json(&["key", "list"])[1]["state"], "revoked");
+    }
 }
 
 #[test]

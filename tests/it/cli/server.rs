@@ -59,8 +59,8 @@ async fn the_first_start_without_any_configuration_shows_the_way() {
 #[tokio::test]
 async fn the_log_level_is_changed_while_the_server_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let none = failed(relatch(dir.path(), &["log", "level"], ""), 1);
-    assert_eq!(none, "relatch: no server answers at admin.socket; one that starts goes by log.level\n");
+    let alone = failed(relatch(dir.path(), &["log", "level"], ""), 1);
+    assert_eq!(alone, "relatch: no server answers at admin.socket; one that starts goes by log.level\n");
     let server = Running::start(serve(dir.path()));
     let node = ready(dir.path()).await;
     let level = |arguments: &[&str]| done(relatch(dir.path(), &[&["log", "level"], arguments].concat(), ""));
