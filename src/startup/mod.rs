@@ -9,6 +9,7 @@ mod listen;
 mod master_key;
 mod offline;
 mod parts;
+mod stop;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as HttpApp, HttpServer, web};
@@ -35,6 +36,7 @@ use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
 use keeper::Keeper;
+use stop::asked_to_stop_twice;
 
 pub use doctor::examine_store;
 pub use error::{NotJoined, NotOurStore, StartError};
@@ -42,10 +44,14 @@ pub use listen::NoListener;
 pub use master_key::NoMasterKey;
 pub use offline::{OpenStore, open_store};
 pub use parts::{Backend, Parts};
+pub use stop::Stop;
 
 /// How long an idle connection stays open: longer than proxies keep theirs, which would otherwise send a request on a
 /// connection that is just being closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long what is under way when the server is to stop may take.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// What the server is given besides its settings.
 #[derive(Clone, Default)]
@@ -90,26 +96,7 @@ pub struct Server {
     ops_addresses: Vec<SocketAddr>,
     background: Background,
     ready_file: Option<PathBuf>,
-}
-
-/// Stops a server from anywhere.
-#[derive(Clone)]
-pub struct Stop(Vec<ServerHandle>);
-
-impl std::fmt::Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stop")
-    }
-}
-
-impl Stop {
-    /// Stops at once, whatever is under way.
-    pub fn now(&self) {
-        for handle in &self.0 {
-            // The order to stop is sent at once; waiting for the end is up to whoever runs the server.
-            drop(handle.stop(false));
-        }
-    }
+    signals: bool,
 }
 
 /// What goes on beside the listeners. Ends when it is dropped.
@@ -161,14 +148,21 @@ impl Server {
         }
 
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let signals = surroundings.signals;
         let doorway = Doorway::of(settings);
         // No page has business with the operators' listener, and nobody else either.
         let ops_doorway =
             Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
-        let main = serve(&parts, doorway, main_sockets, workers, signals, routes::main_listener)?;
-        let ops = serve(&parts, ops_doorway, ops_sockets, 1, signals, routes::ops_listener)?;
-        Ok(Self { main, ops, addresses, ops_addresses, background, ready_file: surroundings.ready_file })
+        let main = serve(&parts, doorway, main_sockets, workers, routes::main_listener)?;
+        let ops = serve(&parts, ops_doorway, ops_sockets, 1, routes::ops_listener)?;
+        Ok(Self {
+            main,
+            ops,
+            addresses,
+            ops_addresses,
+            background,
+            ready_file: surroundings.ready_file,
+            signals: surroundings.signals,
+        })
     }
 
     /// The main listener's first address.
@@ -183,7 +177,7 @@ impl Server {
 
     /// A handle by which the server can be stopped.
     pub fn stop(&self) -> Stop {
-        Stop(vec![self.main.handle(), self.ops.handle()])
+        Stop::of(vec![self.main.handle(), self.ops.handle()])
     }
 
     /// Serves until it is told to stop.
@@ -197,7 +191,11 @@ impl Server {
         if let Some(path) = &self.ready_file {
             listen::write_ready_file(path, address)?;
         }
-        let ended = main.await.map_err(std::io::Error::other)?;
+        let ended = tokio::select! {
+            ended = main => ended.map_err(std::io::Error::other)?,
+            // Whoever asks twice does not want to wait: what is under way ends with the process.
+            () = asked_to_stop_twice(&stop), if self.signals => return Ok(()),
+        };
         stop.now();
         let _ = ops.await;
         drop(self.background);
@@ -245,7 +243,6 @@ fn serve(
     doorway: Doorway,
     sockets: Vec<std::net::TcpListener>,
     workers: usize,
-    signals: bool,
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
     let (parts, crowding) = (parts.clone(), doorway.crowding.clone().into_inner());
@@ -258,10 +255,9 @@ fn serve(
         })
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(10);
-    if !signals {
-        server = server.disable_signals();
-    }
+        .shutdown_timeout(DRAIN.as_secs())
+        // Each of the two listeners would end the process, whatever the other one is at.
+        .disable_signals();
     for socket in sockets {
         server = server.listen(socket).map_err(StartError::Listen)?;
     }

@@ -106,10 +106,18 @@ impl Running {
     }
 
     /// Asks it to stop, as its operator would, and gives what it has said.
-    fn stop(mut self) -> Output {
-        let child = self.0.take().unwrap();
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        child.wait_with_output().unwrap()
+    fn stop(self) -> Output {
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// What it has said until its end.
+    fn ended(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
     }
 }
 

@@ -1,7 +1,10 @@
 //! The server's process: how it starts, and what it says.
 
-use relatch_testkit::{Device, On, PASSWORD};
+use relatch_testkit::{Device, Node, On, PASSWORD};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::{Running, done, failed, ready, relatch, serve};
 
@@ -136,4 +139,64 @@ async fn on_redis_a_master_key_is_asked_for() {
         .unwrap();
     let message = failed(without_key, 1);
     assert!(message.contains("master_key ") && message.contains("relatch key generate"), "{message}");
+}
+
+/// A sign-in of which only the head has arrived.
+async fn half_a_sign_in(node: &Node) -> (TcpStream, String) {
+    let body = json!({ "username": "ada", "password": PASSWORD }).to_string();
+    let mut stream = TcpStream::connect(node.base().strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Once it says so, the request is under way.
+    let mut answer = [0; 64];
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 100 "), "{:?}", String::from_utf8_lossy(&answer[..read]));
+    (stream, body)
+}
+
+async fn until_refused(node: &Node) {
+    while TcpStream::connect(node.base().strip_prefix("http://").unwrap()).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_stop_answers_what_is_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    done(relatch(dir.path(), &["user", "add", "ada"], PASSWORD));
+    let (mut stream, body) = half_a_sign_in(&node).await;
+    server.signal(Signal::TERM);
+    until_refused(&node).await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&answer));
+    let output = server.ended();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("taking no more requests"));
+}
+
+#[tokio::test]
+async fn asked_twice_a_server_stops_at_once() {
+    for second in [Signal::TERM, Signal::INT] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Running::start(serve(dir.path()));
+        let node = ready(dir.path()).await;
+        let (mut stream, _) = half_a_sign_in(&node).await;
+        server.signal(Signal::INT);
+        until_refused(&node).await;
+        server.signal(second);
+        let mut answer = Vec::new();
+        // Ends or breaks off; an answer it is not.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "{:?}", String::from_utf8_lossy(&answer));
+        let output = server.ended();
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("asked once more"));
+    }
 }

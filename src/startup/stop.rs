@@ -1,0 +1,63 @@
+//! How a server ends: gracefully when it is asked to, and at once when it is asked again.
+
+use actix_web::dev::ServerHandle;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Stops a server from anywhere.
+#[derive(Clone)]
+pub struct Stop(Vec<ServerHandle>);
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
+impl Stop {
+    pub(super) const fn of(listeners: Vec<ServerHandle>) -> Self {
+        Self(listeners)
+    }
+
+    /// Takes nothing new, and stops when what is under way has been answered.
+    pub fn gracefully(&self) {
+        for handle in &self.0 {
+            drop(handle.stop(true));
+        }
+    }
+
+    /// Stops at once, whatever is under way.
+    pub fn now(&self) {
+        for handle in &self.0 {
+            // The order to stop is sent at once; waiting for the end is up to whoever runs the server.
+            drop(handle.stop(false));
+        }
+    }
+}
+
+/// Has the server stop gracefully at the first SIGTERM or SIGINT. Returns at the second.
+pub(super) async fn asked_to_stop_twice(stop: &Stop) {
+    asked_to_stop().await;
+    tracing::info!(
+        event = "stopping",
+        "taking no more requests; those that are under way are answered first"
+    );
+    stop.gracefully();
+    asked_to_stop().await;
+    tracing::warn!(event = "stopping", "asked once more: what is under way is not answered");
+}
+
+/// Returns at SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "signals are not heard: stop the server by SIGKILL");
+            std::future::pending::<()>().await;
+        }
+    }
+}
