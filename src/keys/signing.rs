@@ -1,6 +1,7 @@
 //! A key that signs access tokens. Parsed once: signing parses nothing, which halves what ES256 costs.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
@@ -31,7 +32,7 @@ pub struct SigningKey {
 }
 
 enum Pair {
-    EdDSA(Ed25519KeyPair),
+    EdDSA(Arc<Ed25519KeyPair>),
     ES256(EcdsaKeyPair),
     RS256(RsaKeyPair),
     HS256(Box<SharedSecret>),
@@ -50,7 +51,7 @@ impl SigningKey {
     pub fn generate(algorithm: Algorithm, random: Random) -> Result<Self, KeysError> {
         const FAILED: KeysError = KeysError::Crypto("generate a key");
         let pair = match algorithm {
-            Algorithm::EdDSA => Pair::EdDSA(Ed25519KeyPair::generate().map_err(|_| FAILED)?),
+            Algorithm::EdDSA => Pair::EdDSA(Arc::new(Ed25519KeyPair::generate().map_err(|_| FAILED)?)),
             Algorithm::ES256 => {
                 Pair::ES256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| FAILED)?)
             }
@@ -69,7 +70,7 @@ impl SigningKey {
     /// and id: a public key's id is its thumbprint (RFC 7638).
     pub fn from_private(algorithm: Algorithm, kid: &str, bytes: &[u8]) -> Option<Self> {
         let pair = match algorithm {
-            Algorithm::EdDSA => Pair::EdDSA(Ed25519KeyPair::from_pkcs8(bytes).ok()?),
+            Algorithm::EdDSA => Pair::EdDSA(Arc::new(Ed25519KeyPair::from_pkcs8(bytes).ok()?)),
             Algorithm::ES256 => {
                 Pair::ES256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes).ok()?)
             }
@@ -84,6 +85,7 @@ impl SigningKey {
     fn new(kid: String, pair: Pair) -> Option<Self> {
         let public = pair.public_key();
         let verifying = match (&pair, &public) {
+            (Pair::EdDSA(pair), _) => VerifyingKey::our_ed25519(Arc::clone(pair)),
             (Pair::HS256(secret), _) => VerifyingKey::hs256(secret.bytes.as_slice()).ok()?,
             (_, Some(public)) => VerifyingKey::public(public).ok()?,
             (_, None) => return None,

@@ -113,7 +113,7 @@ mod tests {
     use serde_json::json;
 
     fn p256() -> PublicKey {
-        PublicKey::P256 { x: [1; 32], y: [2; 32] }
+        crate::testing::keys().public(Algorithm::ES256)
     }
 
     fn read(keys: &Value) -> Result<KeySet, InvalidJwks> {
@@ -160,6 +160,7 @@ mod tests {
             altered("crv", json!("P-384")),
             altered("kty", json!("oct")),
             altered("x", json!("AQ")),
+            altered("x", json!(URL_SAFE_NO_PAD.encode([1; 32]))),
             altered("y", json!("not base64url")),
             json!("k"),
             json!({}),

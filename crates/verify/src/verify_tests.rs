@@ -1,13 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
 use crate::testing::{b64, claims, header, hmac_sha256, keys, unhex, with_member};
 use crate::{
-    AccessClaims, Algorithm, Audience, Expectations, KeySet, MAX_TOKEN_LEN, PublicKey, Refusal, VerifyingKey,
-    verify, verify_origin,
+    AccessClaims, Algorithm, Audience, Expectations, InvalidKey, KeySet, MAX_TOKEN_LEN, PublicKey, Refusal,
+    VerifyingKey, verify, verify_origin,
 };
 
 fn audience() -> Vec<String> {
@@ -332,7 +334,32 @@ fn the_standards_edwards_vector_verifies() {
     assert!(!key.verifies(&message.as_bytes()[1..], &URL_SAFE_NO_PAD.decode(signature).unwrap()));
 }
 
+#[test]
+fn numbers_that_are_no_point_are_no_key() {
+    let key = PublicKey::P256 { x: [1; 32], y: [1; 32] };
+    assert_eq!(VerifyingKey::public(&key).err(), Some(InvalidKey::Point));
+}
+
 proptest! {
+    #[test]
+    fn signing_again_tells_what_verifying_tells(
+        message in prop::collection::vec(any::<u8>(), 0..200),
+        at in any::<prop::sample::Index>(),
+        flip in any::<u8>(),
+    ) {
+        let pair = Arc::new(Ed25519KeyPair::generate().unwrap());
+        let public = PublicKey::Ed25519(pair.public_key().as_ref().try_into().unwrap());
+        let (again, public) = (VerifyingKey::our_ed25519(Arc::clone(&pair)), VerifyingKey::public(&public).unwrap());
+        let mut signature = pair.sign(&message).as_ref().to_vec();
+        let at = at.index(signature.len());
+        signature[at] ^= flip;
+        prop_assert_eq!(again.verifies(&message, &signature), flip == 0);
+        prop_assert_eq!(public.verifies(&message, &signature), flip == 0);
+        for other in [&signature[..63], &[], &[signature.as_slice(), &[0]].concat()] {
+            prop_assert!(!again.verifies(&message, &other.to_vec()));
+        }
+    }
+
     #[test]
     fn no_single_change_goes_unnoticed(which in 0..4_usize, position: prop::sample::Index, replacement in 0x20_u8..0x7f) {
         let mut token = keys().good(Algorithm::ALL[which]).into_bytes();
