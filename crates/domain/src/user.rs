@@ -61,7 +61,13 @@ impl FromStr for Username {
         if text.len() > Self::MAX_LEN * 4 {
             return Err(InvalidUsername);
         }
-        let mapped = until_stable(text).ok_or(InvalidUsername)?;
+        let mapped = if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            // The profile allows each of these and maps the capitals alone: RFC 8265, section 3.3, with RFC 8264,
+            // section 9.11. Every refresh comes by here.
+            text.to_ascii_lowercase()
+        } else {
+            until_stable(text).ok_or(InvalidUsername)?
+        };
         if mapped.is_empty() || mapped.len() > Self::MAX_LEN {
             return Err(InvalidUsername);
         }

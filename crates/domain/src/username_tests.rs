@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{InvalidUsername, Username};
+use super::{InvalidUsername, Username, until_stable};
 
 #[track_caller]
 fn name(text: &str) -> Username {
@@ -161,6 +161,12 @@ fn names_beyond_all_measure_are_refused_unread() {
 }
 
 proptest! {
+    #[test]
+    fn the_short_way_of_ascii_leads_where_the_long_one_does(text in "[!-~]{1,40}") {
+        let short = text.parse().ok().map(|name: Username| name.as_str().to_owned());
+        prop_assert_eq!(until_stable(&text), short);
+    }
+
     #[test]
     fn case_and_width_never_make_another_name(text in "[a-z0-9@._-]{1,40}") {
         let wide: String = text.chars().map(|c| char::from_u32(c as u32 + 0xfee0).unwrap()).collect();
