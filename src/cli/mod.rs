@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::{self, Loaded, SettingsError};
 use crate::startup::StartError;
+use crate::telemetry;
 use input::Input;
 
 /// Below the list of commands.
@@ -132,6 +133,7 @@ pub fn main() -> ExitCode {
     let done = settings::of_process()
         .map_err(Failure::from)
         .and_then(|variables| run(cli, variables, input, &mut out, &mut err));
+    telemetry::log::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output may have read enough, as `head` does.

@@ -53,6 +53,7 @@ pub(super) fn assemble(layers: &Merged) -> Result<Settings, SettingsError> {
         log: LogSettings {
             format: layers.required("log.format", of_text(one_of(&LogFormat::WORDS)))?,
             level: layers.required("log.level", of_text(one_of(&LogLevel::WORDS)))?,
+            linger: layers.required("log.linger", of_text(duration))?,
         },
         issuer,
         store,
@@ -102,6 +103,7 @@ fn http(layers: &Merged) -> Result<HttpSettings, SettingsError> {
         trusted_proxies: layers.required("http.trusted_proxies", list(network))?,
         max_connections_per_address: layers
             .required("http.max_connections_per_address", integer(1..=1_000_000))?,
+        stop_delay: layers.required("http.stop_delay", of_text(duration))?,
         tls: certificate(layers, "http.tls.certificate_file", "http.tls.key_file")?,
     })
 }

@@ -26,6 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     open("http.allowed_origins"),
     open("http.trusted_proxies"),
     open("http.max_connections_per_address"),
+    open("http.stop_delay"),
     open("http.tls.certificate_file"),
     open("http.tls.key_file"),
     open("ops.listen"),
@@ -75,6 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     open("admin.socket"),
     open("log.format"),
     open("log.level"),
+    open("log.linger"),
 ];
 
 /// What the variable of every key starts with.

@@ -98,6 +98,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections that one address may have at once.
     pub max_connections_per_address: u32,
+    /// How long a server that is asked to stop still serves, unready, before it takes no new connections.
+    pub stop_delay: Duration,
     /// Certificate and key; plain HTTP without.
     pub tls: Option<TlsSettings>,
 }
@@ -377,4 +379,6 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Which there are.
     pub level: LogLevel,
+    /// How long a line below `warn` may wait for others, to be written with them. Zero: each is written by itself.
+    pub linger: Duration,
 }

@@ -77,6 +77,7 @@ fn http(settings: &Settings) -> Value {
         "http.allowed_origins": http.allowed_origins.iter().map(super::WebOrigin::as_str).collect::<Vec<_>>(),
         "http.trusted_proxies": http.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "http.max_connections_per_address": http.max_connections_per_address,
+        "http.stop_delay": written(http.stop_delay),
         "http.tls.certificate_file": http.tls.as_ref().map(|tls| &tls.certificate_file),
         "http.tls.key_file": http.tls.as_ref().map(|tls| &tls.key_file),
         "ops.listen": settings.ops.listen.to_string(),
@@ -152,6 +153,7 @@ fn rest(settings: &Settings) -> Value {
         "admin.socket": settings.admin.socket,
         "log.format": word(&LogFormat::WORDS, &settings.log.format),
         "log.level": word(&LogLevel::WORDS, &settings.log.level),
+        "log.linger": written(settings.log.linger),
     })
 }
 

@@ -69,6 +69,10 @@ fn of_limits() -> serde_json::Value {
     })
 }
 
+fn of_its_surroundings() -> serde_json::Value {
+    json!({ "admin.socket": "data/relatch.sock", "log.format": "auto", "log.level": "info", "log.linger": "10ms" })
+}
+
 #[test]
 fn the_defaults_are_those_of_the_reference() {
     let shown = show_json(&load(None, []).unwrap());
@@ -80,6 +84,7 @@ fn the_defaults_are_those_of_the_reference() {
         "http.allowed_origins": [],
         "http.trusted_proxies": [],
         "http.max_connections_per_address": 1024,
+        "http.stop_delay": "0s",
         "http.tls.certificate_file": null,
         "http.tls.key_file": null,
         "ops.listen": "127.0.0.1:9090",
@@ -121,11 +126,8 @@ fn the_defaults_are_those_of_the_reference() {
         "rate_limit.session_refresh_interval": "1s",
         "rate_limit.session_refresh_burst": 600,
         "audit.max_records": 100_000,
-        "admin.socket": "data/relatch.sock",
-        "log.format": "auto",
-        "log.level": "info",
     });
-    let reference = [of_the_server_and_its_store, of_what_it_does, of_limits()];
+    let reference = [of_the_server_and_its_store, of_what_it_does, of_limits(), of_its_surroundings()];
     let reference: Vec<_> = reference.iter().flat_map(|part| part.as_object().unwrap()).collect();
     assert_eq!(shown.as_object().unwrap().len(), reference.len());
     for (key, value) in reference {

@@ -131,6 +131,8 @@ pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path)
         .args(["serve", "--ready-file"])
         .arg(&ready)
         .env_clear()
+        // A test reads the log when it has its answer.
+        .env(variable("log.linger"), "0s")
         .envs(settings.iter().map(|(key, value)| (variable(key), value)))
         .current_dir(dir)
         .stdin(Stdio::null())

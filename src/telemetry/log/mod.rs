@@ -1,12 +1,18 @@
 //! The log: to standard error, readable for people on a terminal, JSON lines for everything else.
 
-use std::io::{IsTerminal as _, stderr};
+mod json;
+mod lines;
+
+use std::io::{IsTerminal as _, Stderr, stderr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::settings::{LogFormat, LogLevel, LogSettings};
+use json::Json;
+use lines::Lines;
 
 /// Starts logging. Does nothing if somebody has done so already.
 ///
@@ -19,21 +25,29 @@ pub fn start(settings: &LogSettings, silent: &'static str) {
         LogFormat::Text => false,
     };
     let filter = filter(settings.level, silent);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
-    let builder = builder.with_timer(SystemTime);
+    let lines = Lines::to(stderr(), settings.linger);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     // The two are of different types, and so are their handles.
     if json {
-        let builder = builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+        let builder = builder.fmt_fields(JsonFields::new()).event_format(Json).with_filter_reloading();
         let handle = builder.reload_handle();
-        keep(builder.try_init().is_ok(), settings.level, move |level| {
+        keep(builder.try_init().is_ok(), lines, settings.level, move |level| {
             handle.reload(self::filter(level, silent)).map_err(|error| error.to_string())
         });
     } else {
-        let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+        let builder = builder.with_target(false).with_timer(SystemTime).with_ansi(stderr().is_terminal());
+        let builder = builder.with_filter_reloading();
         let handle = builder.reload_handle();
-        keep(builder.try_init().is_ok(), settings.level, move |level| {
+        keep(builder.try_init().is_ok(), lines, settings.level, move |level| {
             handle.reload(self::filter(level, silent)).map_err(|error| error.to_string())
         });
+    }
+}
+
+/// Writes what of the log has not been written yet. For the end of the process.
+pub fn flush() {
+    if let Some(running) = RUNNING.get() {
+        running.lines.flush();
     }
 }
 
@@ -44,6 +58,7 @@ fn filter(level: LogLevel, silent: &str) -> EnvFilter {
 
 /// The log of this process, once it is started.
 struct Running {
+    lines: Lines<Stderr>,
     level: Mutex<LogLevel>,
     change: Box<dyn Fn(LogLevel) -> Result<(), String> + Send + Sync>,
 }
@@ -52,12 +67,13 @@ static RUNNING: OnceLock<Running> = OnceLock::new();
 
 fn keep(
     is_ours: bool,
+    lines: Lines<Stderr>,
     level: LogLevel,
     change: impl Fn(LogLevel) -> Result<(), String> + Send + Sync + 'static,
 ) {
     if is_ours {
         // Whoever was first stays.
-        let _ = RUNNING.set(Running { level: Mutex::new(level), change: Box::new(change) });
+        let _ = RUNNING.set(Running { lines, level: Mutex::new(level), change: Box::new(change) });
     }
 }
 
