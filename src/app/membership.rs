@@ -1,5 +1,6 @@
 //! Which store this node belongs to, and what an operator may do if the store turns out to be another one.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -72,14 +73,19 @@ pub enum Unready {
     NotJoined,
     /// The store is not the one that it knew.
     Estranged,
+    /// It is about to stop.
+    Leaving,
 }
 
 impl App {
-    /// Whether the server can serve: it has joined its store and the store answers.
+    /// Whether the server can serve: it has joined its store, the store answers, and it is not about to stop.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn ready(&self) -> Result<Result<(), Unready>, Failure> {
+        if self.node.leaving.load(Ordering::Relaxed) {
+            return Ok(Err(Unready::Leaving));
+        }
         match self.node.membership.standing() {
             Standing::NotJoined => return Ok(Err(Unready::NotJoined)),
             Standing::Estranged => return Ok(Err(Unready::Estranged)),

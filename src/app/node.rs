@@ -1,5 +1,7 @@
 //! What all workers of a node share, and what changes while the node runs.
 
+use std::sync::atomic::AtomicBool;
+
 use relatch_domain::UnixMillis;
 
 use super::cutoff::{KnownCutoff, SweepOrders};
@@ -29,6 +31,8 @@ pub struct NodeState {
     pub checkup: Checkup,
     /// How it stands to its store.
     pub membership: Membership,
+    /// Whether it is about to stop: whoever sends it requests shall send them elsewhere.
+    pub leaving: AtomicBool,
     /// What it has heard of revocations.
     pub(super) revocations: Revocations,
     /// The last sign-ins that it has made.
@@ -71,6 +75,7 @@ impl NodeState {
             cutoff: KnownCutoff::default(),
             checkup: Checkup::default(),
             membership: Membership::default(),
+            leaving: AtomicBool::new(false),
             revocations: Revocations::default(),
             newcomers: Newcomers::default(),
             registrations: EvenPace::default(),

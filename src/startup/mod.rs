@@ -97,6 +97,8 @@ pub struct Server {
     background: Background,
     ready_file: Option<PathBuf>,
     signals: bool,
+    app: App,
+    stop_delay: Duration,
 }
 
 /// What goes on beside the listeners. Ends when it is dropped.
@@ -162,6 +164,8 @@ impl Server {
             background,
             ready_file: surroundings.ready_file,
             signals: surroundings.signals,
+            app: parts.app(),
+            stop_delay: settings.http.stop_delay,
         })
     }
 
@@ -194,7 +198,7 @@ impl Server {
         let ended = tokio::select! {
             ended = main => ended.map_err(std::io::Error::other)?,
             // Whoever asks twice does not want to wait: what is under way ends with the process.
-            () = asked_to_stop_twice(&stop), if self.signals => return Ok(()),
+            () = asked_to_stop_twice(&stop, &self.app.node, self.stop_delay), if self.signals => return Ok(()),
         };
         stop.now();
         let _ = ops.await;

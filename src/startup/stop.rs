@@ -1,7 +1,13 @@
 //! How a server ends: gracefully when it is asked to, and at once when it is asked again.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use crate::app::node::NodeState;
 
 /// Stops a server from anywhere.
 #[derive(Clone)]
@@ -34,15 +40,29 @@ impl Stop {
     }
 }
 
-/// Has the server stop gracefully at the first SIGTERM or SIGINT. Returns at the second.
-pub(super) async fn asked_to_stop_twice(stop: &Stop) {
+/// Has the server stop gracefully at the first SIGTERM or SIGINT, `delay` after it has said that it is not ready any more.
+/// Returns at the second signal.
+pub(super) async fn asked_to_stop_twice(stop: &Stop, node: &NodeState, delay: Duration) {
     asked_to_stop().await;
-    tracing::info!(
-        event = "stopping",
-        "taking no more requests; those that are under way are answered first"
-    );
-    stop.gracefully();
-    asked_to_stop().await;
+    node.leaving.store(true, Ordering::Relaxed);
+    if !delay.is_zero() {
+        let seconds = delay.as_secs_f64();
+        tracing::info!(event = "leaving", seconds, "not ready any more, but serving for this long");
+    }
+    let again = asked_to_stop();
+    tokio::pin!(again);
+    let at_once = tokio::select! {
+        () = &mut again => true,
+        () = sleep(delay) => false,
+    };
+    if !at_once {
+        tracing::info!(
+            event = "stopping",
+            "taking no more requests; those that are under way are answered first"
+        );
+        stop.gracefully();
+        again.await;
+    }
     tracing::warn!(event = "stopping", "asked once more: what is under way is not answered");
 }
 

@@ -1,6 +1,7 @@
 //! The envelope of every answer: the request's id, the headers that all answers have, problems rendered, and one log
 //! line.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -48,6 +49,11 @@ pub async fn envelope(
 
 /// Adds the headers that every answer has.
 fn envelop(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let app = response.request().app_data::<web::Data<App>>();
+    if app.is_some_and(|app| app.node.leaving.load(Ordering::Relaxed)) {
+        // Its next request would meet a closed door.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID, id);

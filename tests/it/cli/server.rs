@@ -200,3 +200,53 @@ async fn asked_twice_a_server_stops_at_once() {
         assert!(String::from_utf8(output.stderr).unwrap().contains("asked once more"));
     }
 }
+
+/// The answer to a request over a connection of its own, which the server is not asked to close.
+async fn asked(node: &Node, path: &str) -> String {
+    let mut stream = TcpStream::connect(node.base().strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+async fn until_unready(node: &Node) {
+    while node.send(node.get("/health/ready")).await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_stop_later_serves_until_then_and_says_that_it_will_not_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = serve(dir.path());
+    command.env("RELATCH__HTTP__STOP_DELAY", "10m");
+    let server = Running::start(command);
+    let node = ready(dir.path()).await;
+    server.signal(Signal::TERM);
+    until_unready(&node).await;
+    let unready = asked(&node, "/health/ready").await;
+    assert!(unready.starts_with("HTTP/1.1 503 ") && unready.contains("about to stop"), "{unready}");
+    // Each connection is closed with its answer: else these would never end.
+    let keys = asked(&node, "/.well-known/jwks.json").await;
+    assert!(keys.starts_with("HTTP/1.1 200 ") && keys.contains("connection: close"), "{keys}");
+    server.signal(Signal::TERM);
+    let output = server.ended();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("asked once more"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_stop_later_stops_when_the_time_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = serve(dir.path());
+    command.env("RELATCH__HTTP__STOP_DELAY", "1s");
+    let server = Running::start(command);
+    ready(dir.path()).await;
+    server.signal(Signal::TERM);
+    let output = server.ended();
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("\"event\":\"leaving\",\"seconds\":1.0"), "{log}");
+    assert!(log.contains("taking no more requests"), "{log}");
+}
