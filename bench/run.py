@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from table import Figures, table
 
 ALGORITHMS = ("EdDSA", "ES256", "HS256")
 CONTENDERS = ("floor", "relatch")
+# All limits are on, as they are by default; but that of one address would stop the load generator, which has but one.
+ALWAYS = ("rate_limit.enabled=true", "rate_limit.address_requests=1000000")
 
 
 def main():
@@ -29,7 +32,12 @@ def main():
     if not options.no_build:
         build(contenders, options.profile)
     try:
-        results = {algorithm: measure(algorithm, contenders, options) for algorithm in options.algorithms}
+        results = {}
+        for algorithm in options.algorithms:
+            found = results[algorithm] = measure(algorithm, contenders, options)
+            if options.half_load:
+                half = round(min(statistics.median(figures.rate for figures in rounds) for rounds in found.values()) / 2)
+                results[f"{algorithm} {half}/s"] = measure(algorithm, contenders, options, half)
     except Failed as failure:
         sys.exit(f"bench: {failure}")
     if options.json:
@@ -52,6 +60,11 @@ def parse_arguments():
     parser.add_argument("--connections", type=positive, default=32)
     parser.add_argument("--sessions", type=positive, default=1000)
     parser.add_argument("--sessions-per-user", type=positive, default=5)
+    parser.add_argument(
+        "--half-load",
+        action="store_true",
+        help="measure also at a steady rate, half of what the slower of the two reached",
+    )
     parser.add_argument("--attempt-keys", action="store_true", help="send an Idempotency-Key with each refresh")
     parser.add_argument("--appendonly", action="store_true", help="Redis with appendonly yes, fsync each second")
     parser.add_argument(
@@ -72,6 +85,7 @@ def parse_arguments():
         parser.error("every connection needs a session of its own: --sessions is less than --connections")
     if any("=" not in setting for setting in options.set):
         parser.error("--set takes KEY=VALUE")
+    options.set = [*ALWAYS, *options.set]
     return options
 
 
@@ -112,18 +126,19 @@ def build(contenders, profile):
         sys.exit("bench: the build failed")
 
 
-def measure(algorithm, contenders, options):
+def measure(algorithm, contenders, options, rate=None):
     """All rounds of one algorithm. The contenders take turns and swap their order, so that drift hits both alike."""
     found = {name: [] for name in contenders}
     for number in range(options.rounds):
         order = contenders if number % 2 == 0 else contenders[::-1]
         for name in order:
-            progress(f"{algorithm}, round {number + 1} of {options.rounds}: {name}")
-            found[name].append(run_round(name, algorithm, options))
+            load = f" at {rate}/s" if rate else ""
+            progress(f"{algorithm}{load}, round {number + 1} of {options.rounds}: {name}")
+            found[name].append(run_round(name, algorithm, options, rate))
     return found
 
 
-def run_round(name, algorithm, options):
+def run_round(name, algorithm, options, rate=None):
     """One contender with a fresh Redis: nothing is left over from the round before."""
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relatch-bench-")))
@@ -146,6 +161,8 @@ def run_round(name, algorithm, options):
             f"--pid={redis.pid}",
             "--json",
         ]
+        if rate:
+            command.append(f"--rate={rate}")
         if options.attempt_keys:
             command.append("--attempt-keys")
         environment = clean_environment() | {"RELATCH_BENCH_PASSWORD": password}

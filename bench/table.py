@@ -33,7 +33,7 @@ class Figures:
 def table(results, options):
     """One row for each algorithm and contender: medians of the rounds."""
     columns = ("refreshes/s", "(lowest-highest)", "server µs", "Redis µs", "load µs", "p50 ms", "p99 ms")
-    lines = [describe(options), "", f"{'':16}" + "".join(f"{column:>17}" for column in columns)]
+    lines = [describe(options), "", f"{'':24}" + "".join(f"{column:>17}" for column in columns)]
     for algorithm, found in results.items():
         for name, rounds in found.items():
             lines.append(row(f"{algorithm} {name}", rounds))
@@ -67,7 +67,7 @@ def row(label, rounds):
         *(f"{median(field):.1f}" for field in ("server_us", "redis_us", "load_us")),
         *(f"{median(field) / 1000:.2f}" for field in ("p50", "p99")),
     ]
-    return f"{label:16}" + "".join(f"{cell:>17}" for cell in cells)
+    return f"{label:24}" + "".join(f"{cell:>17}" for cell in cells)
 
 
 def ratio_row(floor, relatch):
@@ -79,4 +79,4 @@ def ratio_row(floor, relatch):
 
     fields = ("rate", None, "server_us", "redis_us", "load_us", "p50", "p99")
     cells = (f"{ratio(field):.2f}" if field else "" for field in fields)
-    return f"{'  ratio':16}" + "".join(f"{cell:>17}" for cell in cells)
+    return f"{'  ratio':24}" + "".join(f"{cell:>17}" for cell in cells)

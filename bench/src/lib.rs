@@ -5,6 +5,7 @@
 //! many of them cost, straight at the store; `users.py` runs it. [`bytes`] fills a Redis for `bytes.py`, which measures what
 //! a session takes up. [`flood`] has a crowd sign in while devices refresh; `flood.py` runs it.
 
+pub mod beat;
 pub mod bytes;
 pub mod crowd;
 pub mod flood;

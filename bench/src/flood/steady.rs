@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
+use crate::beat::Beat;
 use crate::load::connection::Connection;
 use crate::load::session::{Session, summary};
 
@@ -42,35 +43,6 @@ impl Seen {
     }
 }
 
-/// When one of several connections sends, so that all together keep the rate.
-#[derive(Debug, Clone, Copy)]
-struct Beat {
-    first: Instant,
-    /// None: as soon as there is an answer.
-    every: Option<Duration>,
-    until: Instant,
-}
-
-impl Beat {
-    /// Waits for the `number`th turn. Returns from when on its time counts: when it was due if we are late because
-    /// an answer was, and else when we came to it; nothing once time is up.
-    async fn turn(&self, number: u32) -> Option<Instant> {
-        let Some(every) = self.every else {
-            let now = Instant::now();
-            return (now < self.until).then_some(now);
-        };
-        let due = self.first + every * number;
-        if due >= self.until {
-            return None;
-        }
-        if Instant::now() >= due {
-            return Some(due);
-        }
-        sleep_until(due).await;
-        Some(Instant::now())
-    }
-}
-
 /// Refreshes every device in turn, `rate` times a second in all or as often as can be, and asks meanwhile whether the
 /// server lives.
 ///
@@ -83,10 +55,7 @@ pub async fn refresh(
     time: Duration,
 ) -> Result<(Vec<Device>, Seen), Error> {
     let (begun, until) = (Instant::now(), Instant::now() + time);
-    let beat = |number: u32, of: u32, rate: Option<f64>| {
-        let step = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
-        Beat { first: begun + step.unwrap_or_default() * number, every: step.map(|step| step * of), until }
-    };
+    let beat = |number, of, rate| Beat::of(number, of, rate, begun, until);
     let (mut refreshing, mut probing) = (JoinSet::new(), JoinSet::new());
     let count = u32::try_from(devices.len())?;
     for (number, device) in (0..).zip(devices) {
@@ -147,30 +116,4 @@ async fn probe(address: SocketAddr, beat: Beat) -> Result<Vec<u32>, Error> {
 /// A time as it is counted here.
 pub fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn beat(every: Option<Duration>) -> Beat {
-        let now = Instant::now();
-        Beat { first: now, every, until: now + Duration::from_secs(1) }
-    }
-
-    #[tokio::test]
-    async fn whoever_is_late_counts_from_when_it_was_due() {
-        let beat = beat(Some(Duration::from_millis(2)));
-        sleep_until(beat.first + Duration::from_millis(7)).await;
-        assert_eq!(beat.turn(3).await, Some(beat.first + Duration::from_millis(6)));
-        let turn = beat.turn(20).await.unwrap();
-        assert!(turn >= beat.first + Duration::from_millis(40));
-        assert_eq!(beat.turn(500).await, None);
-    }
-
-    #[tokio::test]
-    async fn without_a_rate_it_is_always_our_turn() {
-        let beat = beat(None);
-        assert!(beat.turn(u32::MAX).await.unwrap() < beat.until);
-    }
 }

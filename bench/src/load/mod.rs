@@ -1,7 +1,7 @@
-//! The load generator: a closed loop of honest clients.
+//! The load generator: a closed loop of honest clients, or an open one at a steady rate.
 //!
 //! Every session is signed in first. Then each connection refreshes its share of the sessions in turn, one request
-//! at a time, and carries the new pair forward. No two connections ever hold the same session, so a server that
+//! at a time, and carries the new pair forward. With a rate it does so when it is due ([`Beat`]). No two connections ever hold the same session, so a server that
 //! works answers 200 and nothing else.
 
 pub mod connection;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::Error;
+use crate::beat::Beat;
 use connection::Connection;
 use report::{Measured, Report};
 use session::Session;
@@ -53,6 +54,9 @@ pub struct Options {
     /// How long to refresh before that.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub warmup: Duration,
+    /// How many refreshes to send each second, all connections together; as many as can be if not given.
+    #[arg(long)]
+    pub rate: Option<f64>,
     /// Send a fresh attempt key (`Idempotency-Key`) with every refresh.
     #[arg(long)]
     pub attempt_keys: bool,
@@ -99,12 +103,15 @@ async fn measure(options: &Options) -> Result<Report, Error> {
     }
     let sessions =
         timeout(PATIENCE, sign_in_all(options)).await.map_err(|_| "the sign-ins do not come to an end")??;
-    let from = Instant::now() + options.warmup;
+    let begun = Instant::now();
+    let from = begun + options.warmup;
     let window = Window { from, until: from + options.duration };
     let mut clients = JoinSet::new();
-    for (number, share) in deal(sessions, options.connections).into_iter().enumerate() {
+    let connections = u32::try_from(options.connections)?;
+    for (number, share) in (0..).zip(deal(sessions, options.connections)) {
         let attempts = options.attempt_keys.then_some(number);
-        clients.spawn(refresh_in_turn(options.url, share, window, attempts));
+        let beat = Beat::of(number, connections, options.rate, begun, window.until);
+        clients.spawn(refresh_in_turn(options.url, share, window, beat, attempts));
     }
     let measured = watch(&options.pids, window).await?;
     let mut tally = Tally::default();
@@ -167,18 +174,17 @@ async fn refresh_in_turn(
     address: SocketAddr,
     mut sessions: VecDeque<Session>,
     window: Window,
-    attempts: Option<usize>,
+    beat: Beat,
+    attempts: Option<u32>,
 ) -> Tally {
     let mut tally = Tally::default();
     let mut connection = Connection::to(address);
-    let mut attempt = 0_u64;
-    while Instant::now() < window.until {
+    for attempt in 0.. {
         let Some(mut session) = sessions.pop_front() else { break };
-        attempt += 1;
         // Fresh for each refresh, as the rule demands; unguessable it need not be, since nobody attacks here.
         let key = attempts.map(|connection| format!("bench-{connection:06}-{attempt:016}"));
         let request = session.refresh_request(address, key.as_deref());
-        let sent = Instant::now();
+        let Some(due) = beat.turn(attempt).await else { break };
         match connection.exchange(request.as_bytes()).await {
             Ok(response) => {
                 let answered = Instant::now();
@@ -186,7 +192,7 @@ async fn refresh_in_turn(
                 if session.take(&response) {
                     sessions.push_back(session);
                     if (window.from..window.until).contains(&answered) {
-                        tally.measured(answered - sent);
+                        tally.measured(answered - due);
                     }
                 } else {
                     tally.refused(&response);
