@@ -67,8 +67,9 @@ fault: deps ## Play every fault on real processes for some time, and print what 
 	target/release/fault
 
 .PHONY: bench
-bench: deps ## Measure refreshes beside the floor
-	python3 bench/run.py
+bench: deps ## Measure refreshes beside the floor, with 32 and with 128 connections
+	python3 bench/run.py --half-load
+	python3 bench/run.py --half-load --no-build --connections 128
 
 .PHONY: bench-cluster
 bench-cluster: deps ## Measure three nodes on a Cluster of six beside one node on one Redis
