@@ -10,6 +10,7 @@ mod master_key;
 mod offline;
 mod parts;
 mod stop;
+mod supervisor;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -194,6 +195,9 @@ impl Server {
         let ops = actix_web::rt::spawn(self.ops);
         if let Some(path) = &self.ready_file {
             listen::write_ready_file(path, address)?;
+        }
+        if self.signals {
+            supervisor::listening();
         }
         let ended = tokio::select! {
             ended = main => ended.map_err(std::io::Error::other)?,

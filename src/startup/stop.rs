@@ -7,6 +7,7 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use super::supervisor;
 use crate::app::node::NodeState;
 
 /// Stops a server from anywhere.
@@ -45,6 +46,7 @@ impl Stop {
 pub(super) async fn asked_to_stop_twice(stop: &Stop, node: &NodeState, delay: Duration) {
     asked_to_stop().await;
     node.leaving.store(true, Ordering::Relaxed);
+    supervisor::stopping();
     if !delay.is_zero() {
         let seconds = delay.as_secs_f64();
         tracing::info!(event = "leaving", seconds, "not ready any more, but serving for this long");

@@ -4,7 +4,7 @@ use relatch_testkit::{Device, Node, On, PASSWORD};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixDatagram};
 
 use super::{Running, done, failed, ready, relatch, serve};
 
@@ -249,4 +249,26 @@ async fn a_server_that_is_to_stop_later_stops_when_the_time_has_come() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("\"event\":\"leaving\",\"seconds\":1.0"), "{log}");
     assert!(log.contains("taking no more requests"), "{log}");
+}
+
+#[tokio::test]
+async fn a_supervisor_is_told_that_the_server_listens_and_that_it_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let supervisor = UnixDatagram::bind(&path).unwrap();
+    let mut command = serve(dir.path());
+    command.env("NOTIFY_SOCKET", &path);
+    let server = Running::start(command);
+    let told = async || {
+        let mut message = [0; 256];
+        let length = supervisor.recv(&mut message).await.unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    assert_eq!(told().await.trim_end(), "READY=1");
+    let address = std::fs::read_to_string(dir.path().join("ready")).unwrap();
+    let node = Node::at(format!("http://{}", address.lines().next().unwrap()));
+    assert_eq!(node.send(node.get("/health/live")).await.status, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(told().await.trim_end(), "STOPPING=1");
+    assert!(server.ended().status.success());
 }
