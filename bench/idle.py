@@ -5,17 +5,15 @@ import argparse
 import asyncio
 import contextlib
 import http.client
-import json
 import pathlib
 import resource
 import secrets
 import statistics
-import subprocess
 import tempfile
 import time
 
 from run import build, positive, positive_seconds, progress
-from servers import Failed, binary, clean_environment, create_users, post, run_script, start_redis, start_relatch, tail
+from servers import Failed, create_users, post, run_load, run_script, start_redis, start_relatch
 
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW_REQUEST = b"POST /login HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 1000
@@ -125,22 +123,8 @@ def look(label, server, address, password, directory, options):
             begun = time.monotonic()
             post(connection, "/login", {"username": f"bench{user}", "password": password}, 200)
             times.append((time.monotonic() - begun) * 1000)
-    command = [
-        binary("load", options),
-        f"--url=http://{address}",
-        f"--sessions={options.sessions}",
-        f"--sessions-per-user={options.sessions_per_user}",
-        f"--connections={options.connections}",
-        f"--duration={round(options.seconds * 1000)}ms",
-        "--warmup=500ms",
-        f"--rate={options.rate}",
-        "--json",
-    ]
-    environment = clean_environment() | {"RELATCH_BENCH_PASSWORD": password}
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-    if run.returncode != 0:
-        raise Failed(f"the load failed, see above\n{tail(directory / 'server.log')}")
-    latency = json.loads(run.stdout)["latency_us"]
+    report = run_load(address, password, directory, options, "--warmup=500ms", f"--rate={options.rate}")
+    latency = report["latency_us"]
     status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
     memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
     p99 = statistics.quantiles(times, n=100)[98]

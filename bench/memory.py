@@ -3,15 +3,13 @@
 
 import argparse
 import contextlib
-import json
 import pathlib
 import secrets
-import subprocess
 import tempfile
 import time
 
 from run import build, positive, positive_seconds, progress
-from servers import Failed, binary, clean_environment, create_users, run_script, start_redis, start_relatch, tail
+from servers import create_users, run_load, run_script, start_redis, start_relatch
 
 MIB = 1024
 
@@ -37,7 +35,7 @@ def main():
         create_users(address, password, options)
         refreshes = 0
         while refreshes < options.refreshes:
-            refreshes += load(server, address, password, directory, options)
+            refreshes += run_load(address, password, directory, options, "--warmup=100ms")["refreshes"]
             show(refreshes, server)
 
 
@@ -54,26 +52,6 @@ def parse_arguments():
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one more setting of the server")
     return parser.parse_args()
-
-
-def load(server, address, password, directory, options):
-    """Signs everybody in and refreshes for a while. Gives how many refreshes were answered."""
-    command = [
-        binary("load", options),
-        f"--url=http://{address}",
-        f"--sessions={options.sessions}",
-        f"--sessions-per-user={options.sessions_per_user}",
-        f"--connections={options.connections}",
-        f"--duration={round(options.seconds * 1000)}ms",
-        "--warmup=100ms",
-        f"--pid={server.pid}",
-        "--json",
-    ]
-    environment = clean_environment() | {"RELATCH_BENCH_PASSWORD": password}
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-    if run.returncode != 0:
-        raise Failed(f"the load failed, see above\n{tail(directory / 'server.log')}")
-    return json.loads(run.stdout)["refreshes"]
 
 
 def show(refreshes, server):

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, binary, clean_environment, create_users, run_script, start_floor, start_redis, start_relatch, tail
+from servers import ROOT, Failed, create_users, run_load, run_script, start_floor, start_redis, start_relatch
 from table import Figures, table
 
 ALGORITHMS = ("EdDSA", "ES256", "HS256")
@@ -149,27 +149,12 @@ def run_round(name, algorithm, options, rate=None):
         else:
             server, address = start_relatch(stack, directory, redis_url, algorithm, password, options)
             create_users(address, password, options)
-        command = [
-            binary("load", options),
-            f"--url=http://{address}",
-            f"--sessions={options.sessions}",
-            f"--sessions-per-user={options.sessions_per_user}",
-            f"--connections={options.connections}",
-            f"--duration={round(options.seconds * 1000)}ms",
-            f"--warmup={round(options.warmup * 1000)}ms",
-            f"--pid={server.pid}",
-            f"--pid={redis.pid}",
-            "--json",
-        ]
+        arguments = [f"--warmup={round(options.warmup * 1000)}ms", f"--pid={server.pid}", f"--pid={redis.pid}"]
         if rate:
-            command.append(f"--rate={rate}")
+            arguments.append(f"--rate={rate}")
         if options.attempt_keys:
-            command.append("--attempt-keys")
-        environment = clean_environment() | {"RELATCH_BENCH_PASSWORD": password}
-        run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-        if run.returncode != 0:
-            raise Failed(f"the load on {name} ({algorithm}) failed, see above\n{tail(directory / 'server.log')}")
-        return Figures.of(json.loads(run.stdout))
+            arguments.append("--attempt-keys")
+        return Figures.of(run_load(address, password, directory, options, *arguments))
 
 
 def progress(text):

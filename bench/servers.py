@@ -166,6 +166,25 @@ def create_users(address, password, options):
             post(connection, "/admin/users", user, 201, headers)
 
 
+def run_load(address, password, directory, options, *arguments):
+    """Has the load generator sign everybody in and refresh. Gives its report; any answer but 200 fails it."""
+    command = [
+        binary("load", options),
+        f"--url=http://{address}",
+        f"--sessions={options.sessions}",
+        f"--sessions-per-user={options.sessions_per_user}",
+        f"--connections={options.connections}",
+        f"--duration={round(options.seconds * 1000)}ms",
+        "--json",
+        *arguments,
+    ]
+    environment = clean_environment() | {"RELATCH_BENCH_PASSWORD": password}
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+    if run.returncode != 0:
+        raise Failed(f"the load failed, see above\n{tail(directory / 'server.log')}")
+    return json.loads(run.stdout)
+
+
 def post(connection, path, body, expected, headers=None):
     try:
         headers = {"Content-Type": "application/json"} | (headers or {})
