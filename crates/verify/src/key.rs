@@ -119,8 +119,8 @@ impl VerifyingKey {
         Ok(Self { algorithm: key.algorithm(), key: material })
     }
 
-    /// The key that verifies what this pair has signed, for whoever has the pair: by signing again, which takes a fourth
-    /// of the time. An Ed25519 signature follows from key and message (RFC 8032, section 5.1.6), so a signer that
+    /// The key that verifies what this pair has signed, for whoever has the pair: by signing again, which takes less
+    /// time. An Ed25519 signature follows from key and message (RFC 8032, section 5.1.6), so a signer that
     /// keeps to it makes no second one. The two are compared in constant time: what was signed here may be what an
     /// attacker chose, and no part of its signature may be told.
     pub const fn our_ed25519(pair: Arc<Ed25519KeyPair>) -> Self {

@@ -45,8 +45,7 @@ fn bearer(request: &HttpRequest) -> Answer<Option<String>> {
     let in_token =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
     let body = token.trim_end_matches('=');
-    // Each byte is looked at, without a way out: so it is done many at a time.
-    if body.is_empty() || !body.bytes().fold(true, |all, byte| all & in_token(byte)) {
+    if body.is_empty() || !body.bytes().all(in_token) {
         return Err(ApiError::invalid_request("the header authorization is not `Bearer` and one token"));
     }
     Ok(Some(token.to_owned()))

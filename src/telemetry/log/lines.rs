@@ -6,6 +6,7 @@
 //! not ([`Lines::flush`]).
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,33 +32,24 @@ struct Shared<O> {
     /// The output, and the room for what is being written. Held from taking the lines until they are written, so that
     /// none overtakes another.
     output: Mutex<(O, Vec<u8>)>,
-    /// How long a line may wait, in order that others come along. None: there is no thread that would write it then.
-    linger: Option<Duration>,
+    /// Whether a thread writes what waits.
+    gathers: AtomicBool,
 }
 
 impl<O: Write + Send + 'static> Lines<O> {
     /// Begins to write to `output`, each line `linger` after it came at the latest. With zero, and should there be no
     /// thread to be had, each is written by itself.
     pub(super) fn to(output: O, linger: Duration) -> Self {
-        if linger.is_zero() {
-            return Self::shared(output, None);
-        }
-        let lines = Self::shared(output, Some(linger));
-        let writer = lines.clone();
-        match thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_on(linger)) {
-            Ok(_) => lines,
-            Err(_) => match Arc::try_unwrap(lines.0) {
-                Ok(alone) => {
-                    Self::shared(alone.output.into_inner().unwrap_or_else(PoisonError::into_inner).0, None)
-                }
-                Err(shared) => Self(shared),
-            },
-        }
-    }
-
-    fn shared(output: O, linger: Option<Duration>) -> Self {
         let (waiting, filled) = (Mutex::new(Vec::new()), Condvar::new());
-        Self(Arc::new(Shared { waiting, filled, output: Mutex::new((output, Vec::new())), linger }))
+        let output = Mutex::new((output, Vec::new()));
+        let lines = Self(Arc::new(Shared { waiting, filled, output, gathers: AtomicBool::new(false) }));
+        if !linger.is_zero() {
+            let writer = lines.clone();
+            let started =
+                thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_on(linger));
+            lines.0.gathers.store(started.is_ok(), Ordering::Relaxed);
+        }
+        lines
     }
 
     /// Writes what has gathered, again and again. Never ends.
@@ -86,7 +78,7 @@ impl<O: Write + Send + 'static> Lines<O> {
         waiting.extend_from_slice(line);
         let is_full = waiting.len() >= MOST;
         drop(waiting);
-        if at_once || is_full || self.0.linger.is_none() {
+        if at_once || is_full || !self.0.gathers.load(Ordering::Relaxed) {
             self.flush();
         } else if was_empty {
             self.0.filled.notify_one();

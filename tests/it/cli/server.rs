@@ -1,5 +1,7 @@
 //! The server's process: how it starts, and what it says.
 
+use std::path::Path;
+
 use relatch_testkit::{Device, Node, On, PASSWORD};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -210,6 +212,13 @@ async fn asked(node: &Node, path: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// A server that serves on for `delay` when it is asked to stop.
+fn stopping_after(dir: &Path, delay: &str) -> Running {
+    let mut command = serve(dir);
+    command.env("RELATCH__HTTP__STOP_DELAY", delay);
+    Running::start(command)
+}
+
 async fn until_unready(node: &Node) {
     while node.send(node.get("/health/ready")).await.status == 200 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -219,9 +228,7 @@ async fn until_unready(node: &Node) {
 #[tokio::test]
 async fn a_server_that_is_to_stop_later_serves_until_then_and_says_that_it_will_not_be_there() {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = serve(dir.path());
-    command.env("RELATCH__HTTP__STOP_DELAY", "10m");
-    let server = Running::start(command);
+    let server = stopping_after(dir.path(), "10m");
     let node = ready(dir.path()).await;
     server.signal(Signal::TERM);
     until_unready(&node).await;
@@ -239,9 +246,7 @@ async fn a_server_that_is_to_stop_later_serves_until_then_and_says_that_it_will_
 #[tokio::test]
 async fn a_server_that_is_to_stop_later_stops_when_the_time_has_come() {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = serve(dir.path());
-    command.env("RELATCH__HTTP__STOP_DELAY", "1s");
-    let server = Running::start(command);
+    let server = stopping_after(dir.path(), "1s");
     ready(dir.path()).await;
     server.signal(Signal::TERM);
     let output = server.ended();
