@@ -150,6 +150,13 @@ impl Load {
         Duration::from_secs(1 + self.refused.fetch_add(1, Ordering::Relaxed) % seconds)
     }
 
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        self.took(begun.elapsed());
+        done
+    }
+
     fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
         let took = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -290,16 +297,17 @@ impl Job {
         }
     }
 
-    fn run(self, cost: Cost) {
+    /// The time that it took is noted before the answer is sent: whoever has the answer finds it counted.
+    fn run(self, load: &Load, cost: Cost) {
         // It waits no more.
         drop(self.place);
         // The caller may go while we work; then nobody hears the answer, which is fine.
         match self.task {
             Task::Verify { hash, reply } => {
-                let _ = reply.send(verify_evenly(&self.password, hash.as_deref(), cost));
+                let _ = reply.send(load.timed(|| verify_evenly(&self.password, hash.as_deref(), cost)));
             }
             Task::Hash { salt, reply } => {
-                let _ = reply.send(PasswordHash::make(&self.password, cost, salt));
+                let _ = reply.send(load.timed(|| PasswordHash::make(&self.password, cost, salt)));
             }
         }
     }
@@ -328,9 +336,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, load: &Load, cost: Cost) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         if job.is_wanted() {
-            let begun = Instant::now();
-            job.run(cost);
-            load.took(begun.elapsed());
+            job.run(load, cost);
         }
     }
 }

@@ -51,6 +51,24 @@ async fn a_damaged_hash_is_an_error_not_a_wrong_password() {
     assert!(matches!(answer, Err(HashingError::Unreadable(UnreadableHash::Malformed))));
 }
 
+/// Metrics that are read after an answer must know of it.
+#[test]
+fn a_password_is_counted_before_its_answer_is_sent() {
+    let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
+    let mut answer = pin!(hasher.hash(password("one")));
+    assert!(poll(answer.as_mut()).is_pending());
+    let job = jobs.try_recv().unwrap();
+    let mut before = None;
+    std::thread::scope(|scope| {
+        scope.spawn(|| job.run(&hasher.load, cheap()));
+        while poll(answer.as_mut()).is_pending() {
+            std::thread::yield_now();
+        }
+        before = Some(hasher.load.pace.load(Ordering::Relaxed));
+    });
+    assert!(before.unwrap() > 0);
+}
+
 #[test]
 fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
     let (hasher, jobs) = PasswordHasher::without_threads(cheap(), two_may_wait(), Random);
@@ -59,7 +77,7 @@ fn a_full_queue_says_so_at_once_and_has_room_again_when_a_job_is_taken() {
     assert!(poll(second.as_mut()).is_pending());
     assert!(matches!(poll(pin!(hasher.hash(password("three")))), Poll::Ready(Err(HashingError::Busy(_)))));
 
-    jobs.try_recv().unwrap().run(cheap());
+    jobs.try_recv().unwrap().run(&hasher.load, cheap());
     assert!(matches!(poll(first), Poll::Ready(Ok(_))));
     assert!(poll(pin!(hasher.hash(password("three")))).is_pending());
 }
