@@ -1,12 +1,19 @@
 //! The signing keys as operators see them.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use relatch_domain::UnixMillis;
 use relatch_domain::event::Event;
 
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::keys::ring::{KeyRing, KeyState, RingKey};
+use crate::keys::settling::Rotation;
 use crate::keys::signing::Algorithm;
+
+/// For how long a key is published, at least, before it signs by itself: twice as long as answers with the key set may be kept.
+const PUBLISHED_FOR: Duration = Duration::from_mins(10);
 
 /// A signing key, without its private part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,30 +45,53 @@ impl KeyInfo {
     }
 }
 
-/// All signing keys as the store has them, the newest first.
+/// All signing keys as the store has them, the newest first; at the end those that do not sign yet.
 ///
 /// # Errors
 /// If the store fails, or holds keys that cannot be read or none that is active.
 pub async fn list_keys(app: &App) -> Result<Vec<KeyInfo>, Failure> {
     let ring = app.keys.reload(&*app.store).await?;
     let mut keys: Vec<_> = ring.keys().iter().map(|key| KeyInfo::of(key, &ring)).collect();
-    keys.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.kid.cmp(&a.kid)));
+    let rank =
+        |key: &KeyInfo| (key.state == KeyState::Next, Reverse(key.created_at), Reverse(key.kid.clone()));
+    keys.sort_by_cached_key(rank);
     Ok(keys)
 }
 
-/// Makes a new signing key, with which this node signs at once and the others as soon as they have loaded it. The former
-/// ones are retired: what they signed stays good, but for the key `revoke`, if one is named. Nothing if there is no such key.
+/// Signs with the next key: this node at once, the others as soon as they have loaded it. The former
+/// ones are retired: what they signed stays good, but for the key `leaked`, if one is named. Nothing if there is no such key.
 ///
 /// # Errors
 /// If the store fails or others change the keys all the time.
 pub async fn rotate_keys(
     app: &App,
     origin: &Origin,
-    revoke: Option<&str>,
+    leaked: Option<&str>,
 ) -> Result<Option<KeyInfo>, Failure> {
-    let rotated = app.keys.rotate(&*app.store, &*app.clock, app.random, revoke).await?;
+    rotated(app, origin, Rotation { from: None, leaked }).await
+}
+
+/// Rotates the keys if the one that signs has done so for as long as it should, and the next one has been published for
+/// long enough. Of nodes that do so at the same time one rotates them. Gives the key that signs from now on, if it is
+/// another.
+///
+/// # Errors
+/// If the store fails or others change the keys all the time.
+pub async fn rotate_keys_when_due(app: &App) -> Result<Option<KeyInfo>, Failure> {
+    let (Some(after), Some(ring)) = (app.policy.rotate_keys_after, app.keys.snapshot()) else {
+        return Ok(None);
+    };
+    if !ring.is_due(app.clock.now(), after, PUBLISHED_FOR) {
+        return Ok(None);
+    }
+    rotated(app, &Origin::server(), Rotation { from: Some(ring.minting_key().kid()), leaked: None }).await
+}
+
+async fn rotated(app: &App, origin: &Origin, rotation: Rotation<'_>) -> Result<Option<KeyInfo>, Failure> {
+    let rotated = app.keys.rotate(&*app.store, &*app.clock, app.random, rotation).await?;
     let Some((kid, ring)) = rotated else { return Ok(None) };
-    app.tell(origin, &Event::KeyRotated { kid: kid.clone(), revoked: revoke.map(str::to_owned) }).await;
+    let revoked = rotation.leaked.map(str::to_owned);
+    app.tell(origin, &Event::KeyRotated { kid: kid.clone(), revoked }).await;
     let made = ring.keys().iter().find(|key| key.signing.kid() == kid).map(|key| KeyInfo::of(key, &ring));
     made.map(Some).ok_or_else(|| Failure::Internal("a key is missing that was just made".to_owned()))
 }

@@ -86,6 +86,8 @@ pub struct Policy {
     pub limits: SessionLimits,
     /// How long before its end a check renews an access token in a cookie. None: never.
     pub sliding: Option<Duration>,
+    /// How long a key signs before the next one takes its place by itself. None: it never does.
+    pub rotate_keys_after: Option<Duration>,
     /// Whether a refresh needs the access token too: the pair check.
     pub require_access_token: bool,
     /// What new passwords must be.

@@ -29,6 +29,8 @@ pub struct Stats {
 /// How many keys there are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyCounts {
+    /// They are published and will sign.
+    pub next: usize,
     /// They sign, or could.
     pub active: usize,
     /// They sign no more.
@@ -53,6 +55,7 @@ pub async fn stats(app: &App) -> Result<Stats, Failure> {
     Ok(Stats {
         users,
         keys: KeyCounts {
+            next: in_state(KeyState::Next),
             active: in_state(KeyState::Active),
             retired: in_state(KeyState::Retired),
             revoked: in_state(KeyState::Revoked),

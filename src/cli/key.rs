@@ -24,27 +24,28 @@ enum Command {
     #[command(after_help = "Example:
   export RELATCH__MASTER_KEY=$(relatch key generate)     keep it: every node needs the same")]
     Generate,
-    /// List the keys that sign access tokens, those that no longer do too.
+    /// List the keys that sign access tokens, those that no longer do and the one that will too.
     #[command(
-        after_help = "A key is active (signs new tokens), retired (signs no more; what it signed is good) or \
-revoked."
+        after_help = "A key is next (published already; signs from the next rotation on), active (signs new tokens), \
+retired
+(signs no more; what it signed is good) or revoked."
     )]
     List {
         /// Print JSON, one object on each line.
         #[arg(long)]
         json: bool,
     },
-    /// Make a new key that signs access tokens from now on. The one before it is retired: what it signed stays good.
+    /// Sign access tokens with the next key from now on. The one before it is retired: what it signed stays good.
     #[command(
-        after_help = "Nobody is signed out. API servers that check tokens by themselves meet a key id that they \
-do not
-know yet, and fetch /.well-known/jwks.json again."
+        after_help = "Nobody is signed out, and API servers that check tokens by themselves know the key already: it was \
+published
+at /.well-known/jwks.json since the rotation before. Another key is published to be next."
     )]
     Rotate {
         /// A key that has leaked: what it signed is good no more. Clients refresh and go on; nobody is signed out.
         #[arg(long, value_name = "KEY")]
         revoke: Option<String>,
-        /// Print the new key as a JSON object.
+        /// Print the key as a JSON object.
         #[arg(long)]
         json: bool,
     },

@@ -15,5 +15,6 @@ pub mod seal;
 pub mod service;
 #[cfg(test)]
 mod service_tests;
+pub mod settling;
 pub mod signing;
 mod stored;

@@ -1,6 +1,7 @@
 //! The key ring: a snapshot of all signing keys, prepared for use and never changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relatch_domain::UnixMillis;
 use relatch_verify::KeySet;
@@ -13,6 +14,8 @@ use super::signing::{Algorithm, SigningKey};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
+    /// Published already, and good; signs from the next rotation on.
+    Next,
     /// Signs new tokens.
     Active,
     /// Signs no more; what it signed is good.
@@ -30,11 +33,25 @@ pub struct RingKey {
     pub state: KeyState,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// When it began to sign, if it was published before; otherwise it did when it was made.
+    pub active_since: Option<UnixMillis>,
     /// When it stopped signing.
     pub retired_at: Option<UnixMillis>,
 }
 
 impl RingKey {
+    /// Since when it has signed, or will be said to have.
+    pub fn signing_since(&self) -> UnixMillis {
+        self.active_since.unwrap_or(self.created_at)
+    }
+
+    /// The same key, signing from now on.
+    #[must_use]
+    pub fn activated(&self, now: UnixMillis) -> Self {
+        let active_since = self.active_since.or((self.state == KeyState::Next).then_some(now));
+        Self { state: self.state.max(KeyState::Active), active_since, ..self.clone() }
+    }
+
     /// The same key, no longer signing.
     #[must_use]
     pub fn retired(&self, now: UnixMillis) -> Self {
@@ -75,7 +92,9 @@ impl KeyRing {
         let minting = minting_key(&keys, algorithm).ok_or(KeysError::NoActiveKey)?;
         let minting = Arc::clone(&minting.signing);
         let (mut good, mut all, mut published) = (KeySet::new(), KeySet::new(), Vec::new());
-        for key in &keys {
+        let mut first_the_minting_one: Vec<_> = keys.iter().collect();
+        first_the_minting_one.sort_by_key(|key| key.signing.kid() != minting.kid());
+        for key in first_the_minting_one {
             let (kid, verifying) = (key.signing.kid(), key.signing.verifying_key());
             let corrupt = |_| KeysError::Corrupt { kid: kid.to_owned(), problem: "two keys have this id" };
             all.insert(kid, verifying.clone()).map_err(corrupt)?;
@@ -98,6 +117,16 @@ impl KeyRing {
         &self.keys
     }
 
+    /// Whether the key that signs has done so for longer than `after`, and another one has been published for longer
+    /// than `published` that can take its place.
+    pub fn is_due(&self, now: UnixMillis, after: Duration, published: Duration) -> bool {
+        let longer_than = |since: UnixMillis, time| now >= since && now.age_since(since) >= time;
+        let algorithm = self.minting.algorithm();
+        let signs = self.keys.iter().find(|key| key.signing.kid() == self.minting.kid());
+        signs.is_some_and(|key| longer_than(key.signing_since(), after))
+            && next_key(&self.keys, algorithm).is_some_and(|key| longer_than(key.created_at, published))
+    }
+
     /// The key that signs new tokens.
     pub fn minting_key(&self) -> &SigningKey {
         &self.minting
@@ -113,7 +142,8 @@ impl KeyRing {
         &self.all
     }
 
-    /// The JWK Set to publish (RFC 7517, section 5): public keys only, none that is revoked.
+    /// The JWK Set to publish (RFC 7517, section 5): public keys only, first the one that signs, also the one that will
+    /// sign next, none that is revoked.
     pub fn jwks(&self) -> &[u8] {
         &self.jwks
     }
@@ -126,6 +156,14 @@ impl std::fmt::Debug for KeyRing {
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
+}
+
+/// The key of `algorithm` that will sign next: of several, the one that has been published for longest. Ids break ties, so
+/// that all nodes agree.
+pub(super) fn next_key(keys: &[RingKey], algorithm: Algorithm) -> Option<&RingKey> {
+    keys.iter()
+        .filter(|key| key.state == KeyState::Next && key.signing.algorithm() == algorithm)
+        .min_by(|a, b| (a.created_at, a.signing.kid()).cmp(&(b.created_at, b.signing.kid())))
 }
 
 /// The newest active key of `algorithm`, else the newest active one. Ids break ties, so that all nodes agree.
@@ -147,6 +185,7 @@ pub(super) mod tests {
             signing: Arc::new(SigningKey::generate(algorithm, Random).unwrap()),
             state,
             created_at: UnixMillis(created_at),
+            active_since: None,
             retired_at: None,
         }
     }
@@ -167,10 +206,11 @@ pub(super) mod tests {
             ring_key(Algorithm::ES256, KeyState::Active, 2),
             ring_key(Algorithm::ES256, KeyState::Retired, 3),
             ring_key(Algorithm::EdDSA, KeyState::Active, 4),
+            ring_key(Algorithm::ES256, KeyState::Next, 5),
         ];
         assert_eq!(ring(&keys).minting_key().kid(), keys[1].signing.kid());
         assert_eq!(ring(&keys[2..]).minting_key().kid(), keys[3].signing.kid());
-        let none = KeyRing::new(7, keys[2..3].to_vec(), Algorithm::ES256);
+        let none = KeyRing::new(7, [keys[2].clone(), keys[4].clone()].to_vec(), Algorithm::ES256);
         assert_eq!(none.err(), Some(KeysError::NoActiveKey));
     }
 
@@ -185,6 +225,63 @@ pub(super) mod tests {
             assert!(ring.origin_keys().get(kid(index)).is_some());
         }
         assert_eq!(published(&ring), [kid(0), kid(1)]);
+    }
+
+    /// Other software takes the first key of its algorithm when a token names none.
+    #[test]
+    fn the_next_key_is_published_after_the_one_that_signs_and_good_already() {
+        let states = [KeyState::Retired, KeyState::Next, KeyState::Active];
+        let keys = states.map(|state| ring_key(Algorithm::ES256, state, 1));
+        let ring = ring(&keys);
+        let kid = |index: usize| keys[index].signing.kid();
+        assert_eq!(published(&ring), [kid(2), kid(0), kid(1)]);
+        assert!(ring.verifying_keys().get(kid(1)).is_some());
+        assert_eq!(ring.minting_key().kid(), kid(2));
+    }
+
+    #[test]
+    fn the_next_key_is_the_one_that_was_published_first() {
+        let keys = [
+            ring_key(Algorithm::ES256, KeyState::Next, 3),
+            ring_key(Algorithm::ES256, KeyState::Next, 2),
+            ring_key(Algorithm::EdDSA, KeyState::Next, 1),
+            ring_key(Algorithm::ES256, KeyState::Active, 0),
+        ];
+        let next = |algorithm| next_key(&keys, algorithm).map(|key| key.signing.kid());
+        assert_eq!(next(Algorithm::ES256), Some(keys[1].signing.kid()));
+        assert_eq!(next(Algorithm::EdDSA), Some(keys[2].signing.kid()));
+        assert_eq!(next(Algorithm::RS256), None);
+    }
+
+    #[test]
+    fn a_rotation_is_due_when_the_key_is_old_and_the_next_one_was_published_for_a_while() {
+        let keys = [(KeyState::Active, 1000), (KeyState::Next, 5000)]
+            .map(|(state, at)| ring_key(Algorithm::ES256, state, at));
+        let ring = |keys: &[RingKey]| KeyRing::new(7, keys.to_vec(), Algorithm::EdDSA).unwrap();
+        let is_due = |keys: &[RingKey], now| {
+            ring(keys).is_due(UnixMillis(now), Duration::from_secs(9), Duration::from_secs(2))
+        };
+        for (now, due) in [(0, false), (9999, false), (10_000, true), (6_999, false)] {
+            assert_eq!(is_due(&keys, now), due, "at {now}");
+        }
+        assert!(!is_due(&keys[..1], 20_000), "there is none to take its place");
+        let young = ring_key(Algorithm::ES256, KeyState::Next, 9_000);
+        assert!(!is_due(&[keys[0].clone(), young], 10_500));
+        let promoted = RingKey { active_since: Some(UnixMillis(4000)), ..keys[0].clone() };
+        assert!(!is_due(&[promoted, keys[1].clone()], 12_999));
+    }
+
+    #[test]
+    fn a_key_tells_since_when_it_signs() {
+        let next = ring_key(Algorithm::ES256, KeyState::Next, 1);
+        let active = next.activated(UnixMillis(5));
+        assert_eq!((active.state, active.signing_since()), (KeyState::Active, UnixMillis(5)));
+        assert_eq!(active.activated(UnixMillis(9)).signing_since(), UnixMillis(5));
+        assert_eq!(
+            ring_key(Algorithm::ES256, KeyState::Active, 1).activated(UnixMillis(9)).signing_since(),
+            UnixMillis(1)
+        );
+        assert_eq!(active.retired(UnixMillis(7)).activated(UnixMillis(9)).state, KeyState::Retired);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 
 use super::error::KeysError;
 use super::master::MasterKeys;
-use super::ring::{KeyRing, KeyState, RingKey, minting_key};
+use super::ring::{KeyRing, KeyState, RingKey, minting_key, next_key};
+use super::settling::{self, Fresh, Need, Rotation, find, newest_of};
 use super::signing::{Algorithm, SigningKey};
 use super::stored::{from_stored, to_stored};
 use crate::ambient::{Clock, Random};
@@ -74,9 +75,10 @@ impl Keys {
         self.ring.load_full()
     }
 
-    /// Loads the ring and sees to it that the store holds what it should: an active key of the configured algorithm,
-    /// no other active key, and every key that this node knows of in no earlier state than here. Nodes that start at
-    /// once settle on one key, for each write is conditional on the shelf that it was decided on.
+    /// Loads the ring and sees to it that the store holds what it should: one active key, of the configured algorithm,
+    /// another one that is published to sign next, and every key that this node knows of in no earlier state than here.
+    /// Nodes that start at once settle on the same keys, for each write is conditional on the shelf that it was decided
+    /// on.
     ///
     /// # Errors
     /// If the store fails or holds keys that cannot be read, or others change the keys all the time.
@@ -87,21 +89,15 @@ impl Keys {
         random: Random,
     ) -> Result<Arc<KeyRing>, KeysError> {
         let _loading = self.loading.lock().await;
-        // One new key at most: a node that is configured otherwise might retire it at once, and so on for ever.
-        let mut made_one = false;
+        let mut fresh = Fresh::default();
         for _ in 0..MAX_ROUNDS {
             let found = store.load().await?;
             let stored = self.read(&found)?;
             let keys = self.with_what_we_know(&stored);
-            let (write, is_new) = match self.settling_write(&stored, &keys, clock.now()) {
-                Some(write) => (write, false),
-                None if self.lacks_own_key(&keys) && !made_one => {
-                    (self.generate(clock.now(), random).await?, true)
-                }
-                None => return self.publish(found.version, keys),
+            let Some(write) = self.settled_by(&stored, &keys, &mut fresh, clock, random).await? else {
+                return self.publish(found.version, keys);
             };
-            let done = store.put(found.version, &to_stored(&write, &self.masters, random)?).await?;
-            made_one |= is_new && done;
+            store.put(found.version, &to_stored(&write, &self.masters, random)?).await?;
         }
         Err(KeysError::Contended)
     }
@@ -140,41 +136,46 @@ impl Keys {
         outcome.map(Some)
     }
 
-    /// Makes a new key of the configured algorithm, signs with it from now on, and retires all other active keys. Gives
-    /// the new key's id and the ring. The key `revoke`, if one is named, is good for nothing any more; nothing at all is done if there
-    /// is no such key.
+    /// Signs with the key that was to sign next, retires all other active ones, and publishes another one to be next.
+    /// Where there is no next key of the configured algorithm, a new one signs at once. Gives the id of the key that
+    /// signs and the ring; nothing, and nothing is done, if what was asked for makes no sense any more: see
+    /// [`Rotation`].
     ///
-    /// The new key is on the shelf before another one is retired, so the shelf never lacks an active key. Of rotations
-    /// at the same time, each key is newer than those that were there before it, and all retire whatever is not the
-    /// newest: one active key is left, whoever comes last.
+    /// The new key is active before another one is retired, so the shelf never lacks an active key. Rotations at the
+    /// same time are one: all find the same key to be next.
     ///
     /// # Errors
     /// If the store fails or holds keys that cannot be read, or others change the keys all the time. Should the new key
-    /// have reached the shelf by then, it is the newest: whoever loads the ring signs with it.
+    /// have become active by then, it is the newest: whoever loads the ring signs with it.
     pub async fn rotate<S: KeyStore + ?Sized>(
         &self,
         store: &S,
         clock: &dyn Clock,
         random: Random,
-        revoke: Option<&str>,
+        rotation: Rotation<'_>,
     ) -> Result<Option<(String, Arc<KeyRing>)>, KeysError> {
-        let new = self.generate(clock.now(), random).await?;
-        let kid = new.signing.kid();
+        let signed = self.snapshot().map(|ring| ring.minting_key().kid().to_owned());
         let _loading = self.loading.lock().await;
-        let mut unanswered = 0;
+        let (mut chosen, mut fresh, mut unanswered) = (None::<RingKey>, Fresh::default(), 0);
         for _ in 0..MAX_ROUNDS {
             let found = store.load().await?;
             let stored = self.read(&found)?;
             let keys = self.with_what_we_know(&stored);
-            let revoked = revoke.map(|kid| find(&keys, kid));
-            if revoked.is_some_and(|key| key.is_none()) {
+            if chosen.is_none() && !rotation.makes_sense(&keys, self.algorithm) {
                 return Ok(None);
             }
-            let write = if find(&stored, kid).is_none() {
-                newest_of(&new, &keys)
-            } else if let Some(key) = revoked.flatten().filter(|key| key.state < KeyState::Revoked) {
+            let new = match chosen.take() {
+                Some(new) => new,
+                None => self.to_sign_next(&keys, &rotation, signed.as_deref(), clock, random).await?,
+            };
+            let new = chosen.insert(new);
+            let kid = new.signing.kid();
+            let leaked = rotation.leaked.and_then(|kid| find(&keys, kid));
+            let write = if find(&stored, kid).is_none_or(|key| key.state < KeyState::Active) {
+                newest_of(&new.activated(clock.now()), &keys)
+            } else if let Some(key) = leaked.filter(|key| key.state < KeyState::Revoked) {
                 key.revoked(clock.now())
-            } else if let Some(write) = self.settling_write(&stored, &keys, clock.now()) {
+            } else if let Some(write) = self.settled_by(&stored, &keys, &mut fresh, clock, random).await? {
                 write
             } else {
                 return Ok(Some((kid.to_owned(), self.publish(found.version, keys)?)));
@@ -213,33 +214,63 @@ impl Keys {
         keys
     }
 
-    /// The next write that brings the store closer to holding `keys`, one of them active; nothing if none is needed.
-    fn settling_write(&self, stored: &[RingKey], keys: &[RingKey], now: UnixMillis) -> Option<RingKey> {
-        let is_lost =
-            |key: &&RingKey| find(stored, key.signing.kid()).is_none_or(|stored| stored.state < key.state);
-        let lost = keys.iter().find(is_lost).cloned();
-        lost.or_else(|| self.superfluous(keys).map(|key| key.retired(now)))
+    /// The key that a rotation activates. If another one signs than the one that `signed` when the rotation was asked
+    /// for, somebody else was asked at the same time, and it is that one.
+    async fn to_sign_next(
+        &self,
+        keys: &[RingKey],
+        rotation: &Rotation<'_>,
+        signed: Option<&str>,
+        clock: &dyn Clock,
+        random: Random,
+    ) -> Result<RingKey, KeysError> {
+        let signing = minting_key(keys, self.algorithm);
+        if let Some(signing) = signing.filter(|key| signed.is_some_and(|signed| signed != key.signing.kid()))
+            && rotation.leaked.is_none()
+        {
+            return Ok(signing.clone());
+        }
+        let next = next_key(keys, self.algorithm);
+        match next.filter(|key| rotation.leaked != Some(key.signing.kid())) {
+            Some(next) => Ok(next.clone()),
+            None => self.generate(KeyState::Active, clock.now(), random).await,
+        }
     }
 
-    /// An active key beside the one that mints. None is superfluous until there is one of the configured algorithm, so
-    /// that the store always holds an active key.
-    fn superfluous<'a>(&self, keys: &'a [RingKey]) -> Option<&'a RingKey> {
-        let minting = minting_key(keys, self.algorithm)?.signing.kid();
-        let beside = |key: &&RingKey| key.state == KeyState::Active && key.signing.kid() != minting;
-        keys.iter().find(beside).filter(|_| !self.lacks_own_key(keys))
-    }
-
-    fn lacks_own_key(&self, keys: &[RingKey]) -> bool {
-        minting_key(keys, self.algorithm).is_none_or(|key| key.signing.algorithm() != self.algorithm)
+    /// The next write that brings the store closer to what it should hold; nothing if none is needed.
+    async fn settled_by(
+        &self,
+        stored: &[RingKey],
+        keys: &[RingKey],
+        fresh: &mut Fresh,
+        clock: &dyn Clock,
+        random: Random,
+    ) -> Result<Option<RingKey>, KeysError> {
+        let now = clock.now();
+        Ok(match settling::need(stored, keys, self.algorithm) {
+            Need::Nothing => None,
+            Need::Restore(key) => Some(key.clone()),
+            Need::Activate(key) => Some(newest_of(&key.activated(now), keys)),
+            Need::Retire(key) => Some(key.retired(now)),
+            Need::Make(state) => {
+                let Some(place) = fresh.place_for(state, keys) else { return Ok(None) };
+                let key = match place.take() {
+                    Some(key) => key,
+                    None => self.generate(state, now, random).await?,
+                };
+                Some(newest_of(place.insert(key), keys))
+            }
+        })
     }
 
     /// Generating an RSA key takes long, hence not on the worker.
-    async fn generate(&self, now: UnixMillis, random: Random) -> Result<RingKey, KeysError> {
+    async fn generate(&self, state: KeyState, now: UnixMillis, random: Random) -> Result<RingKey, KeysError> {
         let algorithm = self.algorithm;
         let signing = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm, random))
             .await
             .map_err(|_| KeysError::Crypto("generate a key"))??;
-        Ok(RingKey { signing: Arc::new(signing), state: KeyState::Active, created_at: now, retired_at: None })
+        let signing = Arc::new(signing);
+        Ok(RingKey { signing, state, created_at: now, active_since: None, retired_at: None })
     }
 
     fn publish(&self, version: u64, keys: Vec<RingKey>) -> Result<Arc<KeyRing>, KeysError> {
@@ -247,14 +278,4 @@ impl Keys {
         self.ring.store(Some(Arc::clone(&ring)));
         Ok(ring)
     }
-}
-
-/// The key, made later than all others: clocks of nodes differ, and the newest key signs.
-fn newest_of(new: &RingKey, keys: &[RingKey]) -> RingKey {
-    let after = keys.iter().map(|key| UnixMillis(key.created_at.0.saturating_add(1))).max();
-    RingKey { created_at: new.created_at.max(after.unwrap_or_default()), ..new.clone() }
-}
-
-fn find<'a>(keys: &'a [RingKey], kid: &str) -> Option<&'a RingKey> {
-    keys.iter().find(|key| key.signing.kid() == kid)
 }

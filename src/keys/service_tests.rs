@@ -11,6 +11,7 @@ use super::master::tests::numbered;
 use super::ring::tests::ring_key;
 use super::ring::{KeyRing, KeyState, RingKey};
 use super::service::{KeyStore, Keys};
+use super::settling::Rotation;
 use super::signing::Algorithm;
 use super::stored::to_stored;
 use crate::ambient::{Clock, Random};
@@ -115,12 +116,12 @@ async fn the_first_start_makes_a_key_and_later_ones_use_it() {
     let (shelf, first) = (Shelf::default(), node(Algorithm::ES256));
     assert!(first.snapshot().is_none());
     let ring = start(&first, &shelf, 1000).await.unwrap();
-    assert_eq!(states(&ring), [(Algorithm::ES256, KeyState::Active)]);
-    assert_eq!(ring.keys()[0].created_at, UnixMillis(1000));
-    assert_eq!(first.snapshot().unwrap().version(), 1);
+    assert_eq!(states(&ring), [(Algorithm::ES256, KeyState::Active), (Algorithm::ES256, KeyState::Next)]);
+    assert_eq!(minting(&ring).created_at, UnixMillis(1000));
+    assert_eq!(first.snapshot().unwrap().version(), 2);
     let again = start(&node(Algorithm::ES256), &shelf, 2000).await.unwrap();
     assert_eq!(again.minting_key().kid(), ring.minting_key().kid());
-    assert_eq!(shelf.content().0, 1);
+    assert_eq!(shelf.content().0, 2);
 }
 
 #[tokio::test]
@@ -129,7 +130,7 @@ async fn nodes_that_start_at_once_settle_on_one_key() {
     let nodes: Vec<Keys> = (0..8).map(|_| node(Algorithm::EdDSA)).collect();
     let starts = nodes.iter().map(|node| start(node, &shelf, 1000));
     let rings = futures_util::future::try_join_all(starts).await.unwrap();
-    assert_eq!(shelf.content().1.len(), 1);
+    assert_eq!(shelf.content().1.len(), 2);
     assert!(rings.iter().all(|ring| ring.minting_key().kid() == rings[0].minting_key().kid()));
 }
 
@@ -138,12 +139,17 @@ async fn another_algorithm_makes_a_new_key_and_retires_the_old_one() {
     let shelf = Shelf::default();
     let old = start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
     let new = start(&node(Algorithm::EdDSA), &shelf, 2000).await.unwrap();
-    let expected = [(Algorithm::ES256, KeyState::Retired), (Algorithm::EdDSA, KeyState::Active)];
+    let expected = [
+        (Algorithm::ES256, KeyState::Retired),
+        (Algorithm::ES256, KeyState::Retired),
+        (Algorithm::EdDSA, KeyState::Active),
+        (Algorithm::EdDSA, KeyState::Next),
+    ];
     assert_eq!(states(&new), expected);
     assert_eq!(new.minting_key().algorithm(), Algorithm::EdDSA);
     assert!(new.verifying_keys().get(old.minting_key().kid()).is_some());
-    let retired = new.keys().iter().find(|key| key.state == KeyState::Retired).unwrap();
-    assert_eq!(retired.retired_at, Some(UnixMillis(2000)));
+    let retired = new.keys().iter().filter(|key| key.state == KeyState::Retired);
+    assert!(retired.map(|key| key.retired_at).all(|at| at == Some(UnixMillis(2000))));
 }
 
 #[tokio::test]
@@ -153,7 +159,7 @@ async fn a_node_that_is_not_configured_anew_yet_mints_with_the_new_key() {
     let new = start(&node(Algorithm::EdDSA), &shelf, 2000).await.unwrap();
     let ring = old.reload(&shelf).await.unwrap();
     assert_eq!(ring.minting_key().kid(), new.minting_key().kid());
-    assert_eq!(shelf.content().1.len(), 2);
+    assert_eq!(shelf.content().1.len(), 4);
 }
 
 #[tokio::test]
@@ -165,8 +171,8 @@ async fn nodes_that_are_configured_differently_come_to_an_end() {
         let (one, two) = tokio::join!(start(one, &shelf, 1000 + round), start(two, &shelf, 1000 + round));
         assert!(one.is_ok() && two.is_ok());
     }
-    // One key for each start at most.
-    assert!(shelf.content().1.len() <= 8);
+    // One key of each kind for each start at most.
+    assert!(shelf.content().1.len() <= 16);
 }
 
 #[tokio::test]
@@ -179,7 +185,7 @@ async fn of_several_active_keys_the_newest_stays() {
     let ring = start(&node(Algorithm::ES256), &shelf, 9).await.unwrap();
     assert_eq!(ring.minting_key().kid(), keys[1].signing.kid());
     let count = ring.keys().iter().filter(|key| key.state == KeyState::Active).count();
-    assert_eq!((count, ring.keys().len()), (1, 3));
+    assert_eq!((count, ring.keys().len()), (1, 4));
 }
 
 /// A failover to a replica that had not heard of the last writes must not sign anybody out.
@@ -194,7 +200,8 @@ async fn a_key_that_the_store_has_lost_stays_and_is_put_back() {
     start(&node, &shelf, 1500).await.unwrap();
     shelf.set_back_to(before);
     let ring = node.reload(&shelf).await.unwrap();
-    let expected = [(Algorithm::ES256, KeyState::Retired), (Algorithm::ES256, KeyState::Active)];
+    let expected =
+        [KeyState::Retired, KeyState::Active, KeyState::Next].map(|state| (Algorithm::ES256, state));
     assert_eq!(states(&ring), expected);
     assert_eq!(shelf.content().1.len(), 1);
     start(&node, &shelf, 2000).await.unwrap();
@@ -273,7 +280,7 @@ async fn a_node_with_another_master_key_does_not_start() {
     assert!(stranger.snapshot().is_none());
     let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256);
     assert!(start(&heir, &shelf, 2000).await.is_ok());
-    assert_eq!(shelf.content().1.len(), 1);
+    assert_eq!(shelf.content().1.len(), 2);
 }
 
 #[tokio::test]
@@ -289,9 +296,8 @@ async fn a_reload_keeps_the_keys_that_are_parsed_already() {
     let first = start(&node, &shelf, 1000).await.unwrap();
     shelf.put_now(&ring_key(Algorithm::ES256, KeyState::Retired, 500));
     let second = node.reload(&shelf).await.unwrap();
-    assert_eq!(second.keys().len(), 2);
-    let kept = second.keys().iter().find(|key| key.signing.kid() == first.minting_key().kid()).unwrap();
-    assert!(Arc::ptr_eq(&kept.signing, &first.keys()[0].signing));
+    assert_eq!(second.keys().len(), 3);
+    assert!(Arc::ptr_eq(&minting(&second).signing, &minting(&first).signing));
 }
 
 #[tokio::test]
@@ -300,17 +306,29 @@ async fn an_empty_store_has_no_key_to_reload() {
     assert_eq!(error, Some(KeysError::NoActiveKey));
 }
 
+fn minting(ring: &KeyRing) -> &RingKey {
+    ring.keys().iter().find(|key| key.signing.kid() == ring.minting_key().kid()).unwrap()
+}
+
+fn next(ring: &KeyRing) -> &RingKey {
+    let mut next = ring.keys().iter().filter(|key| key.state == KeyState::Next);
+    let (Some(key), None) = (next.next(), next.next()) else { panic!("{ring:?}") };
+    key
+}
+
 async fn rotate(node: &Keys, shelf: &Shelf, now: u64) -> Result<(String, Arc<KeyRing>), KeysError> {
-    Ok(node.rotate(shelf, &At(now), Random, None).await?.expect("nothing is to be revoked"))
+    Ok(node.rotate(shelf, &At(now), Random, Rotation::default()).await?.expect("nothing is to be revoked"))
 }
 
 #[tokio::test]
-async fn a_rotation_makes_one_key_and_retires_the_others() {
+async fn a_rotation_activates_the_next_key_retires_the_others_and_publishes_another() {
     let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
     let before = start(&node, &shelf, 1000).await.unwrap();
     let (kid, ring) = rotate(&node, &shelf, 2000).await.unwrap();
-    assert_eq!(states(&ring), [(Algorithm::ES256, KeyState::Retired), (Algorithm::ES256, KeyState::Active)]);
-    assert_eq!(ring.minting_key().kid(), kid);
+    let expected = [KeyState::Retired, KeyState::Active, KeyState::Next];
+    assert_eq!(states(&ring), expected.map(|state| (Algorithm::ES256, state)));
+    assert_eq!((ring.minting_key().kid(), next(&before).signing.kid()), (kid.as_str(), kid.as_str()));
+    assert_eq!(minting(&ring).signing_since(), UnixMillis(2000));
     assert!(ring.verifying_keys().get(before.minting_key().kid()).is_some());
     assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
@@ -320,12 +338,15 @@ async fn a_rotation_makes_one_key_and_retires_the_others() {
 async fn a_rotation_can_revoke_a_key_whatever_state_it_is_in() {
     let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
     let first = start(&node, &shelf, 1000).await.unwrap().minting_key().kid().to_owned();
-    let revoke = async |now, kid: &str| node.rotate(&shelf, &At(now), Random, Some(kid)).await.unwrap();
+    let revoke = async |now, kid: &str| {
+        let rotation = Rotation { leaked: Some(kid), ..Rotation::default() };
+        node.rotate(&shelf, &At(now), Random, rotation).await.unwrap()
+    };
     assert!(revoke(2000, "no-such-key").await.is_none());
-    assert_eq!(shelf.content().1.len(), 1, "and no key was made");
+    assert_eq!(shelf.content().1.len(), 2, "and no key was made");
 
     let (second, ring) = revoke(3000, &first).await.unwrap();
-    assert_eq!((ring.minting_key().kid(), ring.keys().len()), (second.as_str(), 2));
+    assert_eq!((ring.minting_key().kid(), ring.keys().len()), (second.as_str(), 3));
     assert!(ring.verifying_keys().get(&first).is_none());
     let key = ring.keys().iter().find(|key| key.signing.kid() == first).unwrap();
     assert_eq!((key.state, key.retired_at), (KeyState::Revoked, Some(UnixMillis(3000))));
@@ -334,6 +355,34 @@ async fn a_rotation_can_revoke_a_key_whatever_state_it_is_in() {
     let other = self::node(Algorithm::ES256).reload(&shelf).await.unwrap();
     assert!(other.verifying_keys().get(&first).is_none() && other.verifying_keys().get(&second).is_some());
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
+}
+
+/// Whoever has the next key can sign with it already.
+#[tokio::test]
+async fn a_next_key_that_has_leaked_never_signs() {
+    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
+    let before = start(&node, &shelf, 1000).await.unwrap();
+    let leaked = next(&before).signing.kid();
+    let rotation = Rotation { leaked: Some(leaked), ..Rotation::default() };
+    let (kid, ring) = node.rotate(&shelf, &At(2000), Random, rotation).await.unwrap().unwrap();
+    assert_eq!(ring.minting_key().kid(), kid);
+    let known = |ring: &KeyRing, kid: &str| ring.keys().iter().any(|key| key.signing.kid() == kid);
+    assert!(!known(&before, &kid) && !known(&before, next(&ring).signing.kid()), "both are new");
+    assert!(ring.verifying_keys().get(leaked).is_none());
+}
+
+/// Of nodes that find the key old at the same time, or one after the other, one rotates it.
+#[tokio::test]
+async fn a_rotation_from_a_key_that_signs_no_more_does_nothing() {
+    let (shelf, one, two) = (Shelf::default(), node(Algorithm::ES256), node(Algorithm::ES256));
+    let before = start(&one, &shelf, 1000).await.unwrap();
+    start(&two, &shelf, 1000).await.unwrap();
+    let rotation = Rotation { from: Some(before.minting_key().kid()), ..Rotation::default() };
+    let rotated = one.rotate(&shelf, &At(2000), Random, rotation).await.unwrap();
+    assert!(rotated.is_some());
+    let content = shelf.content();
+    assert!(two.rotate(&shelf, &At(2000), Random, rotation).await.unwrap().is_none());
+    assert_eq!(shelf.content(), content);
 }
 
 #[tokio::test]
@@ -355,8 +404,8 @@ async fn rotations_at_once_leave_one_active_key_and_never_none() {
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
     let ring = node(Algorithm::EdDSA).reload(&shelf).await.unwrap();
     let active: Vec<_> = ring.keys().iter().filter(|key| key.state == KeyState::Active).collect();
-    assert_eq!((active.len(), ring.keys().len()), (1, 6));
-    assert!(kids.contains(&active[0].signing.kid().to_owned()));
+    assert_eq!((active.len(), ring.keys().len()), (1, 3), "they were one");
+    assert!(kids.iter().all(|kid| kid == active[0].signing.kid()));
 }
 
 #[tokio::test]
@@ -373,7 +422,7 @@ async fn a_rotation_gets_over_lost_answers_but_not_over_many() {
     start(&node, &shelf, 1000).await.unwrap();
     shelf.lost_answers.store(2, Ordering::Relaxed);
     let (kid, ring) = rotate(&node, &shelf, 2000).await.unwrap();
-    assert_eq!((ring.keys().len(), ring.minting_key().kid()), (2, kid.as_str()));
+    assert_eq!((ring.keys().len(), ring.minting_key().kid()), (3, kid.as_str()));
 
     let before = node.snapshot().unwrap();
     let shelf = Shelf { content: Mutex::new(shelf.content()), contended: true, ..Shelf::default() };

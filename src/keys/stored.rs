@@ -34,6 +34,8 @@ struct Form {
     state: KeyState,
     /// Milliseconds since the Unix epoch, as all times here.
     created_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    active_since: Option<u64>,
     retired_at: Option<u64>,
     private: Sealed,
 }
@@ -52,6 +54,7 @@ pub(super) fn to_stored(key: &RingKey, masters: &MasterKeys, random: Random) -> 
         algorithm: key.signing.algorithm(),
         state: key.state,
         created_at: key.created_at.0,
+        active_since: key.active_since.map(|at| at.0),
         retired_at: key.retired_at.map(|at| at.0),
         private,
     };
@@ -85,6 +88,7 @@ pub(super) fn from_stored(
         signing,
         state: form.state,
         created_at: UnixMillis(form.created_at),
+        active_since: form.active_since.map(UnixMillis),
         retired_at: form.retired_at.map(UnixMillis),
     })
 }
@@ -117,6 +121,7 @@ mod tests {
             signing: Arc::new(SigningKey::generate(algorithm, Random).unwrap()),
             state: KeyState::Retired,
             created_at: UnixMillis(1_700_000_000_123),
+            active_since: Some(UnixMillis(1_700_000_400_000)),
             retired_at: Some(UnixMillis(1_700_000_900_000)),
         }
     }
@@ -137,8 +142,8 @@ mod tests {
             assert!(stored.sealed.len() < MAX_LEN / 2, "{}", stored.sealed.len());
             let read = from_stored(&stored, None, &masters()).unwrap();
             assert_eq!(
-                (read.state, read.created_at, read.retired_at),
-                (key.state, key.created_at, key.retired_at)
+                (read.state, read.created_at, read.active_since, read.retired_at),
+                (key.state, key.created_at, key.active_since, key.retired_at)
             );
             assert_eq!(read.signing.private_bytes().unwrap(), key.signing.private_bytes().unwrap());
         }

@@ -138,7 +138,7 @@ pub struct KeyRow {
     pub kid: String,
     /// By which algorithm it signs.
     pub algorithm: String,
-    /// `active`, `retired` or `revoked`.
+    /// `next`, `active`, `retired` or `revoked`.
     pub state: String,
     /// RFC 3339.
     pub created_at: String,
@@ -152,6 +152,7 @@ pub struct KeyRow {
 impl From<KeyInfo> for KeyRow {
     fn from(key: KeyInfo) -> Self {
         let state = match key.state {
+            KeyState::Next => "next",
             KeyState::Active => "active",
             KeyState::Retired => "retired",
             KeyState::Revoked => "revoked",

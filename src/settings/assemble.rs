@@ -179,11 +179,13 @@ fn access_token(layers: &Merged, issuer: &Issuer) -> Result<AccessTokenSettings,
         )?,
         audience: audience.unwrap_or_else(|| vec![issuer.as_str().to_owned()]),
         claims: claims(layers)?,
-        sliding: layers.required(
-            "access_token.sliding",
-            of_text(|text| if text == "off" { Ok(None) } else { positive(text).map(Some) }),
-        )?,
+        sliding: layers.required("access_token.sliding", of_text(unless_off))?,
+        rotate_key_after: layers.required("access_token.rotate_key_after", of_text(unless_off))?,
     })
+}
+
+fn unless_off(text: &str) -> Result<Option<std::time::Duration>, Wrong> {
+    if text == "off" { Ok(None) } else { positive(text).map(Some) }
 }
 
 fn claims(layers: &Merged) -> Result<CustomClaims, SettingsError> {

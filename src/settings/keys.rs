@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     open("access_token.audience"),
     open("access_token.claims"),
     open("access_token.sliding"),
+    open("access_token.rotate_key_after"),
     open("refresh_token.idle_ttl"),
     open("refresh_token.absolute_ttl"),
     open("refresh_token.grace"),

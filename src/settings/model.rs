@@ -166,6 +166,8 @@ pub struct AccessTokenSettings {
     pub claims: CustomClaims,
     /// How long before its end a token in a cookie is renewed; shorter than `ttl`. None: never.
     pub sliding: Option<Duration>,
+    /// How long a key signs before the next one takes its place by itself. None: it never does.
+    pub rotate_key_after: Option<Duration>,
 }
 
 /// `refresh_token.*`

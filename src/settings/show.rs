@@ -102,6 +102,10 @@ fn store(settings: &Settings) -> Value {
     })
 }
 
+fn or_off(duration: Option<std::time::Duration>) -> String {
+    duration.map_or_else(|| "off".to_owned(), written)
+}
+
 fn tokens(settings: &Settings) -> Value {
     let access = &settings.access_token;
     let refresh = &settings.refresh_token;
@@ -110,7 +114,8 @@ fn tokens(settings: &Settings) -> Value {
         "access_token.algorithm": access.algorithm.name(),
         "access_token.audience": access.audience,
         "access_token.claims": access.claims.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "access_token.sliding": access.sliding.map_or_else(|| "off".to_owned(), written),
+        "access_token.sliding": or_off(access.sliding),
+        "access_token.rotate_key_after": or_off(access.rotate_key_after),
         "refresh_token.idle_ttl": written(refresh.idle_ttl),
         "refresh_token.absolute_ttl": written(refresh.absolute_ttl),
         "refresh_token.grace": written(refresh.grace),

@@ -107,6 +107,7 @@ fn the_defaults_are_those_of_the_reference() {
         "access_token.audience": ["http://localhost:8080"],
         "access_token.claims": [],
         "access_token.sliding": "off",
+        "access_token.rotate_key_after": "90d",
         "refresh_token.idle_ttl": "14d",
         "refresh_token.absolute_ttl": "90d",
         "refresh_token.grace": "10s",

@@ -1,6 +1,5 @@
 //! Joining a store: it must be ours, keys must be there, and somebody must be able to sign in.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use relatch_domain::base64url;
@@ -12,6 +11,7 @@ use super::error::{NotJoined, NotOurStore};
 use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
+use crate::app::keys::rotate_keys_when_due;
 use crate::app::origin::Origin;
 use crate::app::revocations::follow_revocations;
 use crate::app::users::{NewAccount, create_user, list_users};
@@ -21,15 +21,17 @@ use crate::store::{Look, Marker, Shards, UserCreation, UserQuery};
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
 
-/// Loads the keys now and then, so that a node knows those that others have added.
-pub(super) async fn follow_keys(parts: Arc<Parts>) {
-    let store = parts.backend.gated_handle();
+/// Loads the keys now and then, so that a node knows those that others have added, and rotates them when they are due.
+pub(super) async fn follow_keys(app: &App) {
     loop {
         tokio::time::sleep(FOLLOW_KEYS).await;
-        if parts.keys.snapshot().is_some()
-            && let Err(error) = parts.keys.reload(&*store).await
-        {
+        if app.keys.snapshot().is_none() {
+            continue;
+        }
+        if let Err(error) = app.keys.reload(&*app.store).await {
             tracing::warn!(%error, "the keys could not be loaded again; going on with those at hand");
+        } else if let Err(error) = rotate_keys_when_due(app).await {
+            tracing::warn!(%error, "the signing key is due to be followed by the next one, but was not; to be tried again");
         }
     }
 }

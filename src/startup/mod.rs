@@ -136,7 +136,8 @@ impl Server {
 
         let mut background = Background(Vec::new());
         background.0.push(actix_web::rt::spawn(keeper.keep()));
-        background.0.push(actix_web::rt::spawn(join::follow_keys(parts.clone())));
+        let following = parts.app();
+        background.0.push(actix_web::rt::spawn(async move { join::follow_keys(&following).await }));
         let patient = doctor::Patient::of(settings);
         background.0.push(actix_web::rt::spawn(doctor::look_now_and_then(patient, parts.clone())));
         let writing = parts.app();

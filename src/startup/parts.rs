@@ -130,6 +130,7 @@ impl Parts {
                 guesses: settings.rate_limit.guesses(),
                 limits: settings.session_limits(),
                 sliding: settings.access_token.sliding,
+                rotate_keys_after: settings.access_token.rotate_key_after,
                 require_access_token: settings.refresh_token.require_access_token,
                 password_rules: settings.password_rules(),
                 reset_ttl: settings.password.reset_ttl,

@@ -34,13 +34,13 @@ pub struct KeyAnswer {
     /// The algorithm by which it signs.
     #[schema(value_type = String, examples("ES256"))]
     algorithm: Algorithm,
-    /// `active`: may sign; `retired`: signs no more, what it signed is good; `revoked`: what it signed is good no more.
-    #[schema(value_type = String, pattern = "^(active|retired|revoked)$", examples("active"))]
+    /// `next`: published, signs from the next rotation on; `active`: may sign; `retired`: signs no more, what it signed is good; `revoked`: what it signed is good no more.
+    #[schema(value_type = String, pattern = "^(next|active|retired|revoked)$", examples("active"))]
     state: KeyState,
     /// When it was made.
     #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
     created_at: String,
-    /// When it stopped signing; left out for an active key.
+    /// When it stopped signing; left out for a key that has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     retired_at: Option<String>,
@@ -65,14 +65,14 @@ impl KeyAnswer {
 problems!(ListProblems: Admin, Query<NoParams>);
 problems!(RotateProblems: Admin, OptionalJson<Body>; CrossSiteRequest);
 
-/// `GET /admin/keys`: answers 200 with all signing keys, the newest first.
+/// `GET /admin/keys`: answers 200 with all signing keys: the newest first, and last the one that is to sign next.
 ///
 /// # Errors
 /// The documented problems.
 #[utoipa::path(
     get, path = "/admin/keys", operation_id = "listKeys", tag = tag::ADMIN,
     summary = "List the signing keys",
-    description = "All of them on one page, the newest first; private parts are never shown.",
+    description = "All of them on one page, the newest first, and last the one that is to sign next; private parts are never shown.",
     security(("bearer" = []), ("accessCookie" = [])),
     responses((status = 200, description = "The keys", body = Page<KeyAnswer>), ListProblems),
 )]
@@ -81,18 +81,19 @@ pub async fn list(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answe
     Ok(HttpResponse::Ok().json(Page::whole(keys).map(KeyAnswer::of)))
 }
 
-/// `POST /admin/keys/rotate`: answers 201 with the new key. The former one is retired: what it signed stays good.
+/// `POST /admin/keys/rotate`: answers 201 with the key that signs now. The former one is retired: what it signed stays good.
 ///
 /// # Errors
 /// The documented problems.
 #[utoipa::path(
     post, path = "/admin/keys/rotate", operation_id = "rotateKeys", tag = tag::ADMIN,
-    summary = "Make a new signing key",
-    description = "It signs from now on: at once on the answering node, within seconds on the others. The former one is \
-        retired: what it signed stays good. API servers meet an unknown `kid` and load the public keys again. If a key has leaked, \
+    summary = "Sign with the next key",
+    description = "The key that is published to be next signs from now on: at once on the answering node, within seconds \
+        on the others. The former one is retired: what it signed stays good. Another one is published to be next. Rotations \
+        at the same time are one. If a key has leaked, \
         name it in `revoke`: access tokens by it are refused within seconds, and it is gone from the key set; clients refresh and go on.",
     security(("bearer" = []), ("accessCookie" = [])), request_body = Option<Body>,
-    responses((status = 201, description = "The new key", body = KeyAnswer), RotateProblems),
+    responses((status = 201, description = "The key that signs now", body = KeyAnswer), RotateProblems),
 )]
 pub async fn rotate(
     app: web::Data<App>,

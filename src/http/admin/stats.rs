@@ -36,6 +36,9 @@ pub struct StatsAnswer {
 #[derive(Serialize, ToSchema)]
 #[schema(as = KeyCounts)]
 pub struct KeysAnswer {
+    /// They are published and sign from the next rotation on.
+    #[schema(examples(1))]
+    next: usize,
     /// They sign, or could.
     #[schema(examples(1))]
     active: usize,
@@ -130,6 +133,7 @@ impl StatsAnswer {
         Self {
             users: stats.users,
             keys: KeysAnswer {
+                next: stats.keys.next,
                 active: stats.keys.active,
                 retired: stats.keys.retired,
                 revoked: stats.keys.revoked,

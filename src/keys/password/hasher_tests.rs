@@ -59,10 +59,10 @@ fn a_password_is_counted_before_its_answer_is_sent() {
     assert!(poll(answer.as_mut()).is_pending());
     let job = jobs.try_recv().unwrap();
     let mut before = None;
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| job.run(&hasher.load, cheap()));
         while poll(answer.as_mut()).is_pending() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         before = Some(hasher.load.pace.load(Ordering::Relaxed));
     });

@@ -47,6 +47,7 @@ impl Collected {
             hashes_refused: load.refused,
             hashes_waiting: i64::try_from(load.waiting).unwrap_or(i64::MAX),
             keys: vec![
+                ("next", in_state(KeyState::Next)),
                 ("active", in_state(KeyState::Active)),
                 ("retired", in_state(KeyState::Retired)),
                 ("revoked", in_state(KeyState::Revoked)),

@@ -68,7 +68,7 @@ on_both_stores! {
         let sessions = device.get("/sessions").await.ok();
         assert_eq!(sessions["items"].as_array().unwrap().len(), 2, "{sessions}");
         assert_eq!(admin.get("/admin/users").await.ok()["items"].as_array().unwrap().len(), 2);
-        assert_eq!(admin.get("/admin/keys").await.ok()["items"].as_array().unwrap().len(), 1);
+        assert_eq!(admin.get("/admin/keys").await.ok()["items"].as_array().unwrap().len(), 2);
         app.login("ada", PASSWORD).await.ok();
         device.refresh().await.ok();
     }

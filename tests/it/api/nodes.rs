@@ -47,7 +47,7 @@ async fn nodes_that_start_at_once_sign_with_keys_that_all_know() {
     device.node = app.node.clone();
     device.check().await.ok();
     let jwks = app.node.send(app.node.get("/.well-known/jwks.json")).await.ok();
-    assert_eq!(jwks["keys"].as_array().unwrap().len(), 1, "{jwks}");
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 2, "{jwks}");
 }
 
 #[tokio::test]

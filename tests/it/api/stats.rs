@@ -27,7 +27,7 @@ on_both_stores! {
 
         let stats = admin.get("/admin/stats").await.ok();
         assert_eq!(stats["users"], 2);
-        assert_eq!(stats["keys"], json!({"active": 1, "retired": 0, "revoked": 0}));
+        assert_eq!(stats["keys"], json!({"next": 1, "active": 1, "retired": 0, "revoked": 0}));
         assert_eq!(stats["cutoff"], json!(null));
         assert_eq!(stats["store"]["reachable"], true);
         let node = &stats["node"];
