@@ -34,6 +34,7 @@ schemathesis: deps ## Attack a server by its own description (schemathesis, in a
 verifiers: deps ## Compare with other software: PyJWT, jose (the guide's code for API servers) and passlib, under target/
 	$(CARGO) build --locked -p relatch -p relatch-testkit --bin relatch --bin passwords
 	python3 tests/verifiers/run.py
+	python3 tests/verifiers/rolling.py
 	python3 tests/verifiers/passwords.py
 
 .PHONY: browser
