@@ -8,6 +8,7 @@ pub mod caller;
 pub mod change_password;
 pub mod change_user;
 pub mod check;
+pub mod copy;
 pub mod cutoff;
 pub mod delete_user;
 mod even_pace;

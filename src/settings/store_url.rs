@@ -86,6 +86,14 @@ const FORMS: &str = "write \"redb:PATH\", \"redis://HOST:PORT/DB\", \"redis+unix
      with \"rediss\"";
 
 impl StoreUrl {
+    /// The store that a command is told of.
+    ///
+    /// # Errors
+    /// What the text is not, without the text itself, in which a password may stand.
+    pub fn told(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|wrong| format!("it is not {}; {}", wrong.not, wrong.right))
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
         if let Some(path) = text.strip_prefix("redb:") {
             return if path.is_empty() || path.starts_with("//") {

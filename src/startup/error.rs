@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::listen::NoListener;
 use super::master_key::NoMasterKey;
 use crate::app::Failure;
+use crate::app::copy::NotCopied;
 use crate::keys::error::KeysError;
 use crate::keys::master::{InvalidMasterKey, InvalidMasterKeys};
 use crate::keys::mint::InvalidIssuer;
@@ -35,6 +36,8 @@ pub enum StartError {
     Hasher(io::Error),
     #[error(transparent)]
     Join(NotJoined),
+    #[error(transparent)]
+    Copy(NotCopied),
     #[error(transparent)]
     NoListener(#[from] NoListener),
     #[error("cannot listen: {0}")]

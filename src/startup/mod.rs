@@ -43,7 +43,7 @@ pub use doctor::examine_store;
 pub use error::{NotJoined, NotOurStore, StartError};
 pub use listen::NoListener;
 pub use master_key::NoMasterKey;
-pub use offline::{OpenStore, open_store};
+pub use offline::{OpenStore, copy_store, open_store};
 pub use parts::{Backend, Parts};
 pub use stop::Stop;
 

@@ -175,22 +175,34 @@ async fn open_store(
     settings: &Settings,
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<(Backend, MasterKeys), StartError> {
-    match &settings.store.url {
+    let backend = open_backend(&settings.store, &settings.store.url, clock).await?;
+    let masters = match &settings.store.url {
+        StoreUrl::Embedded(path) => master_keys(settings, || Ok(master_key::find_or_make(path)?))?,
+        // The settings refuse it already; a key must never be made up here, each node would have its own.
+        StoreUrl::Redis(_) => master_keys(settings, || Err(StartError::NoMasterKey))?,
+    };
+    Ok((backend, masters))
+}
+
+/// Opens the store at `url`, with all else that the settings say of stores.
+pub(super) async fn open_backend(
+    settings: &StoreSettings,
+    url: &StoreUrl,
+    clock: Option<Arc<dyn Clock>>,
+) -> Result<Backend, StartError> {
+    match url {
         StoreUrl::Embedded(path) => {
-            let opened = path.clone();
+            let path = path.clone();
             let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
             // Opening a file after a crash checks it first, which takes its time.
-            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&opened, clock)).await;
+            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock)).await;
             let store = opening.map_err(|error| StartError::Opening(io::Error::other(error)))??;
-            let masters = master_keys(settings, || Ok(master_key::find_or_make(path)?))?;
-            Ok((Backend::Embedded(store), masters))
+            Ok(Backend::Embedded(store))
         }
         StoreUrl::Redis(url) => {
-            // The settings refuse it already; a key must never be made up here, each node would have its own.
-            let masters = master_keys(settings, || Err(StartError::NoMasterKey))?;
-            let redis = redis_settings(&settings.store, url);
+            let redis = redis_settings(settings, url);
             let time = clock.map_or(TimeSource::Store, TimeSource::Handed);
-            Ok((Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)), masters))
+            Ok(Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)))
         }
     }
 }

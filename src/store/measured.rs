@@ -19,7 +19,7 @@ use super::{
     Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
     Guesser, KeyShelf, Look, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store,
     StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation,
-    UserDeleted, UserQuery, UserSessions,
+    UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 
 /// Upper bounds of the histogram's buckets, in seconds.
@@ -173,6 +173,8 @@ steps! {
     marker() -> Option<Marker>;
     bearing(shard: &Shard, marker: &Marker, look: Look) -> Bearing;
     shards() -> Shards;
+    place_user(user: &WholeUser) -> ();
+    relabel(marker: &Marker) -> ();
     last_words(of: &Shard, after: Option<EntryId>, limit: usize) -> Vec<FeedEntry>;
     ping() -> ();
 }

@@ -30,7 +30,7 @@ pub use steps::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
     HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey,
     StoredSession, SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
-    UserCreation, UserDeleted, UserQuery, UserSessions,
+    UserCreation, UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -148,6 +148,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The processes that the store consists of now, found out anew.
     async fn shards(&self) -> Result<Shards, StoreError>;
+
+    /// Writes all of a user, over whatever is there under the same id: nobody else may use the store meanwhile.
+    async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError>;
+
+    /// Replaces the marker, where there is one of the same store: nobody else may use the store meanwhile.
+    async fn relabel(&self, marker: &Marker) -> Result<(), StoreError>;
 
     /// Returns when the store consists of other processes than shortly after the call: what is being waited for may never
     /// come.

@@ -189,6 +189,24 @@ pub enum Begun {
     Blocked,
 }
 
+/// A session with all that is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeSession {
+    /// The session.
+    pub stored: StoredSession,
+    /// The `DPoP` key that it is bound to, if `record.dpop_bound`.
+    pub thumbprint: Option<Thumbprint>,
+}
+
+/// A user with all that is kept under the user's id: what a copy takes from one store to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeUser {
+    /// The user.
+    pub credentials: Credentials,
+    /// The sessions, ended ones too.
+    pub sessions: Vec<WholeSession>,
+}
+
 /// A user to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {

@@ -12,7 +12,7 @@ use relatch::store::{
     GuessBook, GuessStep, Guesser, HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep,
     Rotated, SessionDetails, Shard, Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail,
     TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
-    UserSessions,
+    UserSessions, WholeSession, WholeUser,
 };
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::ids::Thumbprint;
@@ -378,6 +378,26 @@ impl Store for ModelStore {
 
     async fn marker(&self) -> Result<Option<Marker>, StoreError> {
         Ok(self.step().0.marker.clone())
+    }
+
+    async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError> {
+        let (mut state, _) = self.step();
+        let WholeUser { credentials, sessions } = user.clone();
+        let id = credentials.user.id;
+        state.sessions.retain(|session, _| session.user != id);
+        for WholeSession { stored, thumbprint } in sessions {
+            let StoredSession { id: session, record, details, note, history } = stored;
+            let kept = Session { record, thumbprint, details, note, history };
+            state.sessions.insert(SessionRef { user: id, session }, kept);
+        }
+        state.names.insert(credentials.user.profile.username.clone(), id);
+        state.users.insert(id, credentials);
+        Ok(())
+    }
+
+    async fn relabel(&self, marker: &Marker) -> Result<(), StoreError> {
+        self.step().0.marker = Some(marker.clone());
+        Ok(())
     }
 
     async fn shards(&self) -> Result<Shards, StoreError> {

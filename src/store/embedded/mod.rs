@@ -14,6 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod users;
+mod whole;
 mod writer;
 
 use std::path::Path;
@@ -39,7 +40,7 @@ use super::{
     BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessBook, GuessStep,
     Guesser, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError,
     StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted,
-    UserQuery, UserSessions,
+    UserQuery, UserSessions, WholeUser,
 };
 use crate::ambient::Clock;
 
@@ -284,6 +285,16 @@ impl Store for EmbeddedStore {
     }
 
     /// The file is ours alone as long as it is open.
+    async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.queue.run(move |tables, _| whole::place(tables, &user)).await
+    }
+
+    async fn relabel(&self, marker: &Marker) -> Result<(), StoreError> {
+        let marker = marker.clone();
+        self.queue.run(move |tables, _| shelf::relabel(tables, &marker)).await
+    }
+
     async fn shards(&self) -> Result<Shards, StoreError> {
         Ok(Shards::one(Shard::whole("the file", "embedded")))
     }

@@ -41,9 +41,22 @@ pub(super) fn identify(tables: &mut Tables<'_>, marker: &Marker) -> Result<Marke
     if let Some(found) = read_marker(&tables.meta)? {
         return Ok(found);
     }
+    write_marker(tables, marker)?;
+    Ok(marker.clone())
+}
+
+/// See [`crate::store::Store::relabel`].
+pub(super) fn relabel(tables: &mut Tables<'_>, marker: &Marker) -> Result<(), Failure> {
+    if read_marker(&tables.meta)?.is_none_or(|found| found.store_id != marker.store_id) {
+        return Err(Failure::Corrupt("the marker of another store, or none".to_owned()));
+    }
+    write_marker(tables, marker)
+}
+
+fn write_marker(tables: &mut Tables<'_>, marker: &Marker) -> Result<(), Failure> {
     let json = serde_json::to_vec(marker).map_err(|_| Failure::Corrupt("a marker".to_owned()))?;
     tables.meta.insert(MARKER, json.as_slice())?;
-    Ok(marker.clone())
+    Ok(())
 }
 
 /// See [`crate::store::Store::marker`].

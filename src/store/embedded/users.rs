@@ -54,7 +54,7 @@ fn category(error: &serde_json::Error) -> String {
     format!("not the JSON of a user (line {}, column {})", error.line(), error.column())
 }
 
-fn save(tables: &mut Tables<'_>, credentials: Credentials) -> Result<(), Failure> {
+pub(super) fn save(tables: &mut Tables<'_>, credentials: Credentials) -> Result<(), Failure> {
     let Credentials { user, password_hash } = credentials;
     let stored = StoredUser {
         version: VERSION,

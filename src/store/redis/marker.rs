@@ -56,6 +56,15 @@ impl Handle {
         Ok((marker, found.is_none() || missing > 0))
     }
 
+    pub(super) async fn label(&self, marker: &Marker) -> Result<(), StoreError> {
+        let Some(kept) = self.kept().await?.filter(|kept| kept.marker.store_id == marker.store_id) else {
+            return Err(corrupt("the marker of another store, or none"));
+        };
+        let kept = Kept { marker: marker.clone(), ..kept };
+        let request = Request::write("SET", &self.keyspace.marker()).arg(json(&kept)?).arg("XX");
+        self.router.ask(&request).await.map(drop)
+    }
+
     pub(super) async fn read_marker(&self) -> Result<Option<Marker>, StoreError> {
         Ok(self.kept().await?.map(|kept| kept.marker))
     }

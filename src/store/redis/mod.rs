@@ -26,6 +26,7 @@ mod synced;
 mod target;
 mod topology;
 mod users;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +46,7 @@ use super::{
     Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
     Guesser, KeyShelf, Look, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store,
     StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation,
-    UserDeleted, UserQuery, UserSessions,
+    UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 use keyspace::Keyspace;
 use request::Request;
@@ -334,6 +335,14 @@ impl Store for Handle {
 
     async fn bearing(&self, shard: &Shard, marker: &Marker, look: Look) -> Result<Bearing, StoreError> {
         self.bearing_of(shard, marker, look).await
+    }
+
+    async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError> {
+        self.place(user).await
+    }
+
+    async fn relabel(&self, marker: &Marker) -> Result<(), StoreError> {
+        self.label(marker).await
     }
 
     async fn shards(&self) -> Result<Shards, StoreError> {

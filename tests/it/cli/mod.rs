@@ -1,6 +1,7 @@
 //! The real binary, as an operator meets it.
 
 mod audit;
+mod backup;
 mod doctor;
 mod explain;
 mod help;

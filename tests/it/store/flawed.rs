@@ -8,7 +8,7 @@ use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep, Guesser,
     KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Shards, Store, StoreError, StoredKey,
     SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserCreation, UserDeleted,
-    UserQuery, UserSessions,
+    UserQuery, UserSessions, WholeUser,
 };
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::{Revocation, Scope};
@@ -187,6 +187,14 @@ impl Store for Flawed {
 
     async fn marker(&self) -> Result<Option<Marker>, StoreError> {
         self.model.marker().await
+    }
+
+    async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError> {
+        self.model.place_user(user).await
+    }
+
+    async fn relabel(&self, marker: &Marker) -> Result<(), StoreError> {
+        self.model.relabel(marker).await
     }
 
     async fn shards(&self) -> Result<Shards, StoreError> {
