@@ -13,7 +13,7 @@ use super::master::MasterKeys;
 use super::ring::{KeyRing, KeyState, RingKey, minting_key, next_key};
 use super::settling::{self, Fresh, Need, Rotation, find, newest_of};
 use super::signing::{Algorithm, SigningKey};
-use super::stored::{from_stored, to_stored};
+use super::stored::{from_stored, is_sealed_under_another, to_stored};
 use crate::ambient::{Clock, Random};
 use crate::store::{KeyShelf, Store, StoreError, StoredKey};
 
@@ -76,7 +76,8 @@ impl Keys {
     }
 
     /// Loads the ring and sees to it that the store holds what it should: one active key, of the configured algorithm,
-    /// another one that is published to sign next, and every key that this node knows of in no earlier state than here.
+    /// another one that is published to sign next, and every key that this node knows of in no earlier state than here,
+    /// all sealed under the master key in use.
     /// Nodes that start at once settle on the same keys, for each write is conditional on the shelf that it was decided
     /// on.
     ///
@@ -94,8 +95,12 @@ impl Keys {
             let found = store.load().await?;
             let stored = self.read(&found)?;
             let keys = self.with_what_we_know(&stored);
-            let Some(write) = self.settled_by(&stored, &keys, &mut fresh, clock, random).await? else {
-                return self.publish(found.version, keys);
+            let write = match self.settled_by(&stored, &keys, &mut fresh, clock, random).await? {
+                Some(write) => write,
+                None => match self.sealed_under_another(&found, &keys) {
+                    Some(key) => key.clone(),
+                    None => return self.publish(found.version, keys),
+                },
             };
             store.put(found.version, &to_stored(&write, &self.masters, random)?).await?;
         }
@@ -261,6 +266,12 @@ impl Keys {
                 Some(newest_of(place.insert(key), keys))
             }
         })
+    }
+
+    /// A key that lies there under a master key of before, and has to be sealed under the one in use.
+    fn sealed_under_another<'a>(&self, found: &KeyShelf, keys: &'a [RingKey]) -> Option<&'a RingKey> {
+        let key = found.keys.iter().find(|stored| is_sealed_under_another(stored, &self.masters))?;
+        find(keys, &key.id)
     }
 
     /// Generating an RSA key takes long, hence not on the worker.

@@ -283,6 +283,21 @@ async fn a_node_with_another_master_key_does_not_start() {
     assert_eq!(shelf.content().1.len(), 2);
 }
 
+/// Otherwise the one before could never be done without.
+#[tokio::test]
+async fn a_new_master_key_seals_all_keys_anew() {
+    let shelf = Shelf::default();
+    let before = start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
+    let with = |previous: &[_]| Keys::new(MasterKeys::new(&numbered(2), previous).unwrap(), Algorithm::ES256);
+    let error = start(&with(&[]), &shelf, 2000).await.err();
+    assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
+    start(&with(&[numbered(1)]), &shelf, 2000).await.unwrap();
+    let version = shelf.content().0;
+    let after = start(&with(&[]), &shelf, 3000).await.unwrap();
+    assert_eq!(after.jwks(), before.jwks());
+    assert_eq!(shelf.content().0, version, "nothing more is to be done");
+}
+
 #[tokio::test]
 async fn a_node_that_is_never_quick_enough_says_so() {
     let shelf = Shelf { contended: true, ..Shelf::default() };

@@ -93,6 +93,12 @@ pub(super) fn from_stored(
     })
 }
 
+/// Whether the key lies there sealed under a master key that is not in use any more.
+pub(super) fn is_sealed_under_another(stored: &StoredKey, masters: &MasterKeys) -> bool {
+    let form = serde_json::from_slice::<Form>(&stored.sealed);
+    form.is_ok_and(|form| form.private.master_key != masters.check_value())
+}
+
 fn open(kid: &str, form: &Form, masters: &MasterKeys) -> Result<SigningKey, KeysError> {
     let corrupt = |problem| KeysError::Corrupt { kid: kid.to_owned(), problem };
     let private =

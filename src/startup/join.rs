@@ -47,7 +47,7 @@ pub(super) async fn join(
     shards: &Shards,
 ) -> Result<Marker, NotJoined> {
     let found = app.store.identify(&own_marker(parts)?).await?;
-    let marker = ours(parts, found.ok_or(NotOurStore::Wiped)?)?;
+    let marker = under_our_master_key(parts, app, ours(parts, found.ok_or(NotOurStore::Wiped)?)?).await?;
     complete_unless_used(app, shards, &marker).await?;
     let administrator = first_user(parts, app).await?;
     // Before the keys, without which nothing is served.
@@ -57,6 +57,18 @@ pub(super) async fn join(
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);
     }
+    Ok(marker)
+}
+
+/// The marker once it is that of the master key in use: then the one before it can be done without.
+async fn under_our_master_key(parts: &Parts, app: &App, found: Marker) -> Result<Marker, NotJoined> {
+    let check = parts.keys.masters().check_value();
+    if found.master_key_check == check {
+        return Ok(found);
+    }
+    let marker = Marker { master_key_check: check.to_owned(), ..found };
+    app.store.relabel(&marker).await?;
+    tracing::info!("the store is under the new master key");
     Ok(marker)
 }
 

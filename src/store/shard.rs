@@ -153,7 +153,7 @@ impl Bearing {
     pub(super) fn of(found: Option<&Marker>, expected: &Marker) -> Self {
         match found {
             None => Self::Wiped,
-            Some(found) if found == expected => Self::Known,
+            Some(found) if found.is_of_the_same_store(expected) => Self::Known,
             Some(_) => Self::Another,
         }
     }
@@ -162,6 +162,20 @@ impl Bearing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_whose_master_key_was_changed_is_no_other_store() {
+        let marker = |store_id: &str, issuer: &str, check: &str| Marker {
+            store_id: store_id.into(),
+            issuer: issuer.into(),
+            master_key_check: check.into(),
+        };
+        let ours = marker("one", "us", "old");
+        assert_eq!(Bearing::of(Some(&marker("one", "us", "new")), &ours), Bearing::Known);
+        assert_eq!(Bearing::of(Some(&marker("two", "us", "old")), &ours), Bearing::Another);
+        assert_eq!(Bearing::of(Some(&marker("one", "them", "old")), &ours), Bearing::Another);
+        assert_eq!(Bearing::of(None, &ours), Bearing::Wiped);
+    }
 
     #[test]
     fn slots_are_as_redis_has_them() {

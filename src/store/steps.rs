@@ -416,3 +416,10 @@ pub struct Marker {
     /// A value that only the master key in use can give.
     pub master_key_check: String,
 }
+
+impl Marker {
+    /// Whether both identify one store, be it that its master key was changed in between.
+    pub fn is_of_the_same_store(&self, other: &Self) -> bool {
+        (&self.store_id, &self.issuer) == (&other.store_id, &other.issuer)
+    }
+}

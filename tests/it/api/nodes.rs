@@ -1,6 +1,6 @@
 //! Several nodes on one Redis share nothing else.
 
-use relatch_testkit::{KEY, On};
+use relatch_testkit::{Device, KEY, On};
 use serde_json::json;
 
 #[tokio::test]
@@ -70,6 +70,44 @@ async fn a_node_with_another_master_key_does_not_start() {
     assert!(message.contains("master_key"), "{message}");
     let message = app.failing_node_with(&[("issuer", "https://other.example")]).await;
     assert!(message.contains("issuer"), "{message}");
+}
+
+/// The procedure of docs/operations.md: first every node knows the new key, then every node uses it, and in the end the
+/// old one is forgotten. Nodes of each step run beside those of the step before.
+#[tokio::test]
+async fn the_master_key_changes_and_nobody_is_signed_out() {
+    let app = On::redis().start().await;
+    app.user("ada").await;
+    let (mut ada, mut idle) = (app.sign_in("ada").await, app.sign_in("ada").await);
+    let lost = app.sign_in("ada").await;
+    let (old, new) = (relatch_testkit::app::master_key(), relatch_testkit::app::another_master_key());
+    let with = |current: &str, previous: &str| {
+        [("master_key", current.to_owned()), ("master_keys_previous", previous.to_owned())]
+    };
+    let node = async |settings: [(&str, String); 2]| {
+        let settings = settings.each_ref().map(|(key, value)| (*key, value.as_str()));
+        app.second_node_with(settings.get(..if settings[1].1.is_empty() { 1 } else { 2 }).unwrap()).await
+    };
+    let knowing = node(with(&old, &new)).await;
+    let using = node(with(&new, &old)).await;
+    for at in [&knowing, &using, &knowing, &using] {
+        ada.node = at.clone();
+        ada.refresh().await.ok();
+        ada.check().await.ok();
+    }
+    idle.node = using;
+    idle.refresh().await.ok();
+    // Also what a node of the step before has looked at since then is the same store.
+    app.until_ready().await;
+    let forgetting = node(with(&new, "")).await;
+    for device in [&mut ada, &mut idle] {
+        device.node = forgetting.clone();
+        device.check().await.ok();
+        device.refresh().await.ok();
+    }
+    Device { node: forgetting, ..lost }.refresh().await.problem(401, "invalid_refresh_token");
+    let refused = app.failing_node_with(&[("master_key", &old)]).await;
+    assert!(refused.contains("master_key: the store was made under another master key"), "{refused}");
 }
 
 #[tokio::test]
