@@ -81,7 +81,14 @@ impl App {
     /// As [`App::caller`].
     pub async fn holder(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
         let expected = self.issuer.expectations(self.clock.now());
-        let verify = |ring: &KeyRing| relatch_verify::verify(access_token, ring.verifying_keys(), &expected);
+        let verify = |ring: &KeyRing| {
+            relatch_verify::verify_with(
+                access_token,
+                ring.verifying_keys(),
+                &expected,
+                self.keys.signatures(),
+            )
+        };
         Ok(match self.with_known_key(verify).await? {
             Ok(claims) => caller_of(claims),
             Err(Refusal::Expired) => Err(NotLetIn::TokenExpired),
@@ -95,7 +102,9 @@ impl App {
     /// # Errors
     /// If the keys are not loaded, or an unknown key could not be looked for.
     pub async fn origin_of(&self, access_token: &str) -> Result<Option<SessionRef>, Failure> {
-        let verify = |ring: &KeyRing| relatch_verify::verify_origin(access_token, ring.origin_keys());
+        let verify = |ring: &KeyRing| {
+            relatch_verify::verify_origin_with(access_token, ring.origin_keys(), self.keys.signatures())
+        };
         let caller = self.with_known_key(verify).await?.map(caller_of);
         Ok(caller.ok().and_then(Result::ok).map(|caller| caller.session))
     }

@@ -56,7 +56,9 @@ impl App {
         let (auth_time, not_after) = (record.signed_in_at, record.idle_deadline);
         let jti = self.random.bytes::<16>()?;
         let new = NewAccessToken { session, profile, auth_time, now, not_after, jti };
-        Ok(self.issuer.mint(&*self.ring()?, &new)?)
+        let minted = self.issuer.mint(&*self.ring()?, &new)?;
+        self.keys.signatures().learn(&minted.token);
+        Ok(minted)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The key ring that all workers share, and how it follows the store.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use relatch_domain::UnixMillis;
+use relatch_verify::{NoRandomness, SignatureMemory};
 use tokio::sync::Mutex;
 
 use super::error::KeysError;
@@ -19,6 +21,9 @@ use crate::store::{KeyShelf, Store, StoreError, StoredKey};
 
 /// How often unknown key ids may make the ring load again: a flood of made-up ones must not reach the store.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// How many access tokens are remembered, in 8 MiB once all are there. A client that refreshes comes with the token of its last
+/// refresh, a lifetime ago: this is room for those of some 100,000 sessions, of which few have lost their place by then.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(512 * 1024).unwrap();
 /// How often the shelf is looked at before a node gives up on settling it.
 const MAX_ROUNDS: usize = 32;
 /// How many writes of one rotation may stay without an answer.
@@ -51,6 +56,7 @@ pub struct Keys {
     masters: MasterKeys,
     algorithm: Algorithm,
     ring: ArcSwapOption<KeyRing>,
+    signatures: SignatureMemory,
     /// Held while the ring is loaded: an older view of the store must not replace a newer one.
     loading: Mutex<LastReload>,
 }
@@ -61,8 +67,18 @@ struct LastReload(Option<(UnixMillis, Result<(), KeysError>)>);
 
 impl Keys {
     /// No keys yet. New tokens will be signed by `algorithm`.
-    pub fn new(masters: MasterKeys, algorithm: Algorithm) -> Self {
-        Self { masters, algorithm, ring: ArcSwapOption::empty(), loading: Mutex::default() }
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn new(masters: MasterKeys, algorithm: Algorithm) -> Result<Self, KeysError> {
+        let signatures = SignatureMemory::with_room_for(REMEMBERED);
+        let signatures = signatures.map_err(|NoRandomness| KeysError::Crypto("draw a key for signatures"))?;
+        Ok(Self { masters, algorithm, ring: ArcSwapOption::empty(), signatures, loading: Mutex::default() })
+    }
+
+    /// The access tokens that were signed or found good here.
+    pub const fn signatures(&self) -> &SignatureMemory {
+        &self.signatures
     }
 
     /// The master keys.

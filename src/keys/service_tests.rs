@@ -98,7 +98,7 @@ fn masters() -> MasterKeys {
 }
 
 fn node(algorithm: Algorithm) -> Keys {
-    Keys::new(masters(), algorithm)
+    Keys::new(masters(), algorithm).unwrap()
 }
 
 async fn start(node: &Keys, shelf: &Shelf, now: u64) -> Result<Arc<KeyRing>, KeysError> {
@@ -274,11 +274,11 @@ async fn keys_that_cannot_be_read_stop_the_load_and_the_ring_stays() {
 async fn a_node_with_another_master_key_does_not_start() {
     let shelf = Shelf::default();
     start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
-    let stranger = Keys::new(MasterKeys::new(&numbered(2), &[]).unwrap(), Algorithm::ES256);
+    let stranger = Keys::new(MasterKeys::new(&numbered(2), &[]).unwrap(), Algorithm::ES256).unwrap();
     let error = start(&stranger, &shelf, 2000).await.err();
     assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
     assert!(stranger.snapshot().is_none());
-    let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256);
+    let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256).unwrap();
     assert!(start(&heir, &shelf, 2000).await.is_ok());
     assert_eq!(shelf.content().1.len(), 2);
 }
@@ -288,7 +288,9 @@ async fn a_node_with_another_master_key_does_not_start() {
 async fn a_new_master_key_seals_all_keys_anew() {
     let shelf = Shelf::default();
     let before = start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
-    let with = |previous: &[_]| Keys::new(MasterKeys::new(&numbered(2), previous).unwrap(), Algorithm::ES256);
+    let with = |previous: &[_]| {
+        Keys::new(MasterKeys::new(&numbered(2), previous).unwrap(), Algorithm::ES256).unwrap()
+    };
     let error = start(&with(&[]), &shelf, 2000).await.err();
     assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
     start(&with(&[numbered(1)]), &shelf, 2000).await.unwrap();

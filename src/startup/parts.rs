@@ -111,10 +111,11 @@ impl Parts {
         let hasher = PasswordHasher::start(settings.password.bcrypt_cost, settings.hasher_size(), Random);
         let hasher = Arc::new(hasher.map_err(StartError::Hasher)?);
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let keys = Keys::new(masters, access.algorithm).map_err(|error| StartError::Join(error.into()))?;
         Ok(Self {
             node: Arc::new(NodeState::started(clock.now(), backend.kind(), Metrics::of(&hasher))),
             backend,
-            keys: Arc::new(Keys::new(masters, access.algorithm)),
+            keys: Arc::new(keys),
             issuer: Arc::new(issuer),
             clock,
             random: Random,

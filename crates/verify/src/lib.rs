@@ -2,7 +2,7 @@
 //!
 //! [`verify`] is for whoever takes an access token as a credential. [`verify_origin`] only tells whether a token was
 //! issued by Relatch, expired or not; it is for places that ask no more than that and is no proof that somebody is
-//! signed in.
+//! signed in. Whoever meets the same tokens again and again remembers them in a [`SignatureMemory`].
 //!
 //! The reading is strict (RFC 8725): limits come before cryptography, the algorithm is the key's and not the
 //! token's, nothing in a header can bring a key along, and a member that occurs twice refuses the token. The crate
@@ -14,6 +14,7 @@ mod compact;
 mod header;
 mod jwks;
 mod key;
+mod memory;
 #[cfg(test)]
 mod testing;
 mod verify;
@@ -24,7 +25,8 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{AccessClaims, Audience};
 pub use jwks::InvalidJwks;
 pub use key::{AmbiguousKid, InvalidKey, KeySet, PublicKey, VerifyingKey};
-pub use verify::{Expectations, Refusal, verify, verify_origin};
+pub use memory::{NoRandomness, SignatureMemory};
+pub use verify::{Expectations, Refusal, verify, verify_origin, verify_origin_with, verify_with};
 
 /// Longest token that is looked at, in characters.
 pub const MAX_TOKEN_LEN: usize = 8192;

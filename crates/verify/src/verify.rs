@@ -7,6 +7,7 @@ use crate::claims::AccessClaims;
 use crate::compact::Compact;
 use crate::header::Header;
 use crate::key::KeySet;
+use crate::memory::SignatureMemory;
 
 /// What a token must be to be taken.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +59,23 @@ pub enum Refusal {
 /// # Errors
 /// Why it is not to be taken. `Expired` is said only of tokens that are good in every other respect.
 pub fn verify(token: &str, keys: &KeySet, expected: &Expectations<'_>) -> Result<AccessClaims, Refusal> {
-    let claims = verify_origin(token, keys)?;
+    expect(claims_of(token, keys, None)?, expected)
+}
+
+/// As [`verify`]; the signature of a token that `memory` knows is not checked again, and one that is good is remembered.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expectations<'_>,
+    memory: &SignatureMemory,
+) -> Result<AccessClaims, Refusal> {
+    expect(claims_of(token, keys, Some(memory))?, expected)
+}
+
+fn expect(claims: AccessClaims, expected: &Expectations<'_>) -> Result<AccessClaims, Refusal> {
     let leeway = expected.leeway.as_secs();
     if claims.iss != expected.issuer {
         return Err(Refusal::WrongIssuer);
@@ -81,6 +98,22 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expectations<'_>) -> Result
 /// # Errors
 /// Why it is not such a token.
 pub fn verify_origin(token: &str, keys: &KeySet) -> Result<AccessClaims, Refusal> {
+    claims_of(token, keys, None)
+}
+
+/// As [`verify_origin`], with a memory as of [`verify_with`].
+///
+/// # Errors
+/// As [`verify_origin`].
+pub fn verify_origin_with(
+    token: &str,
+    keys: &KeySet,
+    memory: &SignatureMemory,
+) -> Result<AccessClaims, Refusal> {
+    claims_of(token, keys, Some(memory))
+}
+
+fn claims_of(token: &str, keys: &KeySet, memory: Option<&SignatureMemory>) -> Result<AccessClaims, Refusal> {
     let parts = Compact::parse(token).ok_or(Refusal::Malformed)?;
     let header = Header::parse(&parts.header).ok_or(Refusal::Malformed)?;
     // Read before they are believed: all limits come before the cryptography.
@@ -95,5 +128,16 @@ pub fn verify_origin(token: &str, keys: &KeySet) -> Result<AccessClaims, Refusal
     if key.algorithm() != algorithm {
         return Err(Refusal::WrongAlgorithm);
     }
-    if key.verifies(parts.signed, &parts.signature) { Ok(claims) } else { Err(Refusal::BadSignature) }
+    // An HMAC is as quick as the memory.
+    let memory = memory.filter(|_| algorithm != Algorithm::HS256);
+    if memory.is_some_and(|memory| memory.knows(token)) {
+        return Ok(claims);
+    }
+    if !key.verifies(parts.signed, &parts.signature) {
+        return Err(Refusal::BadSignature);
+    }
+    if let Some(memory) = memory {
+        memory.learn(token);
+    }
+    Ok(claims)
 }

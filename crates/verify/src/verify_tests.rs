@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use crate::testing::{b64, claims, header, hmac_sha256, keys, unhex, with_member};
 use crate::{
     AccessClaims, Algorithm, Audience, Expectations, InvalidKey, KeySet, MAX_TOKEN_LEN, PublicKey, Refusal,
-    VerifyingKey, verify, verify_origin,
+    SignatureMemory, VerifyingKey, verify, verify_origin, verify_origin_with, verify_with,
 };
 
 fn audience() -> Vec<String> {
@@ -401,4 +402,37 @@ fn json() -> impl Strategy<Value = String> {
             ("[a-c]", inner.clone(), inner).prop_map(|(name, a, b)| format!("{{\"{name}\":{a},\"b\":{b}}}")),
         ]
     })
+}
+
+/// Remembering spares the signature and nothing else.
+#[test]
+fn a_remembered_token_is_checked_in_all_but_its_signature() {
+    let audience = audience();
+    let memory = SignatureMemory::with_room_for(NonZeroUsize::new(4096).unwrap()).unwrap();
+    for algorithm in Algorithm::ALL {
+        let (token, keys) = (keys().good(algorithm), keys().set());
+        let check = |token: &str, keys: &KeySet, now| verify_with(token, keys, &at(now, &audience), &memory);
+        for _ in 0..3 {
+            assert_eq!(check(&token, &keys, 1_700_000_000), Ok(claims()), "{algorithm}");
+            assert_eq!(verify_origin_with(&token, &keys, &memory), Ok(claims()), "{algorithm}");
+            assert_eq!(memory.knows(&token), algorithm != Algorithm::HS256);
+            let (rest, last) = token.split_at(token.rfind('.').unwrap() + 1);
+            let first = if last.starts_with('A') { "B" } else { "A" };
+            let other = format!("{rest}{first}{}", &last[1..]);
+            assert_eq!(check(&other, &keys, 1_700_000_000), Err(Refusal::BadSignature), "{algorithm}");
+            assert!(!memory.knows(&other));
+        }
+        assert_eq!(check(&token, &keys, u64::MAX), Err(Refusal::Expired));
+        let gone = check(&token, &KeySet::new(), 1_700_000_000);
+        assert_eq!(gone, Err(Refusal::UnknownKey(algorithm.to_string())));
+    }
+}
+
+#[test]
+fn a_token_that_was_made_here_is_known_before_it_comes_back() {
+    let memory = SignatureMemory::with_room_for(NonZeroUsize::MIN).unwrap();
+    let token = keys().good(Algorithm::ES256);
+    memory.learn(&token);
+    assert!(memory.knows(&token));
+    assert_eq!(verify_origin_with(&token, &keys().set(), &memory), Ok(claims()));
 }
