@@ -1,9 +1,11 @@
 //! Clock and randomness: the only place that asks the machine for them. Everyone else is handed one.
 
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use relatch_domain::{SessionId, UnixMillis, UserId};
 use uuid::Uuid;
+use zeroize::Zeroize as _;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -29,6 +31,38 @@ impl Clock for SystemClock {
 #[error("the operating system's random number generator failed")]
 pub struct NoEntropy;
 
+/// From this length on random bytes may be a key.
+const KEY_LEN: usize = 32;
+
+thread_local! {
+    static SUPPLY: RefCell<Supply> = const { RefCell::new(Supply { bytes: [0; Supply::LEN], left: 0 }) };
+}
+
+/// Random bytes in stock for one thread. Each call of the generator costs as much as a few hundred bytes, and a refresh
+/// needs three times 8 or 16. Bytes are given out once and wiped.
+struct Supply {
+    bytes: [u8; Self::LEN],
+    left: usize,
+}
+
+impl Supply {
+    const LEN: usize = 512;
+
+    fn take(&mut self, wanted: &mut [u8]) -> Result<(), NoEntropy> {
+        if self.left < wanted.len() {
+            self.left = 0;
+            aws_lc_rs::rand::fill(&mut self.bytes).map_err(|_| NoEntropy)?;
+            self.left = Self::LEN;
+        }
+        let rest = self.left.saturating_sub(wanted.len());
+        let given = self.bytes.get_mut(rest..self.left).ok_or(NoEntropy)?;
+        wanted.copy_from_slice(given);
+        given.zeroize();
+        self.left = rest;
+        Ok(())
+    }
+}
+
 /// Cryptographically secure randomness.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Random;
@@ -40,7 +74,12 @@ impl Random {
     /// If the operating system has none to give.
     pub fn bytes<const N: usize>(self) -> Result<[u8; N], NoEntropy> {
         let mut bytes = [0; N];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoEntropy)?;
+        // Keys are made by themselves: nothing of them lies in a supply before.
+        if N >= KEY_LEN {
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoEntropy)?;
+        } else {
+            SUPPLY.with_borrow_mut(|supply| supply.take(&mut bytes))?;
+        }
         Ok(bytes)
     }
 
@@ -67,5 +106,26 @@ impl Random {
     /// If there is no randomness.
     pub fn uuid(self) -> Result<Uuid, NoEntropy> {
         Ok(uuid::Builder::from_random_bytes(self.bytes()?).into_uuid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn nothing_is_given_out_twice_and_nothing_is_left_behind() {
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            assert!(seen.insert(Random.bytes::<8>().unwrap()));
+            let sixteen = Random.bytes::<16>().unwrap();
+            assert!(
+                seen.insert(sixteen[..8].try_into().unwrap())
+                    && seen.insert(sixteen[8..].try_into().unwrap())
+            );
+            SUPPLY.with_borrow(|supply| assert!(supply.bytes[supply.left..].iter().all(|byte| *byte == 0)));
+        }
+        assert_ne!(Random.bytes::<32>().unwrap(), Random.bytes::<32>().unwrap());
     }
 }

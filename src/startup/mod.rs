@@ -30,9 +30,7 @@ use crate::app::history::write_histories;
 use crate::http::cross_site::Origins;
 use crate::http::crowding::{AddressLimits, Crowding};
 use crate::http::forwarded::TrustedProxies;
-use crate::http::middleware::{
-    cors::cors, crowding::crowding, envelope::envelope, limits::limits, recorded::recorded, unread::unread,
-};
+use crate::http::middleware::envelope::envelope;
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
@@ -302,12 +300,7 @@ pub fn application(
         .app_data(doorway.origins)
         .app_data(doorway.proxies)
         .app_data(doorway.crowding)
-        .wrap(from_fn(recorded))
-        .wrap(from_fn(limits))
-        .wrap(from_fn(crowding))
         .wrap(from_fn(envelope))
-        .wrap(from_fn(cors))
-        .wrap(from_fn(unread))
         .configure(routes)
 }
 

@@ -4,16 +4,13 @@
 //! methods of a path ([`ALLOW`]); here a preflight's answer only gets the headers by which the browser goes on. One from
 //! an origin that is not listed gets none, and the browser stops.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use crate::http::cross_site::Origins;
@@ -29,19 +26,13 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// Adds what a page of a listed origin needs to an answer.
-///
-/// # Errors
-/// None of its own.
-pub async fn cors(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let origins = request.app_data::<Data<Origins>>().filter(|origins| origins.lists_some()).cloned();
-    let Some(origins) = origins else { return next.call(request).await };
-    let origin = listed_origin(request.headers(), &origins);
+pub fn answer<B>(response: &mut ServiceResponse<B>) {
+    let request = response.request();
+    let origins = request.app_data::<Data<Origins>>().filter(|origins| origins.lists_some());
+    let Some(origins) = origins else { return };
+    let origin = listed_origin(request.headers(), origins);
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     // For caches: the same path is answered differently to others.
     headers.append(VARY, HeaderValue::from_static("Origin"));
@@ -54,7 +45,6 @@ pub async fn cors(
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
         }
     }
-    Ok(response)
 }
 
 /// The request's one origin, if it is listed.

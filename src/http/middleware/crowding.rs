@@ -2,11 +2,8 @@
 
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
-use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::dev::ServiceRequest;
+use actix_web::web;
 
 use crate::http::crowding::{Connection, Crowding};
 use crate::http::error::{ApiError, Code};
@@ -15,24 +12,17 @@ use crate::http::extract::origin::client_of;
 /// What may be asked without end: it costs next to nothing, and one gateway asks it for everybody.
 const CHEAP: [&str; 4] = ["/auth/check", "/health/live", "/health/ready", "/.well-known/jwks.json"];
 
-/// Answers 429 to requests beyond the budget of their address (RFC 6585, section 4), and to those on connections beyond
-/// what their address may have, which it closes.
-///
-/// # Errors
-/// The refusal.
-pub async fn crowding(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if request.conn_data::<Connection>().is_some_and(|connection| connection.is_one_too_many) {
-        let mut refused = request.error_response(ApiError::new(Code::TooManyRequests).retry_after(1));
-        refused.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        return Ok(refused.map_into_right_body());
+/// Whether the request came on a connection beyond what its address may have: it is answered 429 and the connection closed.
+pub fn is_one_too_many(request: &ServiceRequest) -> bool {
+    request.conn_data::<Connection>().is_some_and(|connection| connection.is_one_too_many)
+}
+
+/// Why a request is refused: it is beyond the budget of its address (429; RFC 6585, section 4).
+pub fn refusal(request: &ServiceRequest) -> Option<ApiError> {
+    if is_one_too_many(request) {
+        return Some(ApiError::new(Code::TooManyRequests).retry_after(1));
     }
-    match budget(&request) {
-        Err(refused) => Ok(request.error_response(refused).map_into_right_body()),
-        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
-    }
+    budget(request).err()
 }
 
 fn budget(request: &ServiceRequest) -> Result<(), ApiError> {

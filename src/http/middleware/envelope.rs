@@ -12,6 +12,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use tracing::Instrument as _;
 
+use super::unread::Kept;
+use super::{cors, crowding, limits, recorded};
 use crate::ambient::Random;
 use crate::app::App;
 use crate::http::error::ApiError;
@@ -23,28 +25,44 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Wraps a request and its answer.
+/// Wraps a request and its answer: all that happens around every handler. It is one middleware, which calls the others of
+/// this folder in their turn: each by itself would box the request's future once more.
 ///
 /// # Errors
 /// None of its own: whatever fails inside is already an answer.
 pub async fn envelope(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let body = Kept::of(&mut request);
     // Without randomness nothing is issued anyway; the request still deserves its answer.
     let id = Random.uuid().unwrap_or_default().to_string();
     // Every line that is logged on the way carries the id, at any level: who asks about a request finds all of them.
     let span = tracing::error_span!("request", request_id = id);
     request.extensions_mut().insert(RequestId(id.clone()));
     async move {
-        let response = next.call(request).await?;
-        let response = envelop(render(response, &id), &id);
+        let response = match crowding::refusal(&request).or_else(|| limits::refusal(&request)) {
+            Some(refusal) => refused(request, refusal),
+            None => next.call(request).await?.map_into_boxed_body(),
+        };
+        recorded::record(&response).await;
+        let mut response = envelop(render(response, &id), &id);
         log(&response, started);
-        Ok(response)
+        cors::answer(&mut response);
+        Ok(body.with(response))
     }
     .instrument(span)
     .await
+}
+
+fn refused(request: ServiceRequest, refusal: ApiError) -> ServiceResponse<BoxBody> {
+    let closes = crowding::is_one_too_many(&request);
+    let mut refused = request.error_response(refusal);
+    if closes {
+        refused.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    refused
 }
 
 /// Adds the headers that every answer has.
@@ -66,7 +84,7 @@ fn envelop(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<
 }
 
 /// Replaces the answer by the problem that it carries, if it carries one.
-fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> ServiceResponse<BoxBody> {
+fn render(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
     let problem = response.response().extensions().get::<ApiError>().cloned();
     match problem {
         Some(problem) => {
@@ -77,7 +95,7 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
             let (request, _) = response.into_parts();
             ServiceResponse::new(request, rendered)
         }
-        None => response.map_into_boxed_body(),
+        None => response,
     }
 }
 
@@ -85,7 +103,9 @@ fn render(response: ServiceResponse<impl MessageBody + 'static>, id: &str) -> Se
 /// may be a secret, or long.
 fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
     let request = response.request();
-    let route = request.match_pattern().as_deref().and_then(known).unwrap_or("unknown");
+    // Most paths are their own pattern, which need not be looked for.
+    let pattern = || request.match_pattern().as_deref().and_then(known);
+    let route = known(request.path()).or_else(pattern).unwrap_or("unknown");
     let method = name_of(request.method());
     let status = response.status().as_u16();
     let took = started.elapsed();

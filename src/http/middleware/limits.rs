@@ -1,11 +1,8 @@
 //! Limits on what comes before the body.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::uri::Authority;
-use actix_web::middleware::Next;
 
 use crate::http::error::{ApiError, Code};
 
@@ -14,18 +11,12 @@ pub const MAX_URI: usize = 8 * 1024;
 /// Longest value of one header field, in bytes. The HTTP library limits the head as a whole to 128 KiB.
 pub const MAX_HEADER: usize = 16 * 1024;
 
-/// Refuses long URIs with 414, long header fields with 431 (RFC 9110, section 15.5.15; RFC 6585, section 5), and a
-/// `Host` that is none with 400 (RFC 9112, section 3.2).
-///
-/// # Errors
-/// The refusal.
-pub async fn limits(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+/// Why a request's head is refused: long URIs with 414, long header fields with 431 (RFC 9110, section 15.5.15; RFC 6585,
+/// section 5), and a `Host` that is none with 400 (RFC 9112, section 3.2).
+pub fn refusal(request: &ServiceRequest) -> Option<ApiError> {
     let uri = request.uri();
     let uri_len = uri.path().len() + uri.query().map_or(0, str::len);
-    let refused = if uri_len > MAX_URI {
+    if uri_len > MAX_URI {
         Some(ApiError::new(Code::UriTooLong))
     } else if request.headers().iter().any(|(_, value)| value.len() > MAX_HEADER) {
         Some(ApiError::new(Code::HeadersTooLarge))
@@ -33,10 +24,6 @@ pub async fn limits(
         Some(ApiError::invalid_request("the header host is not a host"))
     } else {
         None
-    };
-    match refused {
-        Some(refusal) => Ok(request.error_response(refusal).map_into_right_body()),
-        None => Ok(next.call(request).await?.map_into_left_body()),
     }
 }
 

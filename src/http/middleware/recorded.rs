@@ -1,9 +1,7 @@
 //! Every administrative call leaves an audit record: who, what, whom, from where, when.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, web};
+use actix_web::dev::ServiceResponse;
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use relatch_domain::UserId;
 use relatch_domain::event::{Actor, Event};
 
@@ -18,14 +16,7 @@ pub struct AdminCaller(pub Actor);
 
 /// Leaves a record of an administrative call, unless one tells of it already: that of what was done. A call that failed
 /// gets its own in any case.
-///
-/// # Errors
-/// None of its own.
-pub async fn recorded<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let response = next.call(request).await?;
+pub async fn record<B>(response: &ServiceResponse<B>) {
     let request = response.request();
     let caller = request.extensions().get::<AdminCaller>().copied();
     if let Some(AdminCaller(actor)) = caller
@@ -37,7 +28,6 @@ pub async fn recorded<B: MessageBody + 'static>(
             app.tell(&origin, &call(request, status.as_u16())).await;
         }
     }
-    Ok(response)
 }
 
 fn call(request: &HttpRequest, status: u16) -> Event {

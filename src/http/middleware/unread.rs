@@ -8,31 +8,36 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use actix_web::HttpMessage as _;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpMessage as _};
 use futures_util::Stream;
 
-/// Keeps the body of a request until the answer has been sent.
-///
-/// # Errors
-/// None of its own.
-pub async fn unread(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let payload = request.take_payload();
-    if matches!(payload, Payload::None) {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+/// A request's body, if it has one, kept while the request is answered.
+pub struct Kept(Option<Shared>);
+
+impl Kept {
+    /// Keeps the body, and lends it to whoever answers the request.
+    pub fn of(request: &mut ServiceRequest) -> Self {
+        let payload = request.take_payload();
+        if matches!(payload, Payload::None) {
+            return Self(None);
+        }
+        let shared = Shared(Rc::new(RefCell::new(payload)));
+        let lent: Pin<Box<dyn Stream<Item = Chunk>>> = Box::pin(shared.clone());
+        request.set_payload(lent.into());
+        Self(Some(shared))
     }
-    let shared = Shared(Rc::new(RefCell::new(payload)));
-    let lent: Pin<Box<dyn Stream<Item = Chunk>>> = Box::pin(shared.clone());
-    request.set_payload(lent.into());
-    let response = next.call(request).await?;
-    Ok(response.map_body(|_, body| Holding { body: body.boxed(), _request: shared }.boxed()))
+
+    /// Keeps it until the answer has been sent.
+    pub fn with(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        match self.0 {
+            Some(shared) => response.map_body(|_, body| Holding { body, _request: shared }.boxed()),
+            None => response,
+        }
+    }
 }
 
 type Chunk = Result<Bytes, PayloadError>;
