@@ -54,22 +54,22 @@ fn announce(announcement: &Announcement, embedded: bool) {
         Announcement::AdministratorMade { username, password: None } => {
             writeln!(out, "The administrator {username} has been made, with the configured password.")
         }
-        Announcement::Listening { main, .. } => {
+        Announcement::Listening { scheme, main, .. } => {
             let address = main.first().map(ToString::to_string).unwrap_or_default();
-            tracing::info!(event = "listening", address, "listening on http://{address}");
-            if embedded { next_steps(&mut out, &address) } else { Ok(()) }
+            tracing::info!(event = "listening", address, "listening on {scheme}://{address}");
+            if embedded { next_steps(&mut out, &format!("{scheme}://{address}")) } else { Ok(()) }
         }
     };
 }
 
 /// What to try next.
-fn next_steps(out: &mut impl Write, address: &str) -> std::io::Result<()> {
+fn next_steps(out: &mut impl Write, base: &str) -> std::io::Result<()> {
     // As it was called: it may not be on the path.
     let program = std::env::args().next().unwrap_or_else(|| "relatch".to_owned());
     writeln!(
         out,
-        "  Sign in      curl http://{address}/login --json '{{\"username\":\"admin\",\"password\":\"…\"}}'\n  \
+        "  Sign in      curl {base}/login --json '{{\"username\":\"admin\",\"password\":\"…\"}}'\n  \
          Add a user   {program} user add ada\n  \
-         Look around  http://{address}/\n"
+         Look around  {base}/\n"
     )
 }

@@ -17,20 +17,7 @@ pub(super) fn refuse(settings: &Settings, layers: &Merged) -> Result<(), Setting
     listeners(settings, layers)?;
     store(settings, layers)?;
     master_keys(settings, layers)?;
-    administrator(settings, layers)?;
-    not_there_yet(settings, layers)
-}
-
-/// Refuses what has a name already but no effect, where going on without the effect would be dangerous.
-fn not_there_yet(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {
-    if settings.http.tls.is_some() {
-        return Err(layers.complaint(
-            "http.tls.certificate_file",
-            "is not supported by this version, which would go on without TLS",
-            "let a proxy before the server speak TLS, and leave http.tls out",
-        ));
-    }
-    Ok(())
+    administrator(settings, layers)
 }
 
 fn lifetimes(settings: &Settings, layers: &Merged) -> Result<(), SettingsError> {

@@ -283,11 +283,6 @@ fn listeners_that_contradict_each_other_are_refused() {
             "issuer (built-in default): is an http URL although the listener speaks TLS (http.tls.certificate_file, relatch.toml, line 2); write the https URL by which clients reach it",
         ),
         (
-            "issuer = \"https://id.example\"\n[http.tls]\ncertificate_file = \"c\"\nkey_file = \"k\"",
-            &[],
-            "http.tls.certificate_file (relatch.toml, line 3): is not supported by this version, which would go on without TLS; let a proxy before the server speak TLS, and leave http.tls out",
-        ),
-        (
             "ops.listen = \"127.0.0.1:8080\"",
             &[],
             "ops.listen (relatch.toml, line 1): 127.0.0.1:8080 is taken by http.listen, localhost:8080 (built-in default); write another port",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::listen::NoListener;
 use super::master_key::NoMasterKey;
+use super::tls::NoCertificate;
 use crate::app::Failure;
 use crate::app::copy::NotCopied;
 use crate::keys::error::KeysError;
@@ -42,6 +43,8 @@ pub enum StartError {
     NoListener(#[from] NoListener),
     #[error("cannot listen: {0}")]
     Listen(io::Error),
+    #[error(transparent)]
+    NoCertificate(#[from] NoCertificate),
     #[error("admin.socket: {}: {source}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
 }

@@ -11,12 +11,15 @@ mod offline;
 mod parts;
 mod stop;
 mod supervisor;
+mod tls;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
@@ -36,6 +39,7 @@ use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
 use keeper::Keeper;
 use stop::asked_to_stop_twice;
+use tls::Certificate;
 
 pub use doctor::examine_store;
 pub use error::{NotJoined, NotOurStore, StartError};
@@ -51,6 +55,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long what is under way when the server is to stop may take.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a client may take to agree upon how to encrypt.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What the server is given besides its settings.
 #[derive(Clone, Default)]
@@ -80,6 +86,8 @@ pub enum Announcement {
     },
     /// The server listens.
     Listening {
+        /// `http`, or `https` if the main listener speaks TLS.
+        scheme: &'static str,
         /// The main listener's addresses.
         main: Vec<SocketAddr>,
         /// The operators' listener's addresses.
@@ -124,12 +132,15 @@ impl Server {
         let announce = surroundings.announce.clone();
         let mut keeper = Keeper::new(parts.clone(), announce.clone());
         keeper.at_start().await?;
+        let certificate = settings.http.tls.as_ref().map(Certificate::load).transpose()?;
         let main_sockets = listen::bind("http.listen", settings.http.listen)?;
         let ops_sockets = listen::bind("ops.listen", settings.ops.listen)?;
         let addresses = listen::addresses(&main_sockets)?;
         let ops_addresses = listen::addresses(&ops_sockets)?;
         if let Some(announce) = &announce {
-            announce(&Announcement::Listening { main: addresses.clone(), ops: ops_addresses.clone() });
+            let scheme = if certificate.is_some() { "https" } else { "http" };
+            let (main, ops) = (addresses.clone(), ops_addresses.clone());
+            announce(&Announcement::Listening { scheme, main, ops });
         }
 
         let mut background = Background(Vec::new());
@@ -149,13 +160,25 @@ impl Server {
             background.0.push(actix_web::rt::spawn(socket.serve(app)));
         }
 
+        if let Some(certificate) = &certificate {
+            background.0.push(actix_web::rt::spawn(certificate.clone().follow()));
+        }
+
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let doorway = Doorway::of(settings);
         // No page has business with the operators' listener, and nobody else either.
         let ops_doorway =
             Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
-        let main = serve(&parts, doorway, main_sockets, workers, routes::main_listener)?;
-        let ops = serve(&parts, ops_doorway, ops_sockets, 1, routes::ops_listener)?;
+        let main = serve(
+            &parts,
+            doorway,
+            Listener { sockets: main_sockets, certificate, workers },
+            routes::main_listener,
+        )?;
+        let ops = {
+            let listener = Listener { sockets: ops_sockets, certificate: None, workers: 1 };
+            serve(&parts, ops_doorway, listener, routes::ops_listener)?
+        };
         Ok(Self {
             main,
             ops,
@@ -245,30 +268,48 @@ impl Doorway {
     }
 }
 
+/// Where to listen, and how.
+struct Listener {
+    sockets: Vec<std::net::TcpListener>,
+    /// With one the listener speaks TLS and nothing else.
+    certificate: Option<Arc<Certificate>>,
+    workers: usize,
+}
+
 fn serve(
     parts: &Arc<Parts>,
     doorway: Doorway,
-    sockets: Vec<std::net::TcpListener>,
-    workers: usize,
+    listener: Listener,
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
     let (parts, crowding) = (parts.clone(), doorway.crowding.clone().into_inner());
     let mut server = HttpServer::new(move || application(parts.app(), doorway.clone(), routes))
         .on_connect(move |connection, extensions| {
-            let peer = connection.downcast_ref::<TcpStream>().and_then(|stream| stream.peer_addr().ok());
-            if let Some(counted) = peer.and_then(|peer| crowding.connected(peer.ip())) {
+            if let Some(counted) = peer_of(connection).and_then(|peer| crowding.connected(peer.ip())) {
                 extensions.insert(counted);
             }
         })
-        .workers(workers)
+        .workers(listener.workers)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN.as_secs())
+        .tls_handshake_timeout(HANDSHAKE)
         // Each of the two listeners would end the process, whatever the other one is at.
         .disable_signals();
-    for socket in sockets {
-        server = server.listen(socket).map_err(StartError::Listen)?;
+    for socket in listener.sockets {
+        server = match &listener.certificate {
+            Some(certificate) => server.listen_rustls_0_23(socket, certificate.config()?),
+            None => server.listen(socket),
+        }
+        .map_err(StartError::Listen)?;
     }
     Ok(server.run())
+}
+
+/// The address at the other end of a connection, be it encrypted or not.
+fn peer_of(connection: &dyn Any) -> Option<SocketAddr> {
+    let plain = connection.downcast_ref::<TcpStream>();
+    let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+    plain.or_else(encrypted)?.peer_addr().ok()
 }
 
 /// An application that has joined its store, without listeners: for [`application`] in the same process.

@@ -10,6 +10,7 @@ mod server;
 mod sessions;
 mod socket;
 mod terminal;
+mod tls;
 mod transfer;
 mod users;
 
