@@ -1,13 +1,14 @@
 //! Who asks for something, and where from.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
-use relatch_domain::UserId;
 use relatch_domain::event::Actor;
 use relatch_domain::ids::OriginTag;
+use relatch_domain::rotation::Verdict;
+use relatch_domain::{Generation, SessionRef, UserId};
 
 use crate::store::EndNote;
 
@@ -28,19 +29,63 @@ pub struct Origin {
     pub told: Told,
 }
 
-/// Whether an audit record has been kept. Clones share it, as do all who speak in the name of one request.
+/// What has been told of a request already, and what is left for the line that the log has of it in any case. Clones
+/// share it, as do all who speak in the name of one request.
 #[derive(Debug, Clone, Default)]
-pub struct Told(Arc<AtomicBool>);
+pub struct Told(Arc<Tale>);
+
+#[derive(Debug, Default)]
+struct Tale {
+    recorded: AtomicBool,
+    rotation: OnceLock<Rotation>,
+    written: AtomicBool,
+}
+
+impl Drop for Tale {
+    /// A client that goes away before it is answered leaves its request without a line.
+    fn drop(&mut self) {
+        if !*self.written.get_mut()
+            && let Some(Rotation { session, generation: Generation(generation), address }) =
+                self.rotation.get()
+        {
+            let (verdict, address) = (Verdict::Rotate.name(), address.as_deref());
+            tracing::info!(event = "refresh", %session, generation, verdict, address, "refreshed");
+        }
+    }
+}
+
+/// An ordinary refresh: what its request's line says of it, instead of a line of its own.
+#[derive(Debug)]
+pub struct Rotation {
+    /// Of which session.
+    pub session: SessionRef,
+    /// Which token was presented.
+    pub generation: Generation,
+    /// From where, as it is shown.
+    pub address: Option<String>,
+}
 
 impl Told {
-    /// A record has been kept.
+    /// An audit record has been kept.
     pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.recorded.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a record has been kept.
+    /// Whether an audit record has been kept.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.recorded.load(Ordering::Relaxed)
+    }
+
+    /// Leaves an ordinary refresh to the request's line.
+    pub fn leave(&self, rotation: Rotation) {
+        // A request refreshes once.
+        let _ = self.0.rotation.set(rotation);
+    }
+
+    /// What is left to the request's line, which is being written.
+    pub fn rotation(&self) -> Option<&Rotation> {
+        self.0.written.store(true, Ordering::Relaxed);
+        self.0.rotation.get()
     }
 }
 

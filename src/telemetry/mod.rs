@@ -1,4 +1,4 @@
-//! How events become log lines. One line for each event, readable alone; never a token, a password or a name that a
+//! How events become log lines. One line for each event, but for ordinary refreshes, readable alone; never a token, a password or a name that a
 //! stranger typed.
 
 pub mod counters;
@@ -9,7 +9,7 @@ use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;
 use relatch_domain::{Generation, SessionRef};
 
-use crate::app::origin::Origin;
+use crate::app::origin::{Origin, Rotation};
 
 /// Tells of an event.
 pub fn record(origin: &Origin, event: &Event) {
@@ -25,7 +25,7 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");
         }
         Event::Refreshed { session, presented, verdict, .. } => {
-            refreshed(name, *session, *presented, *verdict, address);
+            refreshed(origin, *session, *presented, *verdict);
         }
         Event::SessionEnded { session, reason } => {
             tracing::info!(event = name, %session, reason = reason.code(), address, "session ended");
@@ -77,16 +77,16 @@ fn swept(event: &str, cutoff: u32, users: usize, sessions: usize) {
     tracing::info!(event, cutoff, users, sessions, "sessions from before the cutoff have ended");
 }
 
-fn refreshed(
-    event: &str,
-    session: SessionRef,
-    presented: Generation,
-    verdict: Verdict,
-    address: Option<&str>,
-) {
+fn refreshed(origin: &Origin, session: SessionRef, presented: Generation, verdict: Verdict) {
+    let address = origin.shown_address();
+    if verdict == Verdict::Rotate {
+        // Most lines would be of this kind. The request's own line says it.
+        return origin.told.leave(Rotation { session, generation: presented, address });
+    }
+    let (event, address) = ("refresh", address.as_deref());
     let (generation, name) = (presented.0, verdict.name());
     match verdict {
-        Verdict::Rotate | Verdict::Retry => {
+        Verdict::Retry => {
             tracing::info!(event, %session, generation, verdict = name, address, "refreshed");
         }
         Verdict::Reuse | Verdict::Heal => {

@@ -10,12 +10,15 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use relatch_domain::Generation;
+use relatch_domain::rotation::Verdict;
 use tracing::Instrument as _;
 
 use super::unread::Kept;
 use super::{cors, crowding, limits, recorded};
 use crate::ambient::Random;
 use crate::app::App;
+use crate::app::origin::{Rotation, Told};
 use crate::http::error::ApiError;
 use crate::http::routes::known;
 
@@ -113,7 +116,25 @@ fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
         app.node.metrics.answered(method, route, status, took);
     }
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(event = "request", method, route, status, micros, "answered");
+    let extensions = request.extensions();
+    match extensions.get::<Told>().and_then(Told::rotation) {
+        None => tracing::info!(event = "request", method, route, status, micros, "answered"),
+        Some(Rotation { session, generation: Generation(generation), address }) => {
+            let (verdict, address) = (Verdict::Rotate.name(), address.as_deref());
+            tracing::info!(
+                event = "request",
+                method,
+                route,
+                status,
+                micros,
+                %session,
+                generation,
+                verdict,
+                address,
+                "answered"
+            );
+        }
+    }
 }
 
 /// The method's name, if it is one that clients have reason to send.

@@ -17,6 +17,7 @@
 //!
 //! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use relatch_domain::UserId;
@@ -50,8 +51,17 @@ impl Keyspace {
     }
 
     pub(super) fn of_user(&self, user: UserId) -> UserKeys {
-        let tag = format!("{}:{{{user}}}", self.prefix);
-        UserKeys { sessions: format!("{tag}:s"), details: format!("{tag}:m"), user: format!("{tag}:u") }
+        // With room for the id and what stands around it: this is on the way of each refresh.
+        let room = self.prefix.len() + 41;
+        let [mut sessions, mut details, mut user_key] = [(); 3].map(|()| String::with_capacity(room));
+        // Writing to a text does not fail.
+        let _ = write!(user_key, "{}:{{{user}}}:", self.prefix);
+        for (key, last) in [(&mut sessions, 's'), (&mut details, 'm')] {
+            key.push_str(&user_key);
+            key.push(last);
+        }
+        user_key.push('u');
+        UserKeys { sessions, details, user: user_key }
     }
 
     pub(super) fn user(&self, user: UserId) -> String {

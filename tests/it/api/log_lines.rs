@@ -1,6 +1,6 @@
 //! What strangers type cannot forge, colour or stop a log line, and is not in it.
 
-use relatch_testkit::{PASSWORD, TestApp};
+use relatch_testkit::{KEY, OTHER_KEY, PASSWORD, TestApp};
 use serde_json::{Value, json};
 
 use super::raw_http::wire::exchange;
@@ -148,6 +148,31 @@ on_both_stores! {
 }
 
 on_both_stores! {
+    /// Ordinary refreshes are most of what there is; whatever else came of one has a line of its own.
+    async fn an_ordinary_refresh_is_told_by_its_requests_line(on: On) {
+        let app = on.in_own_process().start().await;
+        app.user("ada").await;
+        let mut ada = app.sign_in("ada").await;
+        let before = app.log().len();
+        let stolen = ada.clone();
+        ada.refresh_as(Some(KEY)).await.ok();
+        let old = ada.clone();
+        ada.refresh_as(Some(OTHER_KEY)).await.ok();
+        old.send_refresh(Some(OTHER_KEY)).await.ok();
+        stolen.send_refresh(None).await.problem(401, "refresh_token_reused");
+        let log = app.log().split_off(before);
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told = |event: &str| -> Vec<_> {
+            let lines = lines.iter().filter(|line| line["event"] == event && line["session"] == ada.session_id);
+            lines.map(|line| (line["verdict"].as_str().unwrap_or("-"), line["generation"].as_u64())).collect()
+        };
+        assert_eq!(told("request"), [("rotate", Some(0)), ("rotate", Some(1))]);
+        assert_eq!(told("refresh"), [("retry", Some(1)), ("reuse", Some(0))]);
+        let first = lines.iter().find(|line| line["verdict"] == "rotate").unwrap();
+        assert_eq!((&first["address"], &first["status"]), (&json!("127.0.0.1"), &json!(200)));
+        assert_eq!(lines.iter().filter(|line| line["event"] == "request").count(), 4);
+    }
+
     async fn every_line_about_a_request_carries_its_id(on: On) {
         let app = on.in_own_process().start().await;
         app.user("ada").await;
