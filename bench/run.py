@@ -20,6 +20,7 @@ import tempfile
 from servers import ROOT, Failed, create_users, run_load, run_script, start_floor, start_redis, start_relatch
 from table import Figures, table
 
+SCENARIOS = ("refresh", "check", "sign-in", "revoke", "mixed")
 ALGORITHMS = ("EdDSA", "ES256", "HS256")
 CONTENDERS = ("floor", "relatch")
 # All limits are on, as they are by default; but that of one address would stop the load generator, which has but one.
@@ -65,6 +66,12 @@ def parse_arguments():
         action="store_true",
         help="measure also at a steady rate, half of what the slower of the two reached",
     )
+    parser.add_argument(
+        "--scenario",
+        choices=SCENARIOS,
+        default="refresh",
+        help="what the clients do; all but refresh are measured without the floor, which cannot do them",
+    )
     parser.add_argument("--attempt-keys", action="store_true", help="send an Idempotency-Key with each refresh")
     parser.add_argument("--appendonly", action="store_true", help="Redis with appendonly yes, fsync each second")
     parser.add_argument(
@@ -83,6 +90,8 @@ def parse_arguments():
         parser.error(f"unknown algorithm {unknown[0]}: choose from {', '.join(ALGORITHMS)}")
     if options.sessions < options.connections:
         parser.error("every connection needs a session of its own: --sessions is less than --connections")
+    if options.scenario != "refresh":
+        options.only = "relatch"
     if any("=" not in setting for setting in options.set):
         parser.error("--set takes KEY=VALUE")
     options.set = [*ALWAYS, *options.set]
@@ -111,6 +120,7 @@ def settings(options):
         "sessions_per_user": options.sessions_per_user,
         "rounds": options.rounds,
         "seconds": options.seconds,
+        "scenario": options.scenario,
         "attempt_keys": options.attempt_keys,
         "redis_appendonly": options.appendonly,
         "profile": options.profile,
@@ -152,6 +162,11 @@ def run_round(name, algorithm, options, rate=None):
         arguments = [f"--warmup={round(options.warmup * 1000)}ms", f"--pid={server.pid}", f"--pid={redis.pid}"]
         if rate:
             arguments.append(f"--rate={rate}")
+        if options.scenario != "refresh":
+            arguments.append(f"--scenario={options.scenario}")
+        if options.scenario == "revoke":
+            # Each session is signed out once.
+            arguments.append(f"--rate={options.sessions / (options.warmup + options.seconds) * 0.95}")
         if options.attempt_keys:
             arguments.append("--attempt-keys")
         return Figures.of(run_load(address, password, directory, options, *arguments))

@@ -39,7 +39,7 @@ def table(results, options):
             lines.append(row(f"{algorithm} {name}", rounds))
         if {"floor", "relatch"} <= found.keys():
             lines.append(ratio_row(found["floor"], found["relatch"]))
-    lines += ["", "µs: processor time of that process for one refresh. Medians of the rounds;"]
+    lines += ["", "µs: processor time of that process for one request. Medians of the rounds;"]
     lines.append("the ratio is the median over the rounds of relatch / floor.")
     return "\n".join(lines)
 
@@ -49,8 +49,9 @@ def describe(options):
     persistence = "AOF everysec" if options.appendonly else "no persistence"
     extra = f"; relatch with {', '.join(options.set)}" if options.set else ""
     debug = "; DEV PROFILE: THE FIGURES MEAN NOTHING" if options.profile == "dev" else ""
+    doing = "" if options.scenario == "refresh" else f"{options.scenario}; "
     return (
-        f"{os.cpu_count()} cores; {options.connections} connections, {options.sessions} sessions,"
+        f"{doing}{os.cpu_count()} cores; {options.connections} connections, {options.sessions} sessions,"
         f" {options.sessions_per_user} a user, {keys} attempt keys; Redis: {persistence};"
         f" {options.rounds} rounds of {options.seconds:g} s{extra}{debug}"
     )

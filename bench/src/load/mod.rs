@@ -1,13 +1,14 @@
 //! The load generator: a closed loop of honest clients, or an open one at a steady rate.
 //!
-//! Every session is signed in first. Then each connection refreshes its share of the sessions in turn, one request
-//! at a time, and carries the new pair forward. With a rate it does so when it is due ([`Beat`]). No two connections ever hold the same session, so a server that
+//! Every session is signed in first. Then each connection refreshes its share of the sessions in turn (or does what else the
+//! [`Scenario`] says), one request at a time, and carries the new pair forward. With a rate it does so when it is due ([`Beat`]). No two connections ever hold the same session, so a server that
 //! works answers 200 and nothing else.
 
 pub mod connection;
 pub mod cpu;
 pub mod report;
 pub mod response;
+pub mod scenario;
 pub mod session;
 pub mod tally;
 
@@ -23,6 +24,7 @@ use crate::Error;
 use crate::beat::Beat;
 use connection::Connection;
 use report::{Measured, Report};
+use scenario::{Outcome, Scenario};
 use session::Session;
 use tally::Tally;
 
@@ -57,6 +59,9 @@ pub struct Options {
     /// How many refreshes to send each second, all connections together; as many as can be if not given.
     #[arg(long)]
     pub rate: Option<f64>,
+    /// What the clients do.
+    #[arg(long, value_enum, default_value_t = Scenario::Refresh)]
+    pub scenario: Scenario,
     /// Send a fresh attempt key (`Idempotency-Key`) with every refresh.
     #[arg(long)]
     pub attempt_keys: bool,
@@ -111,7 +116,7 @@ async fn measure(options: &Options) -> Result<Report, Error> {
     for (number, share) in (0..).zip(deal(sessions, options.connections)) {
         let attempts = options.attempt_keys.then_some(number);
         let beat = Beat::of(number, connections, options.rate, begun, window.until);
-        clients.spawn(refresh_in_turn(options.url, share, window, beat, attempts));
+        clients.spawn(serve_in_turn(options.clone(), share, window, beat, attempts));
     }
     let measured = watch(&options.pids, window).await?;
     let mut tally = Tally::default();
@@ -169,33 +174,35 @@ fn deal(sessions: Vec<Session>, hands: usize) -> Vec<VecDeque<Session>> {
     dealt
 }
 
-/// One connection's loop. A session that got no pair is given up; without sessions the loop ends early.
-async fn refresh_in_turn(
-    address: SocketAddr,
+/// One connection's loop. A session that got no good answer is given up; without sessions the loop ends early.
+async fn serve_in_turn(
+    options: Options,
     mut sessions: VecDeque<Session>,
     window: Window,
     beat: Beat,
     attempts: Option<u32>,
 ) -> Tally {
     let mut tally = Tally::default();
-    let mut connection = Connection::to(address);
+    let mut connection = Connection::to(options.url);
     for attempt in 0.. {
         let Some(mut session) = sessions.pop_front() else { break };
         // Fresh for each refresh, as the rule demands; unguessable it need not be, since nobody attacks here.
         let key = attempts.map(|connection| format!("bench-{connection:06}-{attempt:016}"));
-        let request = session.refresh_request(address, key.as_deref());
+        let step = options.scenario.step(attempt);
+        let request = step.request(&session, options.url, &options.password, key.as_deref());
         let Some(due) = beat.turn(attempt).await else { break };
         match connection.exchange(request.as_bytes()).await {
             Ok(response) => {
                 let answered = Instant::now();
                 tally.answered(&response);
-                if session.take(&response) {
-                    sessions.push_back(session);
-                    if (window.from..window.until).contains(&answered) {
-                        tally.measured(answered - due);
-                    }
-                } else {
+                let outcome = step.outcome(&mut session, &response);
+                if outcome == Outcome::Failed {
                     tally.refused(&response);
+                } else if (window.from..window.until).contains(&answered) {
+                    tally.measured(answered - due);
+                }
+                if outcome == Outcome::GoesOn {
+                    sessions.push_back(session);
                 }
             }
             Err(why) => tally.broken(&why),

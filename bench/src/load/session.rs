@@ -12,6 +12,7 @@ use super::response::Response;
 /// The pair that a device holds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
+    username: String,
     access_token: String,
     refresh_token: String,
 }
@@ -69,6 +70,7 @@ impl Session {
             .map_err(|source| SignInFailed::Broken { username: username.to_owned(), source })?;
         pair(&response)
             .map(|pair| Self {
+                username: username.to_owned(),
                 access_token: pair.access_token.into_owned(),
                 refresh_token: pair.refresh_token.into_owned(),
             })
@@ -82,6 +84,23 @@ impl Session {
     pub fn sign_in_request(host: SocketAddr, username: &str, password: &str) -> String {
         let body = serde_json::to_string(&Credentials { username, password }).unwrap_or_default();
         post(host, "/login", &[], &body)
+    }
+
+    /// Whose it is.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The request that asks whether the access token is good.
+    pub fn check_request(&self, host: SocketAddr) -> String {
+        let token = &self.access_token;
+        format!("GET /auth/check HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
+    }
+
+    /// The request that signs this session out.
+    pub fn sign_out_request(&self, host: SocketAddr) -> String {
+        let authorization = ("Authorization", format_args!("Bearer {}", self.access_token));
+        post(host, "/logout", &[authorization], &format!("{{\"refresh_token\":\"{}\"}}", self.refresh_token))
     }
 
     /// The request that refreshes this session, with an attempt key if there is one.
@@ -142,14 +161,14 @@ fn post(host: SocketAddr, path: &str, headers: &[(&str, std::fmt::Arguments<'_>)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn session() -> Session {
-        Session { access_token: "a".to_owned(), refresh_token: "r".to_owned() }
+    pub(in crate::load) fn session() -> Session {
+        Session { username: "ada".to_owned(), access_token: "a".to_owned(), refresh_token: "r".to_owned() }
     }
 
-    fn response(status: u16, body: &str) -> Response {
+    pub(in crate::load) fn response(status: u16, body: &str) -> Response {
         Response { status, body: body.as_bytes().to_vec(), last: false, retry_after: None }
     }
 
@@ -169,7 +188,14 @@ mod tests {
         let mut session = session();
         let answer = r#"{"access_token":"b","token_type":"Bearer","refresh_token":"s","user":null}"#;
         assert!(session.take(&response(200, answer)));
-        assert_eq!(session, Session { access_token: "b".to_owned(), refresh_token: "s".to_owned() });
+        assert_eq!(
+            session,
+            Session {
+                username: "ada".to_owned(),
+                access_token: "b".to_owned(),
+                refresh_token: "s".to_owned()
+            }
+        );
     }
 
     #[test]

@@ -46,6 +46,29 @@ fn a_floor_under_load_answers_every_refresh() {
     }
 }
 
+/// Uses the debug build of the server, which the tests of the workspace make.
+#[test]
+fn each_scenario_is_measured_and_answered_as_it_should_be() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("run.py");
+    let target = Path::new(env!("CARGO_BIN_EXE_load")).ancestors().nth(2).unwrap();
+    for scenario in ["check", "sign-in", "revoke", "mixed"] {
+        let output = Command::new("python3")
+            .arg(&script)
+            .args(["--no-build", "--profile", "dev", "--rounds", "1", "--seconds", "0.5", "--warmup", "0.1"])
+            .args(["--connections", "4", "--sessions", "40", "--algorithms", "EdDSA", "--json"])
+            .args(["--scenario", scenario])
+            .env("CARGO_TARGET_DIR", target)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{scenario}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["settings"]["scenario"], scenario);
+        let rounds = report["rounds"]["EdDSA"].as_object().unwrap();
+        assert_eq!(rounds.len(), 1, "without the floor: {report}");
+        assert!(rounds["relatch"][0]["rate"].as_f64().unwrap() > 10.0, "{report}");
+    }
+}
+
 /// The figures of the Cluster are of all its processes. Uses the debug build of the server, which the tests of the workspace make.
 #[test]
 fn several_nodes_on_a_cluster_are_measured() {
