@@ -127,8 +127,10 @@ def start_cluster(stack, directory, appendonly):
         "cluster_state:ok" in cli(address, "CLUSTER", "INFO")
         and any(sign in cli(address, "INFO", "replication") for sign in ("state=online", "master_link_status:up"))
     )
-    if not wait_until(lambda: all(map(is_whole, addresses)), processes[0]):
-        raise Failed("the Cluster does not get whole")
+    if not wait_until(lambda: all(map(is_whole, addresses)), processes[0], pause=0.1):
+        missing = [address for address in addresses if not is_whole(address)]
+        states = [f"{at}\n{cli(at, 'CLUSTER', 'NODES')}\n{cli(at, 'INFO', 'replication')}" for at in missing]
+        raise Failed("\n".join(["the Cluster does not get whole", *states]))
     is_primary = ["role:master" in cli(address, "INFO", "replication") for address in addresses]
     primaries = [process for process, primary in zip(processes, is_primary) if primary]
     replicas = [process for process, primary in zip(processes, is_primary) if not primary]

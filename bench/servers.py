@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import secrets
 import signal
 import socket
@@ -49,9 +50,13 @@ def start_redis(stack, directory, appendonly):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of the loopback that nobody uses, below those that connections get of themselves: one of these may be taken before a
+    server is there to listen."""
+    while True:
+        port = random.randrange(10240, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def answers_ping(port):
@@ -140,13 +145,13 @@ def await_address(process, ready_file, directory):
     return ready_file.read_text().splitlines()[0].strip().removeprefix("http://")
 
 
-def wait_until(condition, process):
-    """Whether the condition came true before the process ended or patience did."""
+def wait_until(condition, process, pause=0.01):
+    """Whether the condition came true before the process ended or patience did. Asked after each pause, in seconds."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         if condition():
             return True
-        time.sleep(0.01)
+        time.sleep(pause)
     return False
 
 

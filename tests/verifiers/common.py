@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -151,7 +152,10 @@ class Verifier:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody uses at the moment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port of the loopback that nobody uses, below those that connections get of themselves: one of these may be taken before a
+    server is there to listen."""
+    while True:
+        port = random.randrange(10240, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
