@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-from run import TARGET, WORK, python
+from common import TARGET, WORK, python
 
 PASSWORDS = ["correct horse", "grüße 🔑", "x" * 71, "x" * 72, "x" * 73, "long " * 40, "ü" * 36]
 MAKING = """
