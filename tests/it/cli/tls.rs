@@ -85,13 +85,9 @@ async fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
     let port = port(dir).await;
     let base = format!("https://localhost:{port}");
     let live = format!("{base}/health/live");
-    for (arguments, version) in [(["--http2", "--tlsv1.3"], "2"), (["--http1.1", "--tls-max"], "1.1")] {
-        let mut arguments = arguments.to_vec();
-        if version == "1.1" {
-            arguments.push("1.2");
-        }
-        arguments.extend(["--output", "/dev/null", "--write-out", "%{http_version} %{http_code}", &live]);
-        assert_eq!(curl(dir, "one", &arguments).unwrap(), format!("{version} 200"));
+    for version in [["--tlsv1.3", "--http2"].as_slice(), &["--tls-max", "1.2", "--http1.1"]] {
+        let asked = ["--output", "/dev/null", "--write-out", "%{http_version} %{http_code}", &live];
+        assert_eq!(curl(dir, "one", &[version, &asked].concat()).unwrap(), "1.1 200");
     }
     assert_eq!(curl(dir, "one", &["--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", &live]), None);
     assert_eq!(curl(dir, "one", &[&format!("http://localhost:{port}/health/live")]), None);
