@@ -6,6 +6,7 @@
 //! audit records and revocations, which are copied last.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use relatch_domain::SessionRef;
 use relatch_domain::user::User;
 
 use crate::store::{
@@ -69,11 +70,8 @@ pub enum NotCopied {
     To(StoreError),
 }
 
-/// Looks whether the one store can be copied into the other.
-///
-/// # Errors
-/// Why not.
-pub async fn copyable(from: &dyn Store, to: &dyn Store) -> Result<Marker, NotCopied> {
+/// Looks whether the one store can be copied into the other, and gives the marker of the copy.
+async fn copyable(from: &dyn Store, to: &dyn Store) -> Result<Marker, NotCopied> {
     let marker = from.marker().await.map_err(NotCopied::From)?.ok_or(NotCopied::NoSource)?;
     if marker.issuer.ends_with(INCOMPLETE) {
         return Err(NotCopied::IncompleteSource);
@@ -172,7 +170,7 @@ async fn one(from: &dyn Store, to: &dyn Store, user: &User) -> Result<usize, Not
     let mut sessions = Vec::with_capacity(held.sessions.len());
     for stored in held.sessions {
         let thumbprint = if stored.record.dpop_bound {
-            let session = relatch_domain::SessionRef { user: user.id, session: stored.id };
+            let session = SessionRef { user: user.id, session: stored.id };
             from.observe(session).await.map_err(NotCopied::From)?.seen.thumbprint
         } else {
             None
