@@ -160,6 +160,17 @@ fn names_beyond_all_measure_are_refused_unread() {
     }
 }
 
+/// The joiners have rules of their own: behind a virama they change what is seen (RFC 5892, appendices A.1 and A.2).
+#[test]
+fn a_joiner_is_taken_behind_a_virama_alone() {
+    for joiner in ["\u{200c}", "\u{200d}"] {
+        assert_eq!(name(&format!("क्{joiner}ष")).as_str(), format!("क्{joiner}ष"));
+        for text in [joiner.to_owned(), format!("a{joiner}b"), format!("a{joiner}"), format!("{joiner}a")] {
+            refused(&text);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn the_short_way_of_ascii_leads_where_the_long_one_does(text in "[!-~]{1,40}") {
@@ -175,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn no_name_holds_space_or_control(text in "\\PC{0,20}[\\x00-\\x20\u{7f}-\u{a0}\u{200b}-\u{200f}]\\PC{0,20}") {
+    fn no_name_holds_space_or_control(text in "\\PC{0,20}[\\x00-\\x20\u{7f}-\u{a0}\u{200b}\u{200e}\u{200f}]\\PC{0,20}") {
         refused(&text);
     }
 }
