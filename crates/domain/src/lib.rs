@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod attributes;
 pub mod base64url;
 pub mod budget;
+pub mod bytes;
 pub mod device_token;
 pub mod event;
 pub mod guesses;

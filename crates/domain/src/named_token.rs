@@ -13,6 +13,7 @@
 //! Integers are big-endian. The prefix keeps each kind apart from the others, whose MACs are made with the same keys.
 
 use crate::base64url;
+use crate::bytes::fill;
 use crate::ids::{MacKeyId, UserId};
 use crate::mac::{MAC_LEN, MacRing};
 use crate::time::UnixSeconds;
@@ -60,7 +61,7 @@ impl NamedToken {
         let parts: [&[u8]; 5] =
             [prefix.as_bytes(), &[key.0], self.user.as_bytes(), &self.besides, &self.time.0.to_be_bytes()];
         let mut bytes = [0; PREFIX_LEN + SIGNED_LEN];
-        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        fill(&mut bytes, &parts);
         bytes
     }
 }

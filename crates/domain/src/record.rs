@@ -24,6 +24,7 @@
 
 use crate::attempt::AttemptHash;
 use crate::budget::Debt;
+use crate::bytes::fill;
 use crate::ids::{ClientNumber, Generation, MacKeyId, Nonce, OriginTag};
 use crate::session::{Authentication, Delivery, EndReason, Ended, SessionRecord};
 use crate::time::{UnixMillis, UnixSeconds};
@@ -76,7 +77,7 @@ pub fn encode(record: &SessionRecord) -> [u8; LEN] {
         &[0, 0],
     ];
     let mut packed = [0; LEN];
-    packed.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+    fill(&mut packed, &parts);
     packed
 }
 

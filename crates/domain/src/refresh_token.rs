@@ -18,6 +18,7 @@
 use zeroize::Zeroizing;
 
 use crate::base64url;
+use crate::bytes::fill;
 use crate::ids::{Generation, MacKeyId, Nonce, SessionId, SessionRef, UserId};
 use crate::mac::{MAC_LEN, MacRing};
 use crate::session::SessionRecord;
@@ -88,8 +89,7 @@ impl RefreshToken {
         let signed = self.signed_bytes(key);
         let mac = ring.sign(key, &signed)?;
         let mut bytes = Zeroizing::new([0; LEN]);
-        let body = signed.iter().skip(PREFIX.len()).chain(&mac);
-        bytes.iter_mut().zip(body).for_each(|(to, from)| *to = *from);
+        fill(bytes.as_mut_slice(), &[signed.get(PREFIX.len()..).unwrap_or_default(), &mac]);
         let mut text = Zeroizing::new(String::with_capacity(TEXT_LEN));
         text.push_str(PREFIX);
         text.push_str(&Zeroizing::new(base64url::encode(bytes.as_slice())));
@@ -108,7 +108,7 @@ impl RefreshToken {
             &self.issued_at.0.to_be_bytes(),
         ];
         let mut bytes = [0; PREFIX.len() + SIGNED_LEN];
-        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        fill(&mut bytes, &parts);
         bytes
     }
 }

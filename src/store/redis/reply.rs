@@ -76,22 +76,55 @@ pub(super) fn flag(answer: Value) -> Result<bool, StoreError> {
     }
 }
 
-/// Reads the answer of a script that says whether it applied and what it saw.
+/// Reads what `observed.lua` says: whether a script applied, and what it saw.
 pub(super) fn observation(answer: Value) -> Result<(bool, Observation), StoreError> {
-    let mut row = Row::new(answer)?;
-    let applied = row.int()? == 1;
-    let now = row.time()?;
-    let session = row.bytes()?.map(|packed| session_record(&packed)).transpose()?;
-    let (profile, user) = standing(&mut row)?;
-    let thumbprint = row.bytes()?.filter(|_| session.is_some_and(|session| session.dpop_bound));
+    let answer = bytes(answer)?.unwrap_or_default();
+    let mut packed = Packed(&answer);
+    let [what] = packed.array()?;
+    let has = |bit: u8| what & bit != 0;
+    let now = UnixMillis(u64::from_be_bytes(packed.array()?));
+    let lengths = [packed.length()?, packed.length()?];
+    let [record, thumbprint] = lengths.map(|length| packed.take(length));
+    let session = Some(record?).filter(|_| has(2)).map(session_record).transpose()?;
+    let thumbprint =
+        Some(thumbprint?).filter(|_| has(8) && session.is_some_and(|session| session.dpop_bound));
     let thumbprint = thumbprint.map(thumbprint_of).transpose()?;
-    Ok((applied, Observation { now, seen: Seen { session, thumbprint, user }, profile }))
+    let mut texts = packed.0.split(|byte| *byte == 0);
+    let [Some(name), Some(roles), Some(disabled), Some(attributes), Some([]), None] =
+        [(); 6].map(|()| texts.next())
+    else {
+        return Err(corrupt("an answer with too few or too many texts"));
+    };
+    let name = Some(name).filter(|_| has(4));
+    let (profile, user) = standing([name, Some(roles), Some(disabled), Some(attributes)])?;
+    Ok((has(1), Observation { now, seen: Seen { session, thumbprint, user }, profile }))
+}
+
+/// Bytes, read from the front.
+struct Packed<'a>(&'a [u8]);
+
+impl<'a> Packed<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| corrupt("an answer cut short"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        self.take(N).and_then(|taken| taken.try_into().map_err(|_| corrupt("an answer cut short")))
+    }
+
+    fn length(&mut self) -> Result<usize, StoreError> {
+        let length = u32::from_be_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| corrupt("an answer that is too long"))
+    }
 }
 
 /// Reads a user's name, roles, disabled flag, attributes and time of creation.
 pub(super) fn user(id: UserId, row: &mut Row) -> Result<Option<User>, StoreError> {
-    let (profile, standing) = standing(row)?;
+    let parts = [row.bytes()?, row.bytes()?, row.bytes()?, row.bytes()?];
     let created_at = row.text()?;
+    let (profile, standing) = standing(parts.each_ref().map(Option::as_deref))?;
     let Some(profile) = profile else { return Ok(None) };
     let created_at = created_at.and_then(|text| text.parse().ok()).map(UnixMillis);
     Ok(Some(User {
@@ -102,18 +135,21 @@ pub(super) fn user(id: UserId, row: &mut Row) -> Result<Option<User>, StoreError
     }))
 }
 
-fn standing(row: &mut Row) -> Result<(Option<Profile>, Standing), StoreError> {
-    let (name, roles, disabled, attributes) = (row.text()?, row.bytes()?, row.bytes()?, row.bytes()?);
+fn standing(
+    [name, roles, disabled, attributes]: [Option<&[u8]>; 4],
+) -> Result<(Option<Profile>, Standing), StoreError> {
     let Some(name) = name else { return Ok((None, Standing::Gone)) };
-    let username = Username::try_from(name).map_err(|_| corrupt("a user with an invalid name"))?;
-    let roles: Option<Roles> = roles.and_then(|json| serde_json::from_slice(&json).ok());
+    let username: Option<Username> = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+    let username = username.ok_or_else(|| corrupt("a user with an invalid name"))?;
+    let roles: Option<Roles> = roles.and_then(|json| serde_json::from_slice(json).ok());
     let roles = roles.ok_or_else(|| corrupt("a user with invalid roles"))?;
-    let attributes: Option<Attributes> =
-        attributes.map_or_else(|| Some(Attributes::default()), |json| serde_json::from_slice(&json).ok());
+    let attributes: Option<Attributes> = match attributes {
+        None | Some(b"{}") => Some(Attributes::default()),
+        Some(json) => serde_json::from_slice(json).ok(),
+    };
     let attributes = attributes.ok_or_else(|| corrupt("a user with invalid attributes"))?;
     // Whatever is not a plain zero counts as disabled, as it does in the scripts.
-    let enabled = disabled.as_deref() == Some(b"0");
-    let standing = if enabled { Standing::Enabled } else { Standing::Disabled };
+    let standing = if disabled == Some(b"0") { Standing::Enabled } else { Standing::Disabled };
     Ok((Some(Profile { username, roles, attributes }), standing))
 }
 
@@ -125,7 +161,7 @@ pub(super) fn session_id(bytes: &[u8]) -> Result<SessionId, StoreError> {
     bytes.try_into().map(SessionId::from_bytes).map_err(|_| corrupt("a session id that is not 16 bytes long"))
 }
 
-fn thumbprint_of(bytes: Vec<u8>) -> Result<Thumbprint, StoreError> {
+fn thumbprint_of(bytes: &[u8]) -> Result<Thumbprint, StoreError> {
     bytes.try_into().map(Thumbprint).map_err(|_| corrupt("a thumbprint that is not 32 bytes long"))
 }
 
@@ -147,12 +183,42 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_makes_it_panic(values in proptest::collection::vec(leaf(), 0..9)) {
+        fn no_answer_makes_it_panic(
+            values in proptest::collection::vec(leaf(), 0..9),
+            packed in proptest::collection::vec(any::<u8>(), 0..40),
+            length in 0_u8..4,
+        ) {
             let answer = Value::Array(values);
             let _ = observation(answer.clone());
             let mut row = Row::new(answer).unwrap();
             let _ = user(UserId::from_bytes([1; 16]), &mut row);
+            let _ = observation(Value::BulkString(packed.clone()));
+            let plausible = [&[15, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, length, 0, 0, 0, 1], packed.as_slice()].concat();
+            let _ = observation(Value::BulkString(plausible));
         }
+    }
+
+    #[test]
+    fn an_observation_has_all_its_parts_or_is_corrupt() {
+        let packed = |what: u8, record: &[u8], texts: &str| {
+            let length = u32::try_from(record.len()).unwrap().to_be_bytes();
+            let head = [&[what, 0, 0, 0, 0, 0, 0, 0, 9], length.as_slice(), &[0; 4]].concat();
+            observation(Value::BulkString([&head, record, texts.as_bytes()].concat()))
+        };
+        let (applied, seen) = packed(5, &[], "ada\0[\"user\"]\x000\0{}\0").unwrap();
+        assert!(applied);
+        assert_eq!((seen.now, seen.seen.session, seen.seen.user), (UnixMillis(9), None, Standing::Enabled));
+        assert_eq!(seen.profile.unwrap().username.as_str(), "ada");
+        let (applied, seen) = packed(0, &[], "\0\0\0{}\0").unwrap();
+        assert_eq!((applied, seen.seen.user, seen.profile), (false, Standing::Gone, None));
+        assert!(packed(6, &[1; 63], "ada\0[]\x000\0{}\0").is_err(), "a record of another length");
+        for texts in
+            ["", "ada\0[]\x000\0{}", "ada\0[]\x000\0{}\0\0", "ada\0[]\x000\0", "a\0da\0[]\x000\0{}\0"]
+        {
+            assert!(packed(4, &[], texts).is_err(), "{texts:?}");
+        }
+        assert!(observation(Value::Nil).is_err());
+        assert!(observation(Value::BulkString([[0; 12].as_slice(), &[9], &[0; 4]].concat())).is_err());
     }
 
     #[test]
@@ -160,15 +226,14 @@ mod tests {
         for (flag, expected) in
             [("0", Standing::Enabled), ("1", Standing::Disabled), ("", Standing::Disabled)]
         {
-            let mut row = stored_user(flag, None);
-            assert_eq!(standing(&mut row).unwrap().1, expected);
+            assert_eq!(stored_user(flag, None).unwrap().1, expected);
         }
     }
 
     #[test]
     fn a_user_without_attributes_has_none_and_unreadable_ones_are_corrupt() {
         let attributes = |json: Option<&str>| {
-            let (profile, _) = standing(&mut stored_user("0", json))?;
+            let (profile, _) = stored_user("0", json)?;
             Ok(profile.map(|profile| serde_json::to_string(&profile.attributes).unwrap()))
         };
         assert_eq!(attributes(None), Ok(Some("{}".to_owned())));
@@ -178,9 +243,7 @@ mod tests {
         }
     }
 
-    fn stored_user(flag: &str, attributes: Option<&str>) -> Row {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        Row::new(Value::Array(vec![text("ada"), text("[]"), text(flag), attributes.map_or(Value::Nil, text)]))
-            .unwrap()
+    fn stored_user(flag: &str, attributes: Option<&str>) -> Result<(Option<Profile>, Standing), StoreError> {
+        standing([Some(b"ada"), Some(b"[]"), Some(flag.as_bytes()), attributes.map(str::as_bytes)])
     }
 }

@@ -42,7 +42,8 @@ impl Script {
     pub(super) fn on<const N: usize>(&'static self, keys: [&str; N]) -> Request {
         let slot = keys.first().map_or(0, |key| slot_of_key(key));
         debug_assert!(keys.iter().all(|key| slot_of_key(key) == slot), "{keys:?} are in several slots");
-        let mut cmd = Cmd::new();
+        // Room for a refresh, the most frequent of them.
+        let mut cmd = Cmd::with_capacity(N + 7, 400);
         cmd.arg("EVALSHA").arg(self.sha.as_str()).arg(N);
         for key in keys {
             cmd.arg(key);

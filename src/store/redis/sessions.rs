@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use redis::{ToRedisArgs, Value};
 use relatch_domain::attempt::AttemptHash;
+use relatch_domain::bytes::fill;
 use relatch_domain::record::{self, delivery_byte, reason_byte};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
@@ -21,9 +22,9 @@ use crate::store::{
     SessionDetails, StoreError, StoredSession, SwapStep, UserSessions,
 };
 
-static ROTATE: Script = script!("rotate", Effect::Writes);
-static SWAP: Script = script!("swap", Effect::Writes);
-static OBSERVE: Script = script!("observe", Effect::Reads);
+static ROTATE: Script = script!("#!lua flags=allow-oom", ["observed", "rotate"], Effect::Writes);
+static SWAP: Script = script!("#!lua flags=allow-oom", ["observed", "swap"], Effect::Writes);
+static OBSERVE: Script = script!("#!lua flags=no-writes", ["observed", "observe"], Effect::Reads);
 static APPEND_HISTORY: Script = script!("append_history", Effect::Writes);
 static SESSIONS: Script = script!("sessions", Effect::Reads);
 static BEGIN: Script = script!("begin", Effect::Writes);
@@ -31,36 +32,13 @@ static END: Script = script!("#!lua flags=allow-oom", ["ending", "end"], Effect:
 
 impl Handle {
     pub(super) async fn rotate_session(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
-        let RotateStep { presented, fresh, policy } = step;
+        let presented = &step.presented;
         let session = presented.session;
-        // The four bits of the way of authentication are zero: there is but the password.
-        let dpop = if presented.thumbprint.is_some() { 0b1000 } else { 0 };
-        let flags = delivery_byte(presented.delivery) << 1 | dpop;
-        let attempt = presented.attempt.map_or([0; 8], AttemptHash::bytes);
-        let current = [presented.generation.0.to_be_bytes().as_slice(), &presented.nonce.0].concat();
-        let middle = [
-            [0, fresh.mac_key.0].as_slice(),
-            &presented.generation.next().0.to_be_bytes(),
-            &fresh.nonce.0,
-            &presented.nonce.0,
-            &attempt,
-        ]
-        .concat();
-        let tail = [fresh.origin.0.to_be_bytes().as_slice(), &[0, 0]].concat();
         let request = self
             .on_user(&ROTATE, session.user)
             .arg(session.session.as_bytes())
-            .arg(current)
-            .arg(&attempt)
-            .arg(flags)
-            .arg(&presented.client.0.to_be_bytes())
+            .arg(&packed(step))
             .arg(presented.thumbprint.as_ref().map_or([].as_slice(), |thumbprint| &thumbprint.0))
-            .arg(policy.cutoff.0)
-            .arg(policy.idle_ttl.as_secs())
-            .arg(policy.budget.interval_tenths())
-            .arg(policy.budget.limit_tenths())
-            .arg(middle)
-            .arg(tail)
             .arg(self.time.argument());
         self.router.ask(&request).await.and_then(rotated)
     }
@@ -167,6 +145,38 @@ pub(super) fn condition(request: Request, part: Option<impl ToRedisArgs>) -> Req
         Some(part) => request.arg(1).arg(part),
         None => request.arg(0).arg(""),
     }
+}
+
+/// What `rotate.lua` takes in one piece.
+fn packed(step: &RotateStep) -> [u8; 71] {
+    let RotateStep { presented, fresh, policy } = step;
+    // The four bits of the way of authentication are zero: there is but the password.
+    let dpop = if presented.thumbprint.is_some() { 0b1000 } else { 0 };
+    let flags = delivery_byte(presented.delivery) << 1 | dpop;
+    let attempt = presented.attempt.map_or([0; 8], AttemptHash::bytes);
+    let idle_ttl = u32::try_from(policy.idle_ttl.as_secs()).unwrap_or(u32::MAX);
+    let parts: [&[u8]; 15] = [
+        &[flags],
+        &presented.generation.0.to_be_bytes(),
+        &presented.nonce.0,
+        &attempt,
+        &presented.client.0.to_be_bytes(),
+        &policy.cutoff.0.to_be_bytes(),
+        &idle_ttl.to_be_bytes(),
+        &policy.budget.interval_tenths().to_be_bytes(),
+        &policy.budget.limit_tenths().to_be_bytes(),
+        // The next record.
+        &[0, fresh.mac_key.0],
+        &presented.generation.next().0.to_be_bytes(),
+        &fresh.nonce.0,
+        &presented.nonce.0,
+        &attempt,
+        // The spare bytes at the end are zero.
+        &fresh.origin.0.to_be_bytes(),
+    ];
+    let mut packed = [0; 71];
+    fill(&mut packed, &parts);
+    packed
 }
 
 fn rotated(answer: Value) -> Result<Rotated, StoreError> {

@@ -1,11 +1,9 @@
-#!lua flags=allow-oom
 -- Replaces one session's record if it is still as it was seen and the user is enabled.
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 session id, 16 bytes  2 record as it was seen, 64 bytes  3 record to write, 64 bytes
 --         4 time, ms; empty for the server's own
--- Reply   applied (0 or 1), time used in ms, record as seen or nil, user's name, roles, disabled flag and
---         attributes, each or nil, thumbprint or nil
+-- Reply   as `observed.lua` has it, with the record as seen
 -- Takes   O(1). Replaces 64 bytes by 64 bytes, so a full store need not stop it.
 local now = tonumber(ARGV[4])
 if not now then
@@ -23,4 +21,4 @@ if record and record == ARGV[2] and user[1] and user[3] == '0' then
   redis.call('HSET', KEYS[1], sid, ARGV[3])
   applied = 1
 end
-return { applied, now, record, user[1], user[2], user[3], user[4], thumbprint }
+return observed(applied, now, record, user, thumbprint)
