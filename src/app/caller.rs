@@ -105,8 +105,8 @@ impl App {
         let verify = |ring: &KeyRing| {
             relatch_verify::verify_origin_with(access_token, ring.origin_keys(), self.keys.signatures())
         };
-        let caller = self.with_known_key(verify).await?.map(caller_of);
-        Ok(caller.ok().and_then(Result::ok).map(|caller| caller.session))
+        let claims = self.with_known_key(verify).await?;
+        Ok(claims.ok().and_then(|claims| session_of(&claims)))
     }
 
     /// Asks the store whether the caller's session is alive, and who the caller is now.
@@ -141,12 +141,14 @@ impl App {
 }
 
 fn caller_of(claims: AccessClaims) -> Result<Caller, NotLetIn> {
-    let session: SessionRef = claims.sid.parse().map_err(|_| NotLetIn::InvalidToken)?;
-    if session.user.to_string() == claims.sub {
-        Ok(Caller { session, claims })
-    } else {
-        Err(NotLetIn::InvalidToken)
-    }
+    let session = session_of(&claims).ok_or(NotLetIn::InvalidToken)?;
+    Ok(Caller { session, claims })
+}
+
+/// The session that a token names, if it is one of the user whom the token names.
+fn session_of(claims: &AccessClaims) -> Option<SessionRef> {
+    let session: SessionRef = claims.sid.parse().ok()?;
+    (session.user.to_string() == claims.sub).then_some(session)
 }
 
 fn alive(observed: Observation, policy: &RotationPolicy) -> Result<(SessionRecord, Profile), NotLetIn> {

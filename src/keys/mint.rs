@@ -169,11 +169,13 @@ impl AccessTokenIssuer {
             preferred_username: new.profile.username.as_str(),
             custom: self.custom.filled_by(&new.profile.attributes),
         };
-        let claims = serde_json::to_vec(&claims).map_err(|_| KeysError::Crypto("write claims"))?;
-        // Room for all of it, so that no copy of a half-made token is left behind.
-        let mut token = Zeroizing::new(String::with_capacity(claims.len() * 4 / 3 + 1024));
+        let mut json = Vec::with_capacity(512);
+        serde_json::to_writer(&mut json, &claims).map_err(|_| KeysError::Crypto("write claims"))?;
+        // Room for all of it, so that no copy of a half-made token is left behind; and little more, for all of it is wiped.
+        let room = key.header().len() + json.len().div_ceil(3) * 4 + key.signature_room();
+        let mut token = Zeroizing::new(String::with_capacity(room));
         token.push_str(key.header());
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        URL_SAFE_NO_PAD.encode_string(json, &mut token);
         let signature = key.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);

@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use relatch_verify::{PublicKey, VerifyingKey};
+use relatch_verify::{PublicKey, VerifyingKey, access_token_header};
 use zeroize::Zeroizing;
 
 pub use relatch_verify::Algorithm;
@@ -90,9 +90,8 @@ impl SigningKey {
             (_, Some(public)) => VerifyingKey::public(public).ok()?,
             (_, None) => return None,
         };
-        let header =
-            serde_json::json!({ "typ": "at+jwt", "alg": pair.algorithm().name(), "kid": kid }).to_string();
-        Some(Self { kid, pair, public, verifying, header: URL_SAFE_NO_PAD.encode(header) + "." })
+        let header = access_token_header(pair.algorithm(), &kid) + ".";
+        Some(Self { kid, pair, public, verifying, header })
     }
 
     /// The private part, to be sealed: PKCS#8 (RFC 5958), for HS256 the bare secret.
@@ -122,6 +121,15 @@ impl SigningKey {
     /// The encoded header of this key's tokens, with the dot that follows it.
     pub(super) fn header(&self) -> &str {
         &self.header
+    }
+
+    /// How many characters a signature takes, in base64url and with the dot before it.
+    pub(super) fn signature_room(&self) -> usize {
+        let bytes = match &self.pair {
+            Pair::RS256(pair) => pair.public_modulus_len(),
+            Pair::EdDSA(_) | Pair::ES256(_) | Pair::HS256(_) => 64,
+        };
+        1 + bytes.div_ceil(3) * 4
     }
 
     /// The signature over `message` (RFC 7518, section 3).

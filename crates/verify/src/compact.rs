@@ -7,8 +7,8 @@ use crate::MAX_TOKEN_LEN;
 
 /// A token taken apart, nothing of it believed yet.
 pub(crate) struct Compact<'a> {
-    /// The header's JSON.
-    pub(crate) header: Vec<u8>,
+    /// The header as it was sent.
+    pub(crate) header: &'a str,
     /// The claims' JSON.
     pub(crate) payload: Vec<u8>,
     /// The signature.
@@ -18,7 +18,8 @@ pub(crate) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Three non-empty segments of base64url without padding, white space or spare bits, or nothing.
+    /// Three non-empty segments of base64url without padding, white space or spare bits, or nothing. The header's is not looked at
+    /// yet.
     pub(crate) fn parse(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN_LEN {
             return None;
@@ -27,11 +28,18 @@ impl<'a> Compact<'a> {
         // A fourth segment would leave a dot in the payload, which is no character of base64url.
         let (header, payload) = signed.split_once('.')?;
         Some(Self {
-            header: segment(header)?,
+            header,
             payload: segment(payload)?,
             signature: segment(signature)?,
             signed: signed.as_bytes(),
         })
+    }
+}
+
+impl Compact<'_> {
+    /// The header's JSON, or nothing if it is not one segment.
+    pub(crate) fn header_json(&self) -> Option<Vec<u8>> {
+        segment(self.header)
     }
 }
 
@@ -47,7 +55,8 @@ mod tests {
     #[test]
     fn three_segments_in_their_one_text_form() {
         let parts = Compact::parse("AQ.AgM.BAUG").unwrap();
-        assert_eq!((parts.header, parts.payload, parts.signature), (vec![1], vec![2, 3], vec![4, 5, 6]));
+        assert_eq!((parts.header_json(), parts.header), (Some(vec![1]), "AQ"));
+        assert_eq!((parts.payload, parts.signature), (vec![2, 3], vec![4, 5, 6]));
         assert_eq!(parts.signed, b"AQ.AgM");
     }
 
@@ -83,7 +92,8 @@ mod tests {
             "{\"payload\":\"\"}",
         ];
         for token in wrong {
-            assert!(Compact::parse(token).is_none(), "{token:?}");
+            let header = Compact::parse(token).and_then(|parts| parts.header_json());
+            assert!(header.is_none(), "{token:?}");
         }
     }
 

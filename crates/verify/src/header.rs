@@ -1,9 +1,13 @@
 //! The protected header (RFC 7515, section 4): three members, and no others.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+use crate::algorithm::Algorithm;
+
 /// Longest value of a member, in bytes.
-const MAX_MEMBER_LEN: usize = 64;
+pub(crate) const MAX_MEMBER_LEN: usize = 64;
 
 /// What a header may say. Whatever else it holds refuses the token: `crit` and `b64` because they would change how
 /// the token is to be read, `jku`, `jwk`, `x5u` and `x5c` because a token must not choose its own key, and the rest
@@ -14,6 +18,12 @@ pub(crate) struct Header {
     pub(crate) alg: String,
     pub(crate) kid: String,
     pub(crate) typ: Option<String>,
+}
+
+/// The header of the access tokens that a key of this id signs, encoded as it stands in them.
+pub fn access_token_header(algorithm: Algorithm, kid: &str) -> String {
+    let header = serde_json::json!({ "typ": "at+jwt", "alg": algorithm.name(), "kid": kid });
+    URL_SAFE_NO_PAD.encode(header.to_string())
 }
 
 impl Header {

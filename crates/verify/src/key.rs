@@ -14,6 +14,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::jwk::ThumbprintHash;
 
 use crate::algorithm::Algorithm;
+use crate::header::{MAX_MEMBER_LEN, access_token_header};
 
 /// A public key, in the form that its algorithm works on. All numbers are big-endian.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +182,8 @@ fn is_usable_rsa(n: &[u8], e: &[u8]) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: HashMap<String, VerifyingKey>,
+    /// Which key signs under which header, as long as a reader would take it.
+    usual_headers: HashMap<String, String>,
 }
 
 /// Two keys of one set have the same `kid`.
@@ -199,13 +202,20 @@ impl KeySet {
     /// # Errors
     /// If the set has a key of this `kid`: a token names its key by `kid` alone.
     pub fn insert(&mut self, kid: impl Into<String>, key: VerifyingKey) -> Result<(), AmbiguousKid> {
-        match self.keys.entry(kid.into()) {
-            std::collections::hash_map::Entry::Occupied(taken) => Err(AmbiguousKid(taken.key().clone())),
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(key);
-                Ok(())
-            }
+        let kid = kid.into();
+        if self.keys.contains_key(&kid) {
+            return Err(AmbiguousKid(kid));
         }
+        if kid.len() <= MAX_MEMBER_LEN {
+            self.usual_headers.insert(access_token_header(key.algorithm(), &kid), kid.clone());
+        }
+        self.keys.insert(kid, key);
+        Ok(())
+    }
+
+    /// The key whose access tokens have this header, encoded, if it is the one that [`access_token_header`] makes.
+    pub(crate) fn of_usual_header(&self, header: &str) -> Option<&VerifyingKey> {
+        self.usual_headers.get(header).and_then(|kid| self.get(kid))
     }
 
     /// The key that tokens call `kid`.

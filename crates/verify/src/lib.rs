@@ -23,6 +23,7 @@ mod verify_tests;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{AccessClaims, Audience};
+pub use header::access_token_header;
 pub use jwks::InvalidJwks;
 pub use key::{AmbiguousKid, InvalidKey, KeySet, PublicKey, VerifyingKey};
 pub use memory::{NoRandomness, SignatureMemory};

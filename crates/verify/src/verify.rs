@@ -6,7 +6,7 @@ use crate::algorithm::Algorithm;
 use crate::claims::AccessClaims;
 use crate::compact::Compact;
 use crate::header::Header;
-use crate::key::KeySet;
+use crate::key::{KeySet, VerifyingKey};
 use crate::memory::SignatureMemory;
 
 /// What a token must be to be taken.
@@ -115,21 +115,21 @@ pub fn verify_origin_with(
 
 fn claims_of(token: &str, keys: &KeySet, memory: Option<&SignatureMemory>) -> Result<AccessClaims, Refusal> {
     let parts = Compact::parse(token).ok_or(Refusal::Malformed)?;
-    let header = Header::parse(&parts.header).ok_or(Refusal::Malformed)?;
+    // A header that is, byte by byte, the usual one of a key need not be read.
+    let usual = keys.of_usual_header(parts.header);
+    let header = match usual {
+        Some(_) => None,
+        None => Some(parts.header_json().and_then(|json| Header::parse(&json)).ok_or(Refusal::Malformed)?),
+    };
     // Read before they are believed: all limits come before the cryptography.
     let claims = AccessClaims::parse(&parts.payload).ok_or(Refusal::Malformed)?;
-    if !header.is_access_token() {
-        return Err(Refusal::WrongType);
-    }
-    let algorithm: Algorithm = header.alg.parse().map_err(|_| Refusal::WrongAlgorithm)?;
-    let Some(key) = keys.get(&header.kid) else {
-        return Err(Refusal::UnknownKey(header.kid));
+    let key = match (usual, header) {
+        (Some(key), _) => key,
+        (None, Some(header)) => named_by(header, keys)?,
+        (None, None) => return Err(Refusal::Malformed),
     };
-    if key.algorithm() != algorithm {
-        return Err(Refusal::WrongAlgorithm);
-    }
     // An HMAC is as quick as the memory.
-    let memory = memory.filter(|_| algorithm != Algorithm::HS256);
+    let memory = memory.filter(|_| key.algorithm() != Algorithm::HS256);
     if memory.is_some_and(|memory| memory.knows(token)) {
         return Ok(claims);
     }
@@ -140,4 +140,19 @@ fn claims_of(token: &str, keys: &KeySet, memory: Option<&SignatureMemory>) -> Re
         memory.learn(token);
     }
     Ok(claims)
+}
+
+/// The key that a header names, if it may be the key of an access token.
+fn named_by(header: Header, keys: &KeySet) -> Result<&VerifyingKey, Refusal> {
+    if !header.is_access_token() {
+        return Err(Refusal::WrongType);
+    }
+    let algorithm: Algorithm = header.alg.parse().map_err(|_| Refusal::WrongAlgorithm)?;
+    let Some(key) = keys.get(&header.kid) else {
+        return Err(Refusal::UnknownKey(header.kid));
+    };
+    if key.algorithm() != algorithm {
+        return Err(Refusal::WrongAlgorithm);
+    }
+    Ok(key)
 }
