@@ -104,7 +104,7 @@ fn record_of(origin: &Origin, event: &Event, at: u64) -> AuditRecord {
         details: details(event),
         address: origin.shown_address(),
         user_agent: origin.user_agent.clone(),
-        request_id: origin.request_id.clone(),
+        request_id: origin.request_id.map(|id| id.to_string()),
     }
 }
 

@@ -1,16 +1,15 @@
 //! Who asks for something, and where from.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
+use relatch_domain::UserId;
 use relatch_domain::event::Actor;
 use relatch_domain::ids::OriginTag;
-use relatch_domain::rotation::Verdict;
-use relatch_domain::{Generation, SessionRef, UserId};
+use uuid::Uuid;
 
 use crate::store::EndNote;
+use crate::telemetry::request::Told;
 
 /// Who is calling, from what address and with what agent, as far as it is known.
 #[derive(Debug, Clone, Default)]
@@ -24,69 +23,9 @@ pub struct Origin {
     /// Who is calling.
     pub actor: Actor,
     /// The id of the request, by which its log lines, its problem and its audit record find one another.
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
     /// Whether an audit record tells of this request already.
     pub told: Told,
-}
-
-/// What has been told of a request already, and what is left for the line that the log has of it in any case. Clones
-/// share it, as do all who speak in the name of one request.
-#[derive(Debug, Clone, Default)]
-pub struct Told(Arc<Tale>);
-
-#[derive(Debug, Default)]
-struct Tale {
-    recorded: AtomicBool,
-    rotation: OnceLock<Rotation>,
-    written: AtomicBool,
-}
-
-impl Drop for Tale {
-    /// A client that goes away before it is answered leaves its request without a line.
-    fn drop(&mut self) {
-        if !*self.written.get_mut()
-            && let Some(Rotation { session, generation: Generation(generation), address }) =
-                self.rotation.get()
-        {
-            let (verdict, address) = (Verdict::Rotate.name(), address.as_deref());
-            tracing::info!(event = "refresh", %session, generation, verdict, address, "refreshed");
-        }
-    }
-}
-
-/// An ordinary refresh: what its request's line says of it, instead of a line of its own.
-#[derive(Debug)]
-pub struct Rotation {
-    /// Of which session.
-    pub session: SessionRef,
-    /// Which token was presented.
-    pub generation: Generation,
-    /// From where, as it is shown.
-    pub address: Option<String>,
-}
-
-impl Told {
-    /// An audit record has been kept.
-    pub(super) fn set(&self) {
-        self.0.recorded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether an audit record has been kept.
-    pub fn is_set(&self) -> bool {
-        self.0.recorded.load(Ordering::Relaxed)
-    }
-
-    /// Leaves an ordinary refresh to the request's line.
-    pub fn leave(&self, rotation: Rotation) {
-        // A request refreshes once.
-        let _ = self.0.rotation.set(rotation);
-    }
-
-    /// What is left to the request's line, which is being written.
-    pub fn rotation(&self) -> Option<&Rotation> {
-        self.0.written.store(true, Ordering::Relaxed);
-        self.0.rotation.get()
-    }
 }
 
 impl Origin {
@@ -111,7 +50,12 @@ impl Origin {
 
     /// The address as it is shown: IPv4 as such, however it came.
     pub fn shown_address(&self) -> Option<String> {
-        self.address.map(|address| address.to_canonical().to_string())
+        self.canonical_address().map(|address| address.to_string())
+    }
+
+    /// The address: IPv4 as such, however it came.
+    pub fn canonical_address(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.to_canonical())
     }
 
     /// What is kept about the end of sessions that somebody here ends: of sessions of this user, if it is one user's.

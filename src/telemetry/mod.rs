@@ -4,15 +4,20 @@
 pub mod counters;
 pub mod log;
 pub mod metrics;
+pub mod request;
 
 use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;
 use relatch_domain::{Generation, SessionRef};
 
-use crate::app::origin::{Origin, Rotation};
+use crate::app::origin::Origin;
+use request::Rotation;
 
 /// Tells of an event.
 pub fn record(origin: &Origin, event: &Event) {
+    if is_left_to_the_request(origin, event) {
+        return;
+    }
     let address = origin.shown_address();
     let address = address.as_deref();
     let name = event.name();
@@ -25,7 +30,7 @@ pub fn record(origin: &Origin, event: &Event) {
             tracing::info!(event = name, user, reason = failure.code(), address, "sign-in refused");
         }
         Event::Refreshed { session, presented, verdict, .. } => {
-            refreshed(origin, *session, *presented, *verdict);
+            refreshed(address, *session, *presented, *verdict);
         }
         Event::SessionEnded { session, reason } => {
             tracing::info!(event = name, %session, reason = reason.code(), address, "session ended");
@@ -73,17 +78,20 @@ pub fn record(origin: &Origin, event: &Event) {
     }
 }
 
+/// Most lines would be of ordinary refreshes. The request's own line says it.
+fn is_left_to_the_request(origin: &Origin, event: &Event) -> bool {
+    let Event::Refreshed { session, presented, verdict: Verdict::Rotate, .. } = event else { return false };
+    let address = origin.canonical_address();
+    origin.told.leave(Rotation { session: *session, generation: *presented, address });
+    true
+}
+
 fn swept(event: &str, cutoff: u32, users: usize, sessions: usize) {
     tracing::info!(event, cutoff, users, sessions, "sessions from before the cutoff have ended");
 }
 
-fn refreshed(origin: &Origin, session: SessionRef, presented: Generation, verdict: Verdict) {
-    let address = origin.shown_address();
-    if verdict == Verdict::Rotate {
-        // Most lines would be of this kind. The request's own line says it.
-        return origin.told.leave(Rotation { session, generation: presented, address });
-    }
-    let (event, address) = ("refresh", address.as_deref());
+fn refreshed(address: Option<&str>, session: SessionRef, presented: Generation, verdict: Verdict) {
+    let event = "refresh";
     let (generation, name) = (presented.0, verdict.name());
     match verdict {
         Verdict::Retry => {

@@ -1,12 +1,14 @@
 //! The cookies of ours that come with a request, and whether they count.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{COOKIE, ORIGIN};
+use actix_web::http::header::{COOKIE, HeaderName, ORIGIN};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use crate::http::cookie::TokenCookie;
 use crate::http::cross_site::{Origins, Passage};
 use crate::http::error::{Answer, ApiError, Code};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Our cookies in one request.
 pub struct Cookies {
@@ -127,12 +129,12 @@ fn passage(request: &HttpRequest) -> Passage {
         return Passage::Free;
     }
     let headers = request.headers();
-    let field = |name: &str| {
+    let field = |name: &HeaderName| {
         let mut values = headers.get_all(name);
         let value = values.next()?;
         Some(if values.next().is_none() { value.as_bytes() } else { b"" })
     };
-    let judge = |origins: &Origins| origins.judge(field("sec-fetch-site"), field(ORIGIN.as_str()));
+    let judge = |origins: &Origins| origins.judge(field(&SEC_FETCH_SITE), field(&ORIGIN));
     request.app_data::<web::Data<Origins>>().map_or(Passage::Barred, |origins| judge(origins))
 }
 

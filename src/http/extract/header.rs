@@ -1,6 +1,7 @@
 //! Single-valued headers.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 
 use crate::http::error::{Answer, ApiError};
 
@@ -8,7 +9,7 @@ use crate::http::error::{Answer, ApiError};
 ///
 /// # Errors
 /// 400 if it stands in the request more than once, or is not visible ASCII.
-pub fn single<'a>(request: &'a HttpRequest, name: &'static str) -> Answer<Option<&'a str>> {
+pub fn single<'a>(request: &'a HttpRequest, name: &HeaderName) -> Answer<Option<&'a str>> {
     let mut values = request.headers().get_all(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

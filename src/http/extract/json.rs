@@ -2,14 +2,14 @@
 //! repeat its value.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -83,20 +83,32 @@ async fn read(request: &HttpRequest, payload: Payload) -> Answer<Bytes> {
     if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
-    let read = tokio::time::timeout(MAX_TIME, collect(payload)).await;
+    let mut collecting = pin!(collect(payload));
+    // Most bodies came with the head: then no clock is asked.
+    if let Some(body) = collecting.as_mut().now_or_never() {
+        return body;
+    }
+    let read = tokio::time::timeout(MAX_TIME, collecting).await;
     read.unwrap_or_else(|_| Err(ApiError::new(Code::RequestTimeout)))
 }
 
 async fn collect(mut payload: Payload) -> Answer<Bytes> {
-    let mut body = BytesMut::new();
+    let mut body = Bytes::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::invalid_request("the body could not be read"))?;
         if body.len() + chunk.len() > MAX_BODY {
             return Err(ApiError::new(Code::PayloadTooLarge));
         }
-        body.extend_from_slice(&chunk);
+        // A body that came in one piece is not copied.
+        body = if body.is_empty() { chunk } else { joined(body, &chunk) };
     }
-    Ok(body.freeze())
+    Ok(body)
+}
+
+fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
+    let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+    body.extend_from_slice(chunk);
+    body.freeze()
 }
 
 fn is_json(request: &HttpRequest) -> Answer<()> {
@@ -111,17 +123,25 @@ fn is_json(request: &HttpRequest) -> Answer<()> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        refusal(&path, error.inner())
-    })?;
-    deserializer.end().map_err(|_| ApiError::invalid_request("there is something after the JSON value"))?;
     // serde takes a list for the fields of a struct, one after the other.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(ApiError::invalid_request("the body must be a JSON object"));
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    match serde_json::from_slice(body) {
+        Ok(value) if is_object => Ok(value),
+        _ => Err(what_is_wrong::<T>(body)),
     }
-    Ok(value)
+}
+
+/// Reads a body that cannot be taken once more, to say why.
+fn what_is_wrong<T: DeserializeOwned>(body: &[u8]) -> ApiError {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut deserializer);
+    match read {
+        Err(error) => refusal(&error.path().to_string(), error.inner()),
+        Ok(_) if deserializer.end().is_err() => {
+            ApiError::invalid_request("there is something after the JSON value")
+        }
+        Ok(_) => ApiError::invalid_request("the body must be a JSON object"),
+    }
 }
 
 /// What is wrong, in words of our own: serde's messages repeat the value, which may be a password.

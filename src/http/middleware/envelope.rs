@@ -9,24 +9,21 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use actix_web::{Error, HttpResponse, web};
 use relatch_domain::Generation;
 use relatch_domain::rotation::Verdict;
-use tracing::Instrument as _;
+use tracing::field::display;
+use uuid::Uuid;
 
 use super::unread::Kept;
 use super::{cors, crowding, limits, recorded};
 use crate::ambient::Random;
 use crate::app::App;
-use crate::app::origin::{Rotation, Told};
 use crate::http::error::ApiError;
 use crate::http::routes::known;
+use crate::telemetry::request::{Rotation, Told, UnderWay};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The id of a request, as it is answered in `X-Request-Id`.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
 
 /// Wraps a request and its answer: all that happens around every handler. It is one middleware, which calls the others of
 /// this folder in their turn: each by itself would box the request's future once more.
@@ -40,23 +37,22 @@ pub async fn envelope(
     let started = Instant::now();
     let body = Kept::of(&mut request);
     // Without randomness nothing is issued anyway; the request still deserves its answer.
-    let id = Random.uuid().unwrap_or_default().to_string();
-    // Every line that is logged on the way carries the id, at any level: who asks about a request finds all of them.
-    let span = tracing::error_span!("request", request_id = id);
-    request.extensions_mut().insert(RequestId(id.clone()));
-    async move {
+    let under_way = UnderWay { id: Random.uuid().unwrap_or_default(), told: Told::default() };
+    let (id, mut line) = (under_way.id, Line { told: under_way.told.clone(), is_written: false });
+    let answering = async move {
         let response = match crowding::refusal(&request).or_else(|| limits::refusal(&request)) {
             Some(refusal) => refused(request, refusal),
             None => next.call(request).await?.map_into_boxed_body(),
         };
         recorded::record(&response).await;
-        let mut response = envelop(render(response, &id), &id);
-        log(&response, started);
+        let mut id_text = Uuid::encode_buffer();
+        let id_text = id.hyphenated().encode_lower(&mut id_text);
+        let mut response = envelop(render(response, id_text), id_text);
+        line.write(&response, started);
         cors::answer(&mut response);
         Ok(body.with(response))
-    }
-    .instrument(span)
-    .await
+    };
+    under_way.during(answering).await
 }
 
 fn refused(request: ServiceRequest, refusal: ApiError) -> ServiceResponse<BoxBody> {
@@ -102,37 +98,58 @@ fn render(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBo
     }
 }
 
-/// The one line for the request, and its metrics. The path is the route's pattern and the method one of a list: what a client wrote there
-/// may be a secret, or long.
-fn log(response: &ServiceResponse<BoxBody>, started: Instant) {
-    let request = response.request();
-    // Most paths are their own pattern, which need not be looked for.
-    let pattern = || request.match_pattern().as_deref().and_then(known);
-    let route = known(request.path()).or_else(pattern).unwrap_or("unknown");
-    let method = name_of(request.method());
-    let status = response.status().as_u16();
-    let took = started.elapsed();
-    if let Some(app) = request.app_data::<web::Data<App>>() {
-        app.node.metrics.answered(method, route, status, took);
+/// The one line for the request.
+struct Line {
+    told: Told,
+    is_written: bool,
+}
+
+impl Line {
+    /// Writes it, and notes the request in the metrics. The path is the route's pattern and the method one of a list: what a client
+    /// wrote there may be a secret, or long.
+    fn write(&mut self, response: &ServiceResponse<BoxBody>, started: Instant) {
+        let request = response.request();
+        // Most paths are their own pattern, which need not be looked for.
+        let pattern = || request.match_pattern().as_deref().and_then(known);
+        let route = known(request.path()).or_else(pattern).unwrap_or("unknown");
+        let method = name_of(request.method());
+        let status = response.status().as_u16();
+        let took = started.elapsed();
+        if let Some(app) = request.app_data::<web::Data<App>>() {
+            app.node.metrics.answered(method, route, status, took);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.is_written = true;
+        match self.told.rotation() {
+            None => tracing::info!(event = "request", method, route, status, micros, "answered"),
+            Some(Rotation { session, generation: Generation(generation), address }) => {
+                let (verdict, address) = (Verdict::Rotate.name(), address.map(display));
+                tracing::info!(
+                    event = "request",
+                    method,
+                    route,
+                    status,
+                    micros,
+                    %session,
+                    generation,
+                    verdict,
+                    address,
+                    "answered"
+                );
+            }
+        }
     }
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let extensions = request.extensions();
-    match extensions.get::<Told>().and_then(Told::rotation) {
-        None => tracing::info!(event = "request", method, route, status, micros, "answered"),
-        Some(Rotation { session, generation: Generation(generation), address }) => {
-            let (verdict, address) = (Verdict::Rotate.name(), address.as_deref());
-            tracing::info!(
-                event = "request",
-                method,
-                route,
-                status,
-                micros,
-                %session,
-                generation,
-                verdict,
-                address,
-                "answered"
-            );
+}
+
+impl Drop for Line {
+    /// A client that goes away before it is answered leaves its request without a line. What was done is told all the same.
+    fn drop(&mut self) {
+        if !self.is_written
+            && let Some(Rotation { session, generation: Generation(generation), address }) =
+                self.told.rotation()
+        {
+            let (verdict, address) = (Verdict::Rotate.name(), address.map(display));
+            tracing::info!(event = "refresh", %session, generation, verdict, address, "refreshed");
         }
     }
 }

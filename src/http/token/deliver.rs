@@ -1,7 +1,7 @@
 //! How a new pair of tokens reaches the client.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::SET_COOKIE;
+use actix_web::http::header::{ContentType, SET_COOKIE};
 use relatch_domain::session::Delivery;
 
 use crate::app::issue::IssuedPair;
@@ -44,5 +44,9 @@ pub fn deliver(
     for cookie in left_over {
         response.cookie(cookie.cleared());
     }
-    Ok(response.json(TokenAnswer::new(pair, welcome)))
+    // The library would begin with little room and move the tokens several times.
+    let mut body = Vec::with_capacity(pair.access.token.len() + 384);
+    serde_json::to_writer(&mut body, &TokenAnswer::new(pair, welcome))
+        .map_err(|_| ApiError::new(Code::InternalError))?;
+    Ok(response.content_type(ContentType::json()).body(body))
 }

@@ -1,5 +1,6 @@
 //! `POST /token/refresh`: a new pair for an old one.
 
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
 use relatch_domain::attempt::AttemptKey;
 use relatch_domain::rotation::{Mismatch, Verdict};
@@ -16,6 +17,9 @@ use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::header::single;
 use crate::http::extract::{ClientOrigin, Cookies, OptionalBearer, OptionalJson};
 use crate::http::openapi::{problems, tag};
+
+const X_REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The refresh token, for a refresh or a sign-out.
 #[derive(Deserialize, Default, ToSchema)]
@@ -125,7 +129,7 @@ impl Sent {
 /// # Errors
 /// 400 if it came from two of them, 403 if another site may have sent the cookie.
 pub fn refresh_token(request: &HttpRequest, cookies: &Cookies, body: Body) -> Answer<Option<Sent>> {
-    let header = single(request, "x-refresh-token")?.map(SecretString::from);
+    let header = single(request, &X_REFRESH_TOKEN)?.map(SecretString::from);
     let cookie = cookies.credential(TokenCookie::Refresh)?.map(SecretString::from);
     let sent = [body.refresh_token.map(Sent::Written), header.map(Sent::Written), cookie.map(Sent::InCookie)];
     let mut sent = sent.into_iter().flatten();
@@ -152,7 +156,7 @@ fn way<'a>(refresh_token: &Sent, bearer: Option<&'a str>, cookies: &'a Cookies) 
 }
 
 fn attempt_key(request: &HttpRequest) -> Answer<Option<AttemptKey>> {
-    let Some(key) = single(request, "idempotency-key")? else { return Ok(None) };
+    let Some(key) = single(request, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     let key = AttemptKey::parse(key);
     key.map(Some).map_err(|error| ApiError::invalid_field("Idempotency-Key", error.to_string()))
 }

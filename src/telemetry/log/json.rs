@@ -1,47 +1,47 @@
 //! Lines as JSON objects: `timestamp`, `level`, `message`, the event's fields, and `span` if a request is under way.
 //!
-//! What the library makes of the same is built as a tree of values first, and the request's fields are parsed again for
-//! each line. Here they are written down as they come.
+//! What the library makes of the same is built as a tree of values first. Here they are written down as they come.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use serde_json::ser::Serializer;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, JsonFields, Writer};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+use uuid::Uuid;
 
-/// Writes an event as one line of JSON. Expects the fields of spans as [`JsonFields`] formats them.
+use crate::telemetry::request::UnderWay;
+
+/// Writes an event as one line of JSON.
 pub(super) struct Json;
 
-impl<S> FormatEvent<S, JsonFields> for Json
+impl<S, N> FormatEvent<S, N> for Json
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, JsonFields>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         writer.write_str(r#"{"timestamp":""#)?;
         SystemTime.format_time(&mut writer)?;
-        write!(writer, r#"","level":"{}""#, event.metadata().level())?;
+        writer.write_str(r#"","level":""#)?;
+        writer.write_str(event.metadata().level().as_str())?;
+        writer.write_str("\"")?;
         let mut fields = Fields { writer: &mut writer, result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
-        if let Some(span) = context.lookup_current() {
-            writer.write_str(r#","span":{"#)?;
-            let extensions = span.extensions();
-            let fields =
-                extensions.get::<FormattedFields<JsonFields>>().map_or("", |fields| fields.fields.as_str());
-            let fields =
-                fields.strip_prefix('{').and_then(|fields| fields.strip_suffix('}')).unwrap_or_default();
-            writer.write_str(fields)?;
-            let comma = if fields.is_empty() { "" } else { "," };
-            write!(writer, r#"{comma}"name":"{}"}}"#, span.name())?;
+        if let Some(id) = UnderWay::id() {
+            let mut text = Uuid::encode_buffer();
+            let id = id.hyphenated().encode_lower(&mut text);
+            writer.write_str(r#","span":{"request_id":""#)?;
+            writer.write_str(id)?;
+            writer.write_str(r#"","name":"request"}"#)?;
         }
         writer.write_str("}\n")
     }
@@ -54,62 +54,78 @@ struct Fields<'a, 'w> {
 }
 
 impl Fields<'_, '_> {
-    fn field(&mut self, field: &Field, value: impl serde::Serialize) {
-        let written = write!(self.writer, r#","{}":"#, field.name());
-        let written = written.and_then(|()| json(self.writer, &value));
-        self.result = self.result.and(written);
+    fn field(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        let writer = &mut *self.writer;
+        let written = || {
+            writer.write_str(",\"")?;
+            writer.write_str(field.name())?;
+            writer.write_str("\":")?;
+            write(writer)
+        };
+        self.result = self.result.and_then(|()| written());
+    }
+
+    fn text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_, '_>) -> fmt::Result) {
+        self.field(field, |writer| {
+            writer.write_char('"')?;
+            write(&mut Escaped(writer))?;
+            writer.write_char('"')
+        });
     }
 }
 
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.field(field, value);
+        self.text(field, |text| text.write_str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.field(field, value);
+        self.field(field, |writer| writer.write_str(if value { "true" } else { "false" }));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.field(field, value);
+        self.field(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, value);
+        self.field(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.field(field, value);
+        // JSON has no infinity.
+        let finite = value.is_finite();
+        self.field(field, |writer| if finite { write!(writer, "{value}") } else { writer.write_str("null") });
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, Shown(value));
+        self.text(field, |text| write!(text, "{value:?}"));
     }
 }
 
-/// A value as the text that it shows.
-struct Shown<'a>(&'a dyn fmt::Debug);
+/// Writes text as it stands between the quotes of a JSON string (RFC 8259, section 7).
+struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
-impl serde::Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:?}", self.0))
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(is_to_escape) {
+            // What is to be escaped is ASCII: both sides are whole characters.
+            let (plain, behind) = rest.split_at_checked(at).ok_or(fmt::Error)?;
+            self.0.write_str(plain)?;
+            let mut characters = behind.chars();
+            match characters.next() {
+                Some(character @ ('"' | '\\')) => write!(self.0, "\\{character}")?,
+                Some(character) => write!(self.0, "\\u{:04x}", u32::from(character))?,
+                None => {}
+            }
+            rest = characters.as_str();
+        }
+        self.0.write_str(rest)
     }
 }
 
-fn json(writer: &mut Writer<'_>, value: &impl serde::Serialize) -> fmt::Result {
-    struct Bytes<'a, 'w>(&'a mut Writer<'w>);
-    impl std::io::Write for Bytes<'_, '_> {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            // It comes in pieces that were cut between characters.
-            let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
-            self.0.write_str(text).map_err(std::io::Error::other)?;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    value.serialize(&mut Serializer::new(Bytes(writer))).map_err(|_| fmt::Error)
+const fn is_to_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 #[cfg(test)]
@@ -138,11 +154,7 @@ mod tests {
     fn logged(within: impl FnOnce()) -> Vec<serde_json::Value> {
         let kept = Kept::default();
         let lines = Lines::to(kept.clone(), Duration::ZERO);
-        let subscriber = tracing_subscriber::fmt()
-            .fmt_fields(JsonFields::new())
-            .event_format(Json)
-            .with_writer(lines.clone())
-            .finish();
+        let subscriber = tracing_subscriber::fmt().event_format(Json).with_writer(lines.clone()).finish();
         tracing::subscriber::with_default(subscriber, within);
         lines.flush();
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
@@ -168,18 +180,30 @@ mod tests {
 
     #[test]
     fn a_line_names_the_request_that_is_under_way() {
+        let id = Uuid::from_u128(7);
+        let under_way = UnderWay { id, ..UnderWay::default() };
         let lines = logged(|| {
-            tracing::error_span!("request", request_id = "a\"b").in_scope(|| tracing::info!("in"));
-            tracing::error_span!("bare").in_scope(|| tracing::info!("in"));
+            futures_util::FutureExt::now_or_never(under_way.during(async { tracing::info!("in") })).unwrap();
             tracing::info!("out");
         });
         let spans: Vec<_> = lines.iter().map(|line| line["span"].clone()).collect();
-        let expected = [
-            serde_json::json!({ "request_id": "a\"b", "name": "request" }),
-            serde_json::json!({ "name": "bare" }),
-            serde_json::Value::Null,
-        ];
+        let expected =
+            [serde_json::json!({ "request_id": id.to_string(), "name": "request" }), serde_json::Value::Null];
         assert_eq!(spans, expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_is_read_again(text: String, eighths: i32) {
+            let number = f64::from(eighths) / 8.0;
+            let lines = logged(|| tracing::info!(given = text, number, shown = %text, "{text}"));
+            proptest::prop_assert_eq!(lines.len(), 1);
+            let line = &lines[0];
+            for field in ["given", "shown", "message"] {
+                proptest::prop_assert_eq!(line[field].as_str(), Some(text.as_str()));
+            }
+            proptest::prop_assert_eq!(line["number"].as_f64(), Some(number));
+        }
     }
 
     #[test]

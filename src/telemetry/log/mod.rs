@@ -2,17 +2,17 @@
 
 mod json;
 mod lines;
+mod text;
 
 use std::io::{IsTerminal as _, Stderr, stderr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::settings::{LogFormat, LogLevel, LogSettings};
 use json::Json;
 use lines::Lines;
+use text::Text;
 
 /// Starts logging. Does nothing if somebody has done so already.
 ///
@@ -29,13 +29,13 @@ pub fn start(settings: &LogSettings, silent: &'static str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     // The two are of different types, and so are their handles.
     if json {
-        let builder = builder.fmt_fields(JsonFields::new()).event_format(Json).with_filter_reloading();
+        let builder = builder.event_format(Json).with_filter_reloading();
         let handle = builder.reload_handle();
         keep(builder.try_init().is_ok(), lines, settings.level, move |level| {
             handle.reload(self::filter(level, silent)).map_err(|error| error.to_string())
         });
     } else {
-        let builder = builder.with_target(false).with_timer(SystemTime).with_ansi(stderr().is_terminal());
+        let builder = builder.with_ansi(stderr().is_terminal()).event_format(Text::default());
         let builder = builder.with_filter_reloading();
         let handle = builder.reload_handle();
         keep(builder.try_init().is_ok(), lines, settings.level, move |level| {
