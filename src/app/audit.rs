@@ -70,9 +70,13 @@ impl App {
         if let Some(revocation) = event.revocation() {
             self.node.revocations.ours(revocation, self.clock.now());
         }
-        if !event.is_audited() {
-            return;
+        if event.is_audited() {
+            // Boxed: most events are not, and each request's future would be larger.
+            Box::pin(self.keep(origin, event)).await;
         }
+    }
+
+    async fn keep(&self, origin: &Origin, event: &Event) {
         let record = record_of(origin, event, self.clock.now().0);
         let trail = match event {
             // Whoever has an account can have this answer thousands of times a second.

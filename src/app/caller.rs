@@ -135,7 +135,7 @@ impl App {
         if !matches!(verified, Err(Refusal::UnknownKey(_))) {
             return Ok(verified);
         }
-        self.keys.reload_for_unknown_kid(&*self.store, self.clock.now()).await?;
+        Box::pin(self.keys.reload_for_unknown_kid(&*self.store, self.clock.now())).await?;
         Ok(verify(&*self.ring()?))
     }
 }

@@ -117,7 +117,7 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     }
     let step = step(app, &token, delivery, &request)?;
     let settled = match app.node.revocations.of(token.session) {
-        Some(remembered) => known_to_be_over(app, &step, remembered).await?,
+        Some(remembered) => Box::pin(known_to_be_over(app, &step, remembered)).await?,
         None => settle(app, &step, &request.origin).await?,
     };
     let other = settled.other.clone();
@@ -129,7 +129,7 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     app.remember_refresh(&request.origin, &told);
     app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended, other }).await;
     if ended {
-        app.announce().await;
+        Box::pin(app.announce()).await;
     }
     conclude(app, &token, settled)
 }
@@ -186,10 +186,23 @@ async fn known_to_be_over(app: &App, step: &RotateStep, remembered: Remembered) 
     Ok(Settled::of(remembered.verdict(), None, observed))
 }
 
-/// Takes the step; as long as it is blocked, has the verdict judged and carries it out.
+/// Takes the step. What is to be done if it is blocked has a box of its own: it would make each refresh's future larger.
 async fn settle(app: &App, step: &RotateStep, origin: &Origin) -> Result<Settled, Failure> {
     let mut lost = false;
-    let mut outcome = rotate(app, step, &mut lost).await?;
+    match rotate(app, step, &mut lost).await? {
+        Rotated::Applied(observed) => Ok(rotated(step, Verdict::Rotate, observed)),
+        blocked @ Rotated::Blocked(_) => Box::pin(settle_blocked(app, step, origin, blocked, lost)).await,
+    }
+}
+
+/// As long as the step is blocked, has the verdict judged and carries it out.
+async fn settle_blocked(
+    app: &App,
+    step: &RotateStep,
+    origin: &Origin,
+    mut outcome: Rotated,
+    mut lost: bool,
+) -> Result<Settled, Failure> {
     for _ in 0..ROUNDS {
         let observed = match outcome {
             Rotated::Applied(observed) => return Ok(rotated(step, Verdict::Rotate, observed)),

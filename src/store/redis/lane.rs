@@ -135,9 +135,14 @@ impl Lane {
 
     /// The open connection. While nobody can connect, all but one caller in each back-off fail at once.
     async fn open(&self) -> Result<Open, Failure> {
-        if let Some(open) = self.usable()? {
-            return Ok(open);
+        match self.usable()? {
+            Some(open) => Ok(open),
+            // Boxed, for what happens seldom would make each request's future larger.
+            None => Box::pin(self.open_anew()).await,
         }
+    }
+
+    async fn open_anew(&self) -> Result<Open, Failure> {
         let Some(gate) = &self.gate else { return self.opened().await };
         tokio::select! {
             biased;

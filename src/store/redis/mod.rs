@@ -186,7 +186,7 @@ impl Store for Handle {
     async fn rotate(&self, step: &RotateStep) -> Result<Rotated, StoreError> {
         let rotated = self.rotate_session(step).await?;
         if matches!(&rotated, Rotated::Blocked(seen) if seen.seen.session.is_none()) {
-            self.confirm_missing(step.presented.session.user).await?;
+            Box::pin(self.confirm_missing(step.presented.session.user)).await?;
         }
         Ok(rotated)
     }

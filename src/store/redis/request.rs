@@ -106,7 +106,7 @@ impl Request {
             What::Command(cmd) => ask(connection, cmd, way).await,
             What::Script(script, cmd) => match ask(connection, cmd, way).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    ask(connection, &in_full(script, cmd), way).await
+                    Box::pin(ask(connection, &in_full(script, cmd), way)).await
                 }
                 answer => answer,
             },
@@ -139,14 +139,16 @@ pub(super) enum Entry {
 async fn ask(connection: &mut MultiplexedConnection, cmd: &Cmd, way: Entry) -> RedisResult<Value> {
     match way {
         Entry::Plainly => connection.send_packed_command(cmd).await?.extract_error(),
-        Entry::Asking => {
-            // It holds for the command behind it, between which and itself nothing else may come.
-            let mut pipeline = Pipeline::with_capacity(2);
-            pipeline.cmd("ASKING").add_command(cmd.clone());
-            let mut answers = connection.send_packed_commands(&pipeline, 1, 1).await?;
-            answers.pop().unwrap_or(Value::Nil).extract_error()
-        }
+        Entry::Asking => Box::pin(ask_there(connection, cmd)).await,
     }
+}
+
+async fn ask_there(connection: &mut MultiplexedConnection, cmd: &Cmd) -> RedisResult<Value> {
+    // It holds for the command behind it, between which and itself nothing else may come.
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.cmd("ASKING").add_command(cmd.clone());
+    let mut answers = connection.send_packed_commands(&pipeline, 1, 1).await?;
+    answers.pop().unwrap_or(Value::Nil).extract_error()
 }
 
 /// The same run of a script, with its text in place of its hash.

@@ -91,7 +91,7 @@ impl Router {
         loop {
             match self.lane(&way.address)?.ask(request, way.entry).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => way = self.onward(way, failure).await?,
+                Err(failure) => way = Box::pin(self.onward(way, failure)).await?,
             }
         }
     }
@@ -178,7 +178,7 @@ impl Router {
     /// Who holds what. With a gate somebody else finds out; without one it is found out here.
     async fn map(&self) -> Result<Arc<Map>, StoreError> {
         match &self.gate {
-            None => self.network.topology.current().await,
+            None => Box::pin(self.network.topology.current()).await,
             Some(gate) => self.network.topology.known().ok_or_else(|| {
                 gate.knock();
                 StoreError::Unavailable("the store has not been found yet".to_owned())
