@@ -15,9 +15,12 @@ use request::Rotation;
 
 /// Tells of an event.
 pub fn record(origin: &Origin, event: &Event) {
-    if is_left_to_the_request(origin, event) {
-        return;
+    if !is_left_to_the_request(origin, event) {
+        write(origin, event);
     }
+}
+
+fn write(origin: &Origin, event: &Event) {
     let address = origin.shown_address();
     let address = address.as_deref();
     let name = event.name();
