@@ -92,9 +92,12 @@ impl Visit for Fields<'_, '_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no infinity.
+        // JSON has no infinity. A whole number keeps its point.
         let finite = value.is_finite();
-        self.field(field, |writer| if finite { write!(writer, "{value}") } else { writer.write_str("null") });
+        self.field(
+            field,
+            |writer| if finite { write!(writer, "{value:?}") } else { writer.write_str("null") },
+        );
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -165,14 +168,14 @@ mod tests {
     fn a_line_has_the_time_the_level_the_message_and_the_fields_of_each_kind() {
         let nothing: Option<&str> = None;
         let lines = logged(|| {
-            tracing::warn!(event = "e", yes = true, n = -3, m = 4_u64, x = 0.5, d = ?Some("q"), s = %"t", nothing, "said");
+            tracing::warn!(event = "e", yes = true, n = -3, m = 4_u64, x = 0.5, whole = 1.0, d = ?Some("q"), s = %"t", nothing, "said");
         });
         let [line] = lines.as_slice() else { panic!("{lines:?}") };
         let mut line = line.clone();
         let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
         let expected = serde_json::json!({
-            "level": "WARN", "message": "said", "event": "e", "yes": true, "n": -3, "m": 4, "x": 0.5,
+            "level": "WARN", "message": "said", "event": "e", "yes": true, "n": -3, "m": 4, "x": 0.5, "whole": 1.0,
             "d": "Some(\"q\")", "s": "t",
         });
         assert_eq!(line, expected);
