@@ -54,6 +54,7 @@ mod log_lines;
 mod master_key;
 mod me;
 mod metrics;
+mod newer_version;
 mod nodes;
 mod outage;
 mod password;
