@@ -18,7 +18,7 @@
 use zeroize::Zeroizing;
 
 use crate::base64url;
-use crate::bytes::fill;
+use crate::bytes::{Reader, fill};
 use crate::ids::{Generation, MacKeyId, Nonce, SessionId, SessionRef, UserId};
 use crate::mac::{MAC_LEN, MacRing};
 use crate::session::SessionRecord;
@@ -110,16 +110,6 @@ impl RefreshToken {
         let mut bytes = [0; PREFIX.len() + SIGNED_LEN];
         fill(&mut bytes, &parts);
         bytes
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
     }
 }
 

@@ -30,15 +30,15 @@ pub fn origin_of(request: &HttpRequest) -> Origin {
     let client = client_of(request);
     let (address, is_shared) =
         (client.map(|client| client.address), client.is_some_and(|client| client.is_shared));
-    let UnderWay { id, told } = UnderWay::now().unwrap_or_default();
-    let request_id = (!id.is_nil()).then_some(id);
+    let under_way = UnderWay::now().map(|UnderWay { id, told }| (Some(id), told));
+    let (request_id, told) = under_way.unwrap_or_default();
     Origin { address, is_shared, user_agent, request_id, told, ..Origin::default() }
 }
 
 /// Who is at the other end, if it is an address at all.
 pub fn client_of(request: &HttpRequest) -> Option<Client> {
     let peer = request.peer_addr()?.ip();
-    let fields = request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let fields: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
     match request.app_data::<web::Data<TrustedProxies>>() {
         Some(proxies) => Some(proxies.client(peer, fields.into_iter())),
         None => Some(TrustedProxies::default().client(peer, fields.into_iter())),

@@ -2,6 +2,7 @@
 
 use redis::Value;
 use relatch_domain::attributes::Attributes;
+use relatch_domain::bytes::Reader;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record;
 use relatch_domain::session::{Seen, SessionRecord, Standing};
@@ -79,15 +80,12 @@ pub(super) fn flag(answer: Value) -> Result<bool, StoreError> {
 /// Reads what `observed.lua` says: whether a script applied, and what it saw.
 pub(super) fn observation(answer: Value) -> Result<(bool, Observation), StoreError> {
     let answer = bytes(answer)?.unwrap_or_default();
-    let mut packed = Packed(&answer);
-    let [what] = packed.array()?;
+    let mut packed = Reader(&answer);
+    let Head { what, now, record, thumbprint } =
+        head(&mut packed).ok_or_else(|| corrupt("an answer cut short"))?;
     let has = |bit: u8| what & bit != 0;
-    let now = UnixMillis(u64::from_be_bytes(packed.array()?));
-    let lengths = [packed.length()?, packed.length()?];
-    let [record, thumbprint] = lengths.map(|length| packed.take(length));
-    let session = Some(record?).filter(|_| has(2)).map(session_record).transpose()?;
-    let thumbprint =
-        Some(thumbprint?).filter(|_| has(8) && session.is_some_and(|session| session.dpop_bound));
+    let session = Some(record).filter(|_| has(2)).map(session_record).transpose()?;
+    let thumbprint = Some(thumbprint).filter(|_| has(8) && session.is_some_and(|session| session.dpop_bound));
     let thumbprint = thumbprint.map(thumbprint_of).transpose()?;
     let mut texts = packed.0.split(|byte| *byte == 0);
     let [Some(name), Some(roles), Some(disabled), Some(attributes), Some([]), None] =
@@ -100,24 +98,21 @@ pub(super) fn observation(answer: Value) -> Result<(bool, Observation), StoreErr
     Ok((has(1), Observation { now, seen: Seen { session, thumbprint, user }, profile }))
 }
 
-/// Bytes, read from the front.
-struct Packed<'a>(&'a [u8]);
+/// What stands before the texts.
+struct Head<'a> {
+    what: u8,
+    now: UnixMillis,
+    record: &'a [u8],
+    thumbprint: &'a [u8],
+}
 
-impl<'a> Packed<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| corrupt("an answer cut short"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        self.take(N).and_then(|taken| taken.try_into().map_err(|_| corrupt("an answer cut short")))
-    }
-
-    fn length(&mut self) -> Result<usize, StoreError> {
-        let length = u32::from_be_bytes(self.array()?);
-        usize::try_from(length).map_err(|_| corrupt("an answer that is too long"))
-    }
+fn head<'a>(packed: &mut Reader<'a>) -> Option<Head<'a>> {
+    let [what] = packed.take()?;
+    let now = UnixMillis(u64::from_be_bytes(packed.take()?));
+    let lengths: [[u8; 4]; 2] = [packed.take()?, packed.take()?];
+    let [record, thumbprint] =
+        lengths.map(|length| packed.slice(usize::try_from(u32::from_be_bytes(length)).ok()?));
+    Some(Head { what, now, record: record?, thumbprint: thumbprint? })
 }
 
 /// Reads a user's name, roles, disabled flag, attributes and time of creation.
