@@ -59,11 +59,11 @@ pub async fn refresh(
     let (mut refreshing, mut probing) = (JoinSet::new(), JoinSet::new());
     let count = u32::try_from(devices.len())?;
     for (number, device) in (0..).zip(devices) {
-        refreshing.spawn(refresh_one(address, device, beat(number, count, rate)));
+        refreshing.spawn(refresh_one(address, device, beat(number, count, rate)?));
     }
     // Without a rate there is nothing to keep a share of.
     for number in 0..rate.map_or(0, |_| PROBES) {
-        probing.spawn(probe(address, beat(number, PROBES, rate.map(|rate| rate / 4.0))));
+        probing.spawn(probe(address, beat(number, PROBES, rate.map(|rate| rate / 4.0))?));
     }
     let mut seen = Seen { time, ..Seen::default() };
     let mut devices = Vec::new();
@@ -87,7 +87,7 @@ async fn refresh_one(
 ) -> Result<(Device, Vec<u32>), Error> {
     let mut times = Vec::new();
     for number in 0.. {
-        let Some(from) = beat.turn(number).await else { break };
+        let Some(from) = beat.turn(number).await? else { break };
         let request = device.session.refresh_request(address, None);
         let response = device.connection.exchange(request.as_bytes()).await?;
         if !device.session.take(&response) {
@@ -103,7 +103,7 @@ async fn probe(address: SocketAddr, beat: Beat) -> Result<Vec<u32>, Error> {
     let mut connection = Connection::to(address);
     let mut times = Vec::new();
     for number in 0.. {
-        let Some(from) = beat.turn(number).await else { break };
+        let Some(from) = beat.turn(number).await? else { break };
         let response = connection.exchange(request.as_bytes()).await?;
         if response.status != 200 {
             return Err(format!("the server does not live: {}", summary(&response)).into());

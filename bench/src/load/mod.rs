@@ -115,7 +115,7 @@ async fn measure(options: &Options) -> Result<Report, Error> {
     let connections = u32::try_from(options.connections)?;
     for (number, share) in (0..).zip(deal(sessions, options.connections)) {
         let attempts = options.attempt_keys.then_some(number);
-        let beat = Beat::of(number, connections, options.rate, begun, window.until);
+        let beat = Beat::of(number, connections, options.rate, begun, window.until)?;
         clients.spawn(serve_in_turn(options.clone(), share, window, beat, attempts));
     }
     let measured = watch(&options.pids, window).await?;
@@ -190,7 +190,14 @@ async fn serve_in_turn(
         let key = attempts.map(|connection| format!("bench-{connection:06}-{attempt:016}"));
         let step = options.scenario.step(attempt);
         let request = step.request(&session, options.url, &options.password, key.as_deref());
-        let Some(due) = beat.turn(attempt).await else { break };
+        let due = match beat.turn(attempt).await {
+            Ok(Some(due)) => due,
+            Ok(None) => break,
+            Err(why) => {
+                tally.broken(&why);
+                break;
+            }
+        };
         match connection.exchange(request.as_bytes()).await {
             Ok(response) => {
                 let answered = Instant::now();

@@ -1,9 +1,9 @@
 //! What the connections count.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
-use super::connection::Broken;
 use super::response::Response;
 use super::session::summary;
 
@@ -40,7 +40,7 @@ impl Tally {
     }
 
     /// A refresh was not answered.
-    pub fn broken(&mut self, why: &Broken) {
+    pub fn broken(&mut self, why: &impl Display) {
         self.failed(|| why.to_string());
     }
 
