@@ -5,15 +5,16 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// How deep further claims may be nested.
 const MAX_DEPTH: usize = 8;
 
 /// What an access token says. All points in time are seconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AccessClaims {
     /// Who issued the token.
     pub iss: String,
@@ -24,7 +25,7 @@ pub struct AccessClaims {
     /// From when on the token is no longer good.
     pub exp: u64,
     /// Before when the token is not good yet. Relatch sets none.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
     /// When the token was issued.
     pub iat: u64,
@@ -42,12 +43,12 @@ pub struct AccessClaims {
     pub preferred_username: String,
     /// All other claims: those that the server is configured to fill from users' attributes, and any that this version
     /// knows nothing of.
-    #[serde(flatten, deserialize_with = "further_claims")]
+    #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
 
 /// The `aud` claim: one audience or several (RFC 7519, section 4.1.3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Audience {
     /// One.
@@ -79,59 +80,158 @@ impl AccessClaims {
     }
 }
 
-/// An optional claim that, if there, must have its type: `null` is not "absent".
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
-}
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Names;
 
-fn further_claims<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Value>, D::Error> {
-    struct Claims;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Audience;
 
-    impl<'de> Visitor<'de> for Claims {
-        type Value = BTreeMap<String, Value>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an audience or several")
+            }
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("claims")
+            fn visit_str<E>(self, one: &str) -> Result<Audience, E> {
+                Ok(Audience::One(one.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Audience, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Audience::Many)
+            }
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            members(map, MAX_DEPTH)
+        from.deserialize_any(Names)
+    }
+}
+
+/// The name of a claim.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    Iss,
+    Sub,
+    Aud,
+    Exp,
+    Nbf,
+    Iat,
+    Jti,
+    ClientId,
+    Sid,
+    AuthTime,
+    Roles,
+    PreferredUsername,
+    Further(String),
+}
+
+/// Claims as they come, in any order. What serde derives for claims among which there may be others puts all of them
+/// aside first, and each into its place in a second step; this is on the way of each request.
+#[derive(Default)]
+struct Found {
+    iss: Option<String>,
+    sub: Option<String>,
+    aud: Option<Audience>,
+    exp: Option<u64>,
+    nbf: Option<u64>,
+    iat: Option<u64>,
+    jti: Option<String>,
+    client_id: Option<String>,
+    sid: Option<String>,
+    auth_time: Option<u64>,
+    roles: Option<Vec<String>>,
+    preferred_username: Option<String>,
+    extra: BTreeMap<String, Value>,
+}
+
+impl Found {
+    /// Takes the claim of this name, which comes next in `map`.
+    fn take<'de, A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            Name::Iss => once(&mut self.iss, map),
+            Name::Sub => once(&mut self.sub, map),
+            Name::Aud => once(&mut self.aud, map),
+            Name::Exp => once(&mut self.exp, map),
+            Name::Nbf => once(&mut self.nbf, map),
+            Name::Iat => once(&mut self.iat, map),
+            Name::Jti => once(&mut self.jti, map),
+            Name::ClientId => once(&mut self.client_id, map),
+            Name::Sid => once(&mut self.sid, map),
+            Name::AuthTime => once(&mut self.auth_time, map),
+            Name::Roles => once(&mut self.roles, map),
+            Name::PreferredUsername => once(&mut self.preferred_username, map),
+            Name::Further(name) => {
+                let value = map.next_value_seed(Bounded { depth: MAX_DEPTH })?;
+                if self.extra.insert(name, value).is_some() { Err(twice()) } else { Ok(()) }
+            }
         }
     }
 
-    from.deserialize_map(Claims)
+    /// The claims, if none is missing that must be there.
+    fn whole(self) -> Option<AccessClaims> {
+        Some(AccessClaims {
+            iss: self.iss?,
+            sub: self.sub?,
+            aud: self.aud?,
+            exp: self.exp?,
+            nbf: self.nbf,
+            iat: self.iat?,
+            jti: self.jti?,
+            client_id: self.client_id?,
+            sid: self.sid?,
+            auth_time: self.auth_time?,
+            roles: self.roles?,
+            preferred_username: self.preferred_username?,
+            extra: self.extra,
+        })
+    }
+}
+
+/// Puts the value that comes next into its place. One that may be absent must have its type all the same if it is there.
+fn once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    place: &mut Option<T>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    let value = map.next_value()?;
+    if place.replace(value).is_some() { Err(twice()) } else { Ok(()) }
+}
+
+fn twice<E: serde::de::Error>() -> E {
+    E::custom("a name occurs twice")
+}
+
+impl<'de> Deserialize<'de> for AccessClaims {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Claims;
+
+        impl<'de> Visitor<'de> for Claims {
+            type Value = AccessClaims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the claims of an access token")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AccessClaims, A::Error> {
+                let mut found = Found::default();
+                while let Some(name) = map.next_key()? {
+                    found.take(name, &mut map)?;
+                }
+                found.whole().ok_or_else(|| A::Error::custom("a claim is missing"))
+            }
+        }
+
+        from.deserialize_map(Claims)
+    }
 }
 
 /// The members of an object, each name once (RFC 7519, section 4, lets a reader refuse duplicates).
-fn members<'de, A: MapAccess<'de>, M>(mut map: A, depth: usize) -> Result<M, A::Error>
-where
-    M: Default + Members,
-{
-    let mut members = M::default();
-    while let Some(name) = map.next_key::<String>()? {
+fn members<'de, A: MapAccess<'de>>(mut map: A, depth: usize) -> Result<Map<String, Value>, A::Error> {
+    let mut members = Map::new();
+    while let Some(name) = map.next_key()? {
         let value = map.next_value_seed(Bounded { depth })?;
-        if members.put(name, value) {
-            return Err(A::Error::custom("a name occurs twice"));
+        if members.insert(name, value).is_some() {
+            return Err(twice());
         }
     }
     Ok(members)
-}
-
-/// A map that tells whether a name was there already.
-trait Members {
-    fn put(&mut self, name: String, value: Value) -> bool;
-}
-
-impl Members for BTreeMap<String, Value> {
-    fn put(&mut self, name: String, value: Value) -> bool {
-        self.insert(name, value).is_some()
-    }
-}
-
-impl Members for serde_json::Map<String, Value> {
-    fn put(&mut self, name: String, value: Value) -> bool {
-        self.insert(name, value).is_some()
-    }
 }
 
 /// Any JSON value that is nested at most `depth` deep and in which no name occurs twice.
