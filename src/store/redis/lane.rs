@@ -4,6 +4,7 @@
 //! a request again that may have run; whether to repeat a step is for the caller to judge. It knows which process it
 //! leads to, and with a [`Gate`] asks that before each request.
 
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,7 +85,12 @@ impl Lane {
     pub(super) async fn ask(&self, request: &Request, way: Entry) -> Result<Value, Failure> {
         let mut open = self.open().await?;
         let process = open.process.clone();
-        match self.unless_given_up(&process, request.send(&mut open.connection, way)).await {
+        let answered = {
+            // Pinned here: handed on by value it would be copied twice, a kilobyte each time.
+            let answer = pin!(request.send(&mut open.connection, way));
+            self.unless_given_up(&process, answer).await
+        };
+        match answered {
             Ok(answer) => {
                 self.answered();
                 Ok(answer)
@@ -109,7 +115,7 @@ impl Lane {
     async fn unless_given_up<T>(
         &self,
         process: &str,
-        answer: impl Future<Output = Result<T, RedisError>>,
+        answer: Pin<&mut impl Future<Output = Result<T, RedisError>>>,
     ) -> Result<T, RedisError> {
         let Some(gate) = &self.gate else { return answer.await };
         tokio::select! {

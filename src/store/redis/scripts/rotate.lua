@@ -8,8 +8,8 @@
 --           policy - cutoff, s (4), idle lifetime, s (4), cost of a refresh, 0.1 s (2), highest debt, 0.1 s (2); and of the next
 --           record its bytes 2 to 31 (no reason, MAC key, generation, nonce, previous nonce, attempt hash) and 58 to 63
 --           (origin tag, spare)
---         3 DPoP thumbprint presented, 32 bytes, empty for none
---         4 time, ms; empty for the server's own
+--         3 DPoP thumbprint presented, 32 bytes, empty or left out for none
+--         4 time, ms; empty or left out for the server's own
 -- Reply   as `observed.lua` has it, with the record as seen
 -- Takes   O(1). Replaces 64 bytes by 64 bytes, so a full store need not stop it. The expiry of the key stays as
 --         `begin.lua` set it: it covers the absolute deadline, which no rotation moves.
