@@ -27,8 +27,8 @@ pub struct UnderWay {
 
 impl UnderWay {
     /// Has this request be the one under way while `answering` runs, and while it is dropped.
-    pub async fn during<T>(self, answering: impl Future<Output = T>) -> T {
-        UNDER_WAY.scope(self, answering).await
+    pub fn during<T>(self, answering: impl Future<Output = T>) -> impl Future<Output = T> {
+        UNDER_WAY.scope(self, answering)
     }
 
     /// The request under way, if there is one.

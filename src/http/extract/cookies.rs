@@ -31,7 +31,9 @@ enum Carried {
 impl Cookies {
     /// The cookies of a request.
     pub fn of(request: &HttpRequest) -> Self {
-        let carried = |cookie| carried(request, cookie);
+        // Applications send none: then there is nothing to look for four times.
+        let sends_some = request.headers().contains_key(COOKIE);
+        let carried = |cookie| if sends_some { carried(request, cookie) } else { Carried::Nothing };
         Self {
             access: carried(TokenCookie::Access),
             pair: carried(TokenCookie::Pair),

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -79,7 +79,7 @@ async fn read(request: &HttpRequest, payload: Payload) -> Answer<Bytes> {
         return Err(ApiError::invalid_request("parameters belong into the body, not into the query"));
     }
     let announced =
-        request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
