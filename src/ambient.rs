@@ -17,12 +17,19 @@ pub trait Clock: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
+    /// Microseconds since the Unix epoch: for the log, which is read line by line.
     #[expect(clippy::disallowed_methods, reason = "the one place that may")]
-    fn now(&self) -> UnixMillis {
+    pub fn micros() -> u64 {
         // A clock before 1970 is broken beyond what we can mend; time zero makes every deadline fail closed later.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)).min(UnixMillis::MAX)
+        u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(Self::micros() / 1000).min(UnixMillis::MAX)
     }
 }
 

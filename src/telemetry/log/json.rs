@@ -8,10 +8,10 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
+use super::stamp;
 use crate::telemetry::request::UnderWay;
 
 /// Writes an event as one line of JSON.
@@ -29,7 +29,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         writer.write_str(r#"{"timestamp":""#)?;
-        SystemTime.format_time(&mut writer)?;
+        stamp::write_now(&mut writer)?;
         writer.write_str(r#"","level":""#)?;
         writer.write_str(event.metadata().level().as_str())?;
         writer.write_str("\"")?;

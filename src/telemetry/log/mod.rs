@@ -2,6 +2,7 @@
 
 mod json;
 mod lines;
+mod stamp;
 mod text;
 
 use std::io::{IsTerminal as _, Stderr, stderr};

@@ -5,9 +5,9 @@ use std::fmt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Full, Writer};
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::stamp;
 use crate::telemetry::request::UnderWay;
 
 /// Writes an event as the library does, with the request's id between time and level.
@@ -30,7 +30,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        SystemTime.format_time(&mut writer)?;
+        stamp::write_now(&mut writer)?;
         writer.write_char(' ')?;
         if let Some(id) = UnderWay::id() {
             write!(writer, "{id} ")?;

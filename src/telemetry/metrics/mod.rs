@@ -3,6 +3,7 @@
 //! What happens often is counted where it happens; what can be read at any moment is read when somebody asks
 //! ([`collected`]). Labels have few values: never a user, a session, an address or anything that a client wrote.
 
+mod answers;
 mod collected;
 mod process;
 
@@ -10,47 +11,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::app::App;
 use crate::keys::password::PasswordHasher;
 use crate::store::StoreMetrics;
+use answers::Answers;
 use collected::Collected;
 
 /// What every name begins with, but for those of the process, which have names of their own everywhere.
 const PREFIX: &str = "relatch";
-/// Upper bounds of the buckets of requests, in seconds.
-const REQUEST_BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Upper bounds of the buckets of revocations, in seconds.
 const REVOCATION_BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5];
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfRoute {
-    method: &'static str,
-    route: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfRequest {
-    method: &'static str,
-    route: &'static str,
-    status: u16,
-}
-
 /// What a node counts where it happens.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<OfRequest, Counter>,
-    request_durations: Family<OfRoute, Histogram>,
+    answers: Answers,
     revocations: Histogram,
     revocations_in_doubt: Counter,
     /// The steps of the store.
@@ -67,16 +50,7 @@ impl Metrics {
     /// Those of a node with this hasher.
     pub fn of(hasher: &PasswordHasher) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
-        let requests = Family::default();
-        registry.register("http_requests", "Requests that were answered", requests.clone());
-        let request_durations: Family<OfRoute, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS));
-        registry.register_with_unit(
-            "http_request_duration",
-            "How long requests took to be answered",
-            Unit::Seconds,
-            request_durations.clone(),
-        );
+        let answers = Answers::registered(&mut registry);
         let revocations = Histogram::new(REVOCATION_BUCKETS);
         registry.register_with_unit(
             "revocation_duration",
@@ -97,13 +71,12 @@ impl Metrics {
             hasher.durations(),
         );
         let store = Arc::new(StoreMetrics::registered(&mut registry));
-        Self { registry, requests, request_durations, revocations, revocations_in_doubt, store }
+        Self { registry, answers, revocations, revocations_in_doubt, store }
     }
 
     /// A request was answered. `route` is a pattern, and the method one of those that clients have reason to send.
     pub fn answered(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
-        self.requests.get_or_create(&OfRequest { method, route, status }).inc();
-        self.request_durations.get_or_create(&OfRoute { method, route }).observe(took.as_secs_f64());
+        self.answers.note(method, route, status, took);
     }
 
     /// A revocation was made that somebody relies on, and is in force for good or not known to be.
