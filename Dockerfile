@@ -7,8 +7,8 @@ COPY . .
 # Crates and what was built of them stay in caches between builds, so that only what changed is built again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin relatch \
-    && cp target/release/relatch /relatch
+    cargo build --profile dist --locked --bin relatch \
+    && cp target/dist/relatch /relatch
 
 FROM debian:bookworm-slim
 # Authorities for rediss:// servers with a public certificate.

@@ -2,7 +2,7 @@
 """What a session takes up in Redis, by what is stored: the hot record that a refresh reads, the details beside it, lines of
 history; and what a user takes up. See README.md beside this file.
 
-Builds in release mode, starts Redis servers of its own with their default settings, and stops what it started. Needs
+Builds as for the image, starts Redis servers of its own with their default settings, and stops what it started. Needs
 `redis-server` and nothing but Python's standard library. Writes nothing outside a temporary directory and target/.
 """
 
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import urllib.parse
 
-from servers import ROOT, Failed, binary, run_script, start_redis
+from servers import Failed, add_build_options, binary, build, run_script, start_redis
 
 FORGET = "local keys = redis.call('SCAN', ARGV[1], 'MATCH', '*:m', 'COUNT', 5000) \
 for _, key in ipairs(keys[2]) do redis.call('DEL', key) end return keys[1]"
@@ -25,12 +25,9 @@ def main():
     parser = argparse.ArgumentParser(description="What a session takes up in Redis.")
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 5], help="how many each user has")
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binary that is there")
+    add_build_options(parser)
     options = parser.parse_args()
-    command = ["cargo", "build", "--locked", "--profile", options.profile, "-p", "relatch-bench", "--bin", "bytes"]
-    if not options.no_build and subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        sys.exit("bench: the build failed")
+    build(options, "bytes")
     try:
         columns = {sessions: measure(options, sessions) for sessions in options.sessions}
     except Failed as failure:

@@ -17,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 
-from run import build, positive, positive_seconds, progress
+from run import positive, positive_seconds, progress
 from servers import (
     Failed,
+    add_build_options,
     base64_key,
     binary,
+    build,
     clean_environment,
     create_users,
     free_port,
@@ -38,8 +40,7 @@ ARRANGEMENTS = {"1 node, 1 Redis": (1, False), "3 nodes, 1 Redis": (3, False), "
 
 def main():
     options = parse_arguments()
-    if not options.no_build:
-        build(("relatch",), options.profile)
+    build(options, "relatch", "load")
     found = {name: [] for name in ARRANGEMENTS}
     try:
         for number in range(options.rounds):
@@ -61,8 +62,7 @@ def parse_arguments():
     parser.add_argument("--connections", type=positive, default=33)
     parser.add_argument("--sessions", type=positive, default=999)
     parser.add_argument("--appendonly", action="store_true", help="every Redis with appendonly yes, fsync each second")
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+    add_build_options(parser)
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON instead of the table")
     options = parser.parse_args()
     options.sessions_per_user = 5

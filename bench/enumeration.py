@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether time tells which accounts exist: at sign-in and at registration. See README.md beside this file.
 
-Builds in release mode, starts a Redis and a server of its own, and stops what it started. Needs `redis-server` and nothing
+Builds as for the image, starts a Redis and a server of its own, and stops what it started. Needs `redis-server` and nothing
 but Python's standard library. Writes nothing outside a temporary directory and target/.
 """
 
@@ -15,12 +15,11 @@ import random
 import secrets
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from servers import ROOT, Failed, run_script, start_redis, start_relatch
+from servers import Failed, add_build_options, build, run_script, start_redis, start_relatch
 
 PASSWORD = "a long walk on the pier"
 ACCOUNTS = 100
@@ -30,9 +29,7 @@ ARGON2 = "$argon2id$v=19$m=64,t=2,p=2$3puzdm7tPQeAkNL6v1cKQQ$nHkhzVS8ymKSjzEx5Bf
 
 def main():
     options = parse_arguments()
-    command = ["cargo", "build", "--locked", "--profile", options.profile, "--bin", "relatch"]
-    if not options.no_build and subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        sys.exit("bench: the build failed")
+    build(options, "relatch")
     options.set = [f"password.bcrypt_cost={options.cost}", "registration.enabled=true"]
     try:
         with contextlib.ExitStack() as stack:
@@ -49,8 +46,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Whether time tells which accounts exist.")
     parser.add_argument("--samples", type=int, default=1000, help="of each kind, in turns")
     parser.add_argument("--cost", type=int, default=8, help="bcrypt's; the lower, the less hides a difference")
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binary that is there")
+    add_build_options(parser)
     return parser.parse_args()
 
 

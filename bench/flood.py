@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What devices that refresh notice of a crowd that signs in, and what the crowd is told. See README.md beside this file.
 
-Builds in release mode, starts a Redis and a server of its own, and stops what it started. Needs `redis-server` and nothing
+Builds as for the image, starts a Redis and a server of its own, and stops what it started. Needs `redis-server` and nothing
 but Python's standard library. Writes nothing outside a temporary directory and target/.
 """
 
@@ -16,16 +16,25 @@ import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, binary, clean_environment, create_users, run_script, start_redis, start_relatch, tail
+from servers import (
+    Failed,
+    add_build_options,
+    binary,
+    build,
+    clean_environment,
+    create_users,
+    run_script,
+    start_redis,
+    start_relatch,
+    tail,
+)
 
 USERS = 40
 
 
 def main():
     options = parse_arguments()
-    command = ["cargo", "build", "--locked", "--profile", options.profile, "-p", "relatch", "-p", "relatch-bench", "--bins"]
-    if not options.no_build and subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        sys.exit("bench: the build failed")
+    build(options, "relatch", "flood")
     options.set = [f"password.bcrypt_cost={options.cost}"]
     options.sessions, options.sessions_per_user = USERS, 1
     try:
@@ -43,8 +52,7 @@ def parse_arguments():
     parser.add_argument("--share", type=float, default=4, help="refresh at this part of what the server can do: one in so many")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8, help="measured time of each half of a round")
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+    add_build_options(parser)
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON instead of the table")
     return parser.parse_args()
 

@@ -12,8 +12,8 @@ import statistics
 import tempfile
 import time
 
-from run import build, positive, positive_seconds, progress
-from servers import Failed, create_users, post, run_load, run_script, start_redis, start_relatch
+from run import positive, positive_seconds, progress
+from servers import Failed, add_build_options, build, create_users, post, run_load, run_script, start_redis, start_relatch
 
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 SLOW_REQUEST = b"POST /login HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 1000
@@ -21,8 +21,7 @@ SLOW_REQUEST = b"POST /login HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 1000
 
 def main():
     options = parse_arguments()
-    if not options.no_build:
-        build(("relatch",), options.profile)
+    build(options, "relatch", "load")
     # Inherited by the server, which needs as many.
     wanted = options.idle + options.slow + 4096
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -58,8 +57,7 @@ def parse_arguments():
     parser.add_argument("--connections", type=positive, default=8)
     parser.add_argument("--sessions", type=positive, default=100)
     parser.add_argument("--sessions-per-user", type=positive, default=5)
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+    add_build_options(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one more setting of the server")
     return parser.parse_args()
 

@@ -8,16 +8,15 @@ import secrets
 import tempfile
 import time
 
-from run import build, positive, positive_seconds, progress
-from servers import create_users, run_load, run_script, start_redis, start_relatch
+from run import positive, positive_seconds, progress
+from servers import add_build_options, build, create_users, run_load, run_script, start_redis, start_relatch
 
 MIB = 1024
 
 
 def main():
     options = parse_arguments()
-    if not options.no_build:
-        build(("relatch",), options.profile)
+    build(options, "relatch", "load")
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relatch-bench-")))
         _, redis_url = start_redis(stack, directory, False)
@@ -48,8 +47,7 @@ def parse_arguments():
     parser.add_argument("--connections", type=positive, default=128)
     parser.add_argument("--sessions", type=positive, default=5000)
     parser.add_argument("--sessions-per-user", type=positive, default=5)
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+    add_build_options(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one more setting of the server")
     return parser.parse_args()
 

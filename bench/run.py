@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Relatch against its floor: what one refresh costs, in one table. See README.md beside this file.
 
-Builds in release mode, starts a Redis and a server of its own for each round, and stops what it started. Needs
+Builds as for the image, starts a Redis and a server of its own for each round, and stops what it started. Needs
 `redis-server` and nothing but Python's standard library. Writes nothing outside a temporary directory and target/.
 """
 
@@ -13,11 +13,20 @@ import os
 import pathlib
 import secrets
 import statistics
-import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, create_users, run_load, run_script, start_floor, start_redis, start_relatch
+from servers import (
+    Failed,
+    add_build_options,
+    build,
+    create_users,
+    run_load,
+    run_script,
+    start_floor,
+    start_redis,
+    start_relatch,
+)
 from table import Figures, table
 
 SCENARIOS = ("refresh", "check", "sign-in", "revoke", "mixed")
@@ -30,8 +39,7 @@ ALWAYS = ("rate_limit.enabled=true", "rate_limit.address_requests=1000000")
 def main():
     options = parse_arguments()
     contenders = (options.only,) if options.only else CONTENDERS
-    if not options.no_build:
-        build(contenders, options.profile)
+    build(options, "load", *contenders)
     try:
         results = {}
         for algorithm in options.algorithms:
@@ -81,8 +89,7 @@ def parse_arguments():
         metavar="KEY=VALUE",
         help="one more setting of the relatch server, such as log.level=warn; may be given several times",
     )
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+    add_build_options(parser)
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON instead of the table")
     options = parser.parse_args()
     unknown = [name for name in options.algorithms if name not in ALGORITHMS]
@@ -126,14 +133,6 @@ def settings(options):
         "profile": options.profile,
         "relatch_settings": options.set,
     }
-
-
-def build(contenders, profile):
-    command = ["cargo", "build", "--locked", "--profile", profile, "-p", "relatch-bench"]
-    if "relatch" in contenders:
-        command += ["-p", "relatch", "--bins"]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        sys.exit("bench: the build failed")
 
 
 def measure(algorithm, contenders, options, rate=None):

@@ -32,6 +32,24 @@ def run_script(main):
         sys.exit("bench: interrupted")
 
 
+def add_build_options(parser):
+    """Which binaries are measured: those of the profile of which the image is made, if nothing else is said."""
+    parser.add_argument(
+        "--profile", choices=("dist", "release", "dev"), default="dist", help="dev is for trying this script"
+    )
+    parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
+
+
+def build(options, *binaries):
+    if options.no_build:
+        return
+    command = ["cargo", "build", "--locked", "--profile", options.profile, "-p", "relatch", "-p", "relatch-bench"]
+    for name in binaries:
+        command += ["--bin", name]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        sys.exit("bench: the build failed")
+
+
 def binary(name, options):
     directory = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return directory / ("debug" if options.profile == "dev" else options.profile) / name

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What 100,000 users cost: listing, search and reading, in Redis and in the embedded store. See README.md beside this file.
 
-Builds in release mode, starts a Redis of its own, and stops what it started. Needs `redis-server` and nothing but
+Builds as for the image, starts a Redis of its own, and stops what it started. Needs `redis-server` and nothing but
 Python's standard library. Writes nothing outside a temporary directory and target/.
 """
 
@@ -13,18 +13,15 @@ import subprocess
 import sys
 import tempfile
 
-from servers import ROOT, Failed, binary, run_script, start_redis
+from servers import Failed, add_build_options, binary, build, run_script, start_redis
 
 
 def main():
     parser = argparse.ArgumentParser(description="What many users cost, in Redis and in the embedded store.")
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--profile", choices=("release", "dev"), default="release", help="dev is for trying this script")
-    parser.add_argument("--no-build", action="store_true", help="use the binary that is there")
+    add_build_options(parser)
     options = parser.parse_args()
-    command = ["cargo", "build", "--locked", "--profile", options.profile, "-p", "relatch-bench", "--bin", "crowd"]
-    if not options.no_build and subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        sys.exit("bench: the build failed")
+    build(options, "crowd")
     try:
         with contextlib.ExitStack() as stack:
             directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relatch-bench-")))
