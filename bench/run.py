@@ -45,8 +45,11 @@ def main():
         for algorithm in options.algorithms:
             found = results[algorithm] = measure(algorithm, contenders, options)
             if options.half_load:
-                half = round(min(statistics.median(figures.rate for figures in rounds) for rounds in found.values()) / 2)
-                results[f"{algorithm} {half}/s"] = measure(algorithm, contenders, options, half)
+                halves = {name: round(statistics.median(one.rate for one in rounds) / 2) for name, rounds in found.items()}
+                least = min(halves.values())
+                same = dict.fromkeys(contenders, least)
+                results[f"{algorithm} {least}/s"] = measure(algorithm, contenders, options, same)
+                results[f"{algorithm} own half"] = measure(algorithm, contenders, options, halves)
     except Failed as failure:
         sys.exit(f"bench: {failure}")
     if options.json:
@@ -72,7 +75,7 @@ def parse_arguments():
     parser.add_argument(
         "--half-load",
         action="store_true",
-        help="measure also at a steady rate, half of what the slower of the two reached",
+        help="measure also at a steady rate: half of what the slower of the two reached, then each at half of its own",
     )
     parser.add_argument(
         "--scenario",
@@ -135,12 +138,13 @@ def settings(options):
     }
 
 
-def measure(algorithm, contenders, options, rate=None):
+def measure(algorithm, contenders, options, rates=None):
     """All rounds of one algorithm. The contenders take turns and swap their order, so that drift hits both alike."""
     found = {name: [] for name in contenders}
     for number in range(options.rounds):
         order = contenders if number % 2 == 0 else contenders[::-1]
         for name in order:
+            rate = rates[name] if rates else None
             load = f" at {rate}/s" if rate else ""
             progress(f"{algorithm}{load}, round {number + 1} of {options.rounds}: {name}")
             found[name].append(run_round(name, algorithm, options, rate))
