@@ -37,7 +37,7 @@ impl Handle {
         let mut request =
             self.on_user(&ROTATE, session.user).arg(session.session.as_bytes()).arg(&packed(step));
         let (thumbprint, time) = (presented.thumbprint.as_ref(), self.time.argument());
-        // Each argument costs Redis a tenth of what the whole refresh is to cost.
+        // Left out they save Redis a thirtieth of the call.
         if thumbprint.is_some() || !time.is_empty() {
             let thumbprint = thumbprint.map_or([].as_slice(), |thumbprint| &thumbprint.0);
             request = request.arg(thumbprint).arg(time);

@@ -13,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 /// Upper bounds of the buckets, in seconds.
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// How many kinds of answers a thread has at hand; the others it looks up. Most requests are of a few.
+/// How many kinds of answers a thread has at hand, the first that it gave; the others it looks up.
 const AT_HAND: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,7 +63,7 @@ impl Answers {
         Self { id: COUNT.fetch_add(1, Ordering::Relaxed), requests, durations }
     }
 
-    /// Notes an answer. To look up its two metrics costs as much as the rest, so a thread keeps those of what it answers most.
+    /// Notes an answer. To look up its two metrics means to hash their labels twice, so a thread keeps those of its first few kinds.
     pub(super) fn note(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
         let kind = OfRequest { method, route, status };
         let seconds = took.as_secs_f64();
