@@ -1,19 +1,20 @@
 //! Audit records: who did what to whom, from where and when.
 //!
 //! An event becomes a log line and, if it is one that matters later, a record in the store. The record is written before
-//! the request is answered. Should the store not take it, the log line is what is left, and a second one says so.
+//! the request is answered: that of an end in one write with its announcement ([`super::operation`]). Of a sign-in, which
+//! stands whether or not it is on record yet, it is written as soon as the store takes it.
 
 pub mod read;
 
-use relatch_domain::SessionRef;
 use relatch_domain::event::{Actor, Event};
+use relatch_domain::{SessionRef, UnixMillis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::App;
 use super::origin::Origin;
 use crate::rfc3339;
-use crate::store::Trail;
+use crate::store::{StoreError, Trail};
 use crate::telemetry;
 
 /// A record as it is stored. Fields that later versions add are ignored by earlier ones.
@@ -62,53 +63,85 @@ pub struct AuditActor {
 }
 
 impl App {
-    /// Tells of an event: to the log, to the audit trail if it belongs there, and to the node's memory if it is a
-    /// revocation. That has yet to be announced to the other nodes: [`App::announce`].
-    pub(crate) async fn tell(&self, origin: &Origin, event: &Event) {
+    /// Writes an event into the log and counts it. What else there is to do with it an operation does.
+    pub(crate) fn note(&self, origin: &Origin, event: &Event) {
         telemetry::record(origin, event);
         self.node.counters.count(event);
-        if let Some(revocation) = event.revocation() {
-            self.node.revocations.ours(revocation, self.clock.now());
-        }
+    }
+
+    /// Tells of an event: to the log, and to the audit trail if it belongs there. What the store does not take now is
+    /// written as soon as it does.
+    pub(crate) async fn tell(&self, origin: &Origin, event: &Event) {
+        self.note(origin, event);
         if event.is_audited() {
-            // Boxed: most events are not, and each request's future would be larger.
-            Box::pin(self.keep(origin, event)).await;
+            // Boxed: most events are not, and each request's future would be larger. What failed is logged.
+            let _ = Box::pin(self.keep(origin, event)).await;
         }
     }
 
-    async fn keep(&self, origin: &Origin, event: &Event) {
-        let record = record_of(origin, event, self.clock.now().0);
+    /// As [`App::tell`], for what must not be acknowledged before it is on record.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) async fn tell_for_certain(&self, origin: &Origin, event: &Event) -> Result<(), StoreError> {
+        self.note(origin, event);
+        Box::pin(self.keep(origin, event)).await
+    }
+
+    async fn keep(&self, origin: &Origin, event: &Event) -> Result<(), StoreError> {
         let trail = match event {
             // Whoever has an account can have this answer thousands of times a second.
             Event::SignInFailed { .. } | Event::AdminCall { status: 403, .. } => Trail::Refused,
             _ => Trail::Acts,
         };
-        let kept = match serde_json::to_vec(&record) {
-            Ok(json) => self.store.append_audit(trail, &json, self.policy.audit_keep).await,
-            Err(error) => {
-                tracing::error!(%error, "an audit record cannot be written as JSON");
-                return;
-            }
-        };
-        match kept {
+        let Some(record) = AuditRecord::of(origin, event, self.clock.now()).to_json() else { return Ok(()) };
+        let kept = self.keep_record(trail, record).await;
+        match &kept {
             Ok(()) => origin.told.set(),
-            Err(error) => tracing::error!(%error, event = event.name(), "an audit record was not kept"),
+            Err(error) => tracing::warn!(%error, event = event.name(), "an audit record waits for the store"),
         }
+        kept
     }
 }
 
-fn record_of(origin: &Origin, event: &Event, at: u64) -> AuditRecord {
-    let (user, session) = subject(event);
-    AuditRecord {
-        at,
-        event: event.name().to_owned(),
-        actor: actor(origin.actor),
-        user,
-        session,
-        details: details(event),
-        address: origin.shown_address(),
-        user_agent: origin.user_agent.clone(),
-        request_id: origin.request_id.map(|id| id.to_string()),
+impl AuditRecord {
+    /// The record of an event.
+    pub(super) fn of(origin: &Origin, event: &Event, at: UnixMillis) -> Self {
+        let (user, session) = subject(event);
+        let (event, details) = (event.name().to_owned(), details(event));
+        Self { event, user, session, details, ..Self::template(origin, at) }
+    }
+
+    /// Who does something, from where and when.
+    pub(super) fn template(origin: &Origin, at: UnixMillis) -> Self {
+        Self {
+            at: at.0,
+            event: String::new(),
+            actor: actor(origin.actor),
+            user: None,
+            session: None,
+            details: Map::new(),
+            address: origin.shown_address(),
+            user_agent: origin.user_agent.clone(),
+            request_id: origin.request_id.map(|id| id.to_string()),
+        }
+    }
+
+    /// The record of a session that ends by what this is the template of. `reason` is a code.
+    pub(super) fn of_end(&self, session: SessionRef, reason: &str) -> Self {
+        Self {
+            event: Event::SESSION_ENDED.to_owned(),
+            user: Some(session.user.to_string()),
+            session: Some(session.to_string()),
+            details: Map::from_iter([("reason".to_owned(), reason.into())]),
+            ..self.clone()
+        }
+    }
+
+    /// As it is stored.
+    pub(super) fn to_json(&self) -> Option<Vec<u8>> {
+        let json = serde_json::to_vec(self);
+        json.inspect_err(|error| tracing::error!(%error, "an audit record cannot be written as JSON")).ok()
     }
 }
 

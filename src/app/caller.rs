@@ -116,7 +116,13 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        let mut alive = alive(observed, &self.rotation_policy());
+        let mut alive = match alive(observed.clone(), &self.rotation_policy()) {
+            Err(NotLetIn::SessionRevoked(_) | NotLetIn::UserDisabled) => {
+                Box::pin(self.reveal_observed(caller.session, &observed)).await?;
+                alive(observed, &self.rotation_policy())
+            }
+            alive => alive,
+        };
         // A store that has lost the end of a session is not believed.
         if alive.is_ok()
             && let Some(remembered) = self.node.revocations.of(caller.session)

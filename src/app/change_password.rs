@@ -8,9 +8,10 @@ use relatch_domain::password_rules::Password;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 
+use super::audit::AuditRecord;
 use super::caller::LiveCaller;
+use super::operation::What;
 use super::origin::Origin;
-use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
 use crate::store::{UserAsSeen, UserChange, UserChangeOutcome};
@@ -77,7 +78,10 @@ pub async fn change_password(
         as_seen: UserAsSeen { password_hash: Some(checked?), attributes: None },
         ..UserChange::of(user)
     };
-    let since = app.since();
+    let event = Event::PasswordChanged { user };
+    let record = AuditRecord::of(origin, &event, app.clock.now());
+    let operation = app.open(origin, What::Change { user }, vec![record]).await?;
+    change.operation = Some(operation.id);
     let mut outcome = app.store.change_user(&change).await?;
     if outcome == UserChangeOutcome::Blocked
         && let Some(checked) = checked_hash(app, live, current).await?
@@ -86,14 +90,21 @@ pub async fn change_password(
         change.as_seen.password_hash = Some(checked);
         outcome = app.store.change_user(&change).await?;
     }
-    let mut changed = match outcome {
+    let changed = match outcome {
         UserChangeOutcome::Changed(changed) => changed,
-        UserChangeOutcome::Blocked => return wrong_password(app, origin, user).await,
-        UserChangeOutcome::Unknown => return Ok(PasswordChange::UserGone),
+        UserChangeOutcome::Blocked => {
+            app.withdraw(operation).await;
+            return wrong_password(app, origin, user).await;
+        }
+        UserChangeOutcome::Unknown => {
+            app.withdraw(operation).await;
+            app.reveal_deleted(user).await?;
+            return Ok(PasswordChange::UserGone);
+        }
     };
-    app.tell(origin, &Event::PasswordChanged { user }).await;
-    tell_ended(app, origin, user, since, &mut changed.ended, reason).await;
-    Ok(if changed.ended.durable { PasswordChange::Done } else { PasswordChange::NotDurable })
+    app.note(origin, &event);
+    let in_force = app.conclude_change(origin, operation, user, &changed.ended, Some(reason)).await?;
+    Ok(if in_force { PasswordChange::Done } else { PasswordChange::NotDurable })
 }
 
 async fn wrong_password(app: &App, origin: &Origin, user: UserId) -> Result<PasswordChange, Failure> {

@@ -8,9 +8,9 @@ use relatch_domain::session::EndReason;
 use relatch_domain::user::{Roles, User};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::audit::AuditRecord;
+use super::operation::{Operation, What};
 use super::origin::Origin;
-use super::revocations::Since;
-use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure, ROUNDS};
 use crate::store::{UserAsSeen, UserChange, UserChangeOutcome, UserChanged};
@@ -78,8 +78,7 @@ pub async fn change_user(
     id: UserId,
     wanted: Changes,
 ) -> Result<Changed, Failure> {
-    let since = app.since();
-    let Some(mut found) = app.store.user(id).await? else { return Ok(Changed::Unknown) };
+    let Some(mut found) = app.store.user(id).await? else { return unknown(app, id).await };
     if let Some(Err(error)) = patched(&wanted, &found) {
         return Ok(Changed::InvalidAttributes(error));
     }
@@ -101,10 +100,15 @@ pub async fn change_user(
         None => None,
     };
     let end = end_reason(&edit).map(|reason| (Scope::All, reason, origin.end_note(Some(id), None)));
+    let records = events(id, &edit).map(|event| AuditRecord::of(origin, &event, app.clock.now())).collect();
+    let operation = app.open(origin, What::Change { user: id }, records).await?;
     for _ in 0..=ROUNDS {
         let (attributes, seen) = match patched(&wanted, &found).transpose() {
             Ok(patched) => patched.unzip(),
-            Err(error) => return Ok(Changed::InvalidAttributes(error)),
+            Err(error) => {
+                app.withdraw(operation).await;
+                return Ok(Changed::InvalidAttributes(error));
+            }
         };
         let change = UserChange {
             user: id,
@@ -114,17 +118,30 @@ pub async fn change_user(
             password_hash: password_hash.clone(),
             end: end.clone(),
             as_seen: UserAsSeen { attributes: seen.flatten(), password_hash: None },
+            operation: Some(operation.id),
         };
         match app.store.change_user(&change).await? {
-            UserChangeOutcome::Changed(done) => return Ok(tell_changed(app, origin, since, edit, done).await),
-            UserChangeOutcome::Unknown => return Ok(Changed::Unknown),
+            UserChangeOutcome::Changed(done) => return conclude(app, origin, operation, &edit, done).await,
+            UserChangeOutcome::Unknown => {
+                app.withdraw(operation).await;
+                return unknown(app, id).await;
+            }
             UserChangeOutcome::Blocked => match app.store.user(id).await? {
                 Some(now) => found = now,
-                None => return Ok(Changed::Unknown),
+                None => {
+                    app.withdraw(operation).await;
+                    return unknown(app, id).await;
+                }
             },
         }
     }
+    app.withdraw(operation).await;
     Err(Failure::Contended)
+}
+
+async fn unknown(app: &App, id: UserId) -> Result<Changed, Failure> {
+    app.reveal_deleted(id).await?;
+    Ok(Changed::Unknown)
 }
 
 /// What the attributes become, if they change.
@@ -132,27 +149,27 @@ fn patched(wanted: &Changes, user: &User) -> Option<Result<Patched, InvalidAttri
     wanted.attributes.as_ref().map(|change| change.apply(&user.profile.attributes))
 }
 
+/// What there is to tell of a change.
+fn events(user: UserId, edit: &UserEdit) -> impl Iterator<Item = Event> {
+    let password = edit.password.then_some(Event::PasswordChanged { user });
+    password.into_iter().chain([Event::UserChanged { user, edit: edit.clone() }])
+}
+
 /// Tells of a change that is made.
-async fn tell_changed(
+async fn conclude(
     app: &App,
     origin: &Origin,
-    since: Since,
-    edit: UserEdit,
+    operation: Operation,
+    edit: &UserEdit,
     done: UserChanged,
-) -> Changed {
-    let UserChanged { user, mut ended } = done;
-    let reason = end_reason(&edit);
-    if edit.password {
-        app.tell(origin, &Event::PasswordChanged { user: user.id }).await;
+) -> Result<Changed, Failure> {
+    let UserChanged { user, ended } = done;
+    events(user.id, edit).for_each(|event| app.note(origin, &event));
+    let in_force = app.conclude_change(origin, operation, user.id, &ended, end_reason(edit)).await?;
+    if !in_force {
+        return Ok(Changed::NotDurable);
     }
-    app.tell(origin, &Event::UserChanged { user: user.id, edit }).await;
-    if let Some(reason) = reason {
-        tell_ended(app, origin, user.id, since, &mut ended, reason).await;
-    }
-    if !ended.durable {
-        return Changed::NotDurable;
-    }
-    Changed::Yes { user: Box::new(user), ended: ended.ended.len() }
+    Ok(Changed::Yes { user: Box::new(user), ended: ended.ended.len() })
 }
 
 /// Why all sessions end, if they do. That the account is disabled is the stronger reason.

@@ -43,8 +43,8 @@ pub struct Renewed {
     pub session_expires_in: u32,
 }
 
-/// Checks an access token. The store is asked with `live`, and if the token is in a cookie and near its end: then it is
-/// renewed, and neither is the refresh token rotated nor any deadline moved.
+/// Checks an access token. The store is asked with `live`, while a change of the user is under way, and if the token is in a
+/// cookie and near its end: then it is renewed, and neither is the refresh token rotated nor any deadline moved.
 ///
 /// # Errors
 /// If keys are missing, or the store was asked with `live` and failed.
@@ -57,7 +57,9 @@ pub async fn check(app: &App, request: CheckRequest<'_>) -> Result<Result<Checke
         Err(refused) => return Ok(Err(refused)),
     };
     let cookie_room = request.cookie_room.filter(|_| slides(app, &caller, app.clock.now()));
-    if !request.live && cookie_room.is_none() {
+    // What an operation that is open has ended is not in the log yet.
+    let is_unsettled = app.node.revocations.is_unsettled(caller.session.user);
+    if !request.live && cookie_room.is_none() && !is_unsettled {
         return Ok(Ok(by_token(caller)));
     }
     let live = match app.live(caller.clone()).await {
@@ -65,7 +67,7 @@ pub async fn check(app: &App, request: CheckRequest<'_>) -> Result<Result<Checke
         Ok(Err(refused)) => return Ok(Err(refused)),
         // The token is good still, and nobody asked for more.
         Err(failure) if !request.live => {
-            tracing::warn!(error = %failure, "an access token could not be renewed");
+            tracing::warn!(error = %failure, "the store was not asked whether a session is alive");
             return Ok(Ok(by_token(caller)));
         }
         Err(failure) => return Err(failure),

@@ -10,7 +10,8 @@ use relatch_domain::SessionRef;
 use relatch_domain::user::User;
 
 use crate::store::{
-    CutoffRaised, EntryId, Marker, Store, StoreError, Trail, UserQuery, WholeSession, WholeUser,
+    CutoffRaised, EntryId, JournalWrite, LOG_KEEPS, Marker, NewEntry, Store, StoreError, Trail, UserQuery,
+    WholeSession, WholeUser,
 };
 
 /// Users that are asked for together.
@@ -164,8 +165,9 @@ async fn one(from: &dyn Store, to: &dyn Store, user: &User) -> Result<usize, Not
     // Whoever has been deleted meanwhile is not copied.
     let Some(credentials) = found else { return Ok(0) };
     let held = from.sessions_of(user.id).await.map_err(NotCopied::From)?;
-    if held.corrupt > 0 {
-        return Err(NotCopied::Corrupt { user: user.profile.username.to_string(), corrupt: held.corrupt });
+    if !held.corrupt.is_empty() {
+        let corrupt = held.corrupt.len();
+        return Err(NotCopied::Corrupt { user: user.profile.username.to_string(), corrupt });
     }
     let mut sessions = Vec::with_capacity(held.sessions.len());
     for stored in held.sessions {
@@ -182,16 +184,27 @@ async fn one(from: &dyn Store, to: &dyn Store, user: &User) -> Result<usize, Not
     Ok(count)
 }
 
-/// Those that are in the feed still, which other nodes have yet to hear of.
+/// Those that are in the log still, and the operations that are open.
 async fn revocations(from: &dyn Store, to: &dyn Store) -> Result<usize, NotCopied> {
     let (mut after, mut count) = (None, 0);
     loop {
-        let entries = from.announced(after, RECORDS).await.map_err(NotCopied::From)?;
-        let Some(last) = entries.last() else { return Ok(count) };
+        let page = from.journal(after, RECORDS).await.map_err(NotCopied::From)?;
+        if after.is_none() {
+            for open in page.operations {
+                let open = Some((open.id, open.form));
+                let write = JournalWrite { open, lifetime: LOG_KEEPS, ..JournalWrite::default() };
+                to.write_journal(&write).await.map_err(NotCopied::To)?;
+            }
+        }
+        let Some(last) = page.entries.last() else { return Ok(count) };
         after = Some(last.id);
-        let known: Vec<_> = entries.into_iter().filter_map(|entry| entry.revocation).collect();
-        count += known.len();
-        to.announce(&known).await.map_err(NotCopied::To)?;
+        let left = page.entries.iter().map(|entry| entry.until.age_since(page.now)).max();
+        let known = page.entries.into_iter().filter_map(|entry| entry.revocation);
+        let entries: Vec<_> = known.map(NewEntry::unrecorded).collect();
+        count += entries.len();
+        let lifetime = left.unwrap_or_default().max(LOG_KEEPS);
+        let write = JournalWrite { entries, lifetime, ..JournalWrite::default() };
+        to.write_journal(&write).await.map_err(NotCopied::To)?;
     }
 }
 

@@ -10,14 +10,15 @@ use std::time::Duration;
 use relatch_domain::UnixSeconds;
 use relatch_domain::event::Event;
 use relatch_domain::policy::RotationPolicy;
-use relatch_domain::revocation::Scope;
+use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
 use tokio::sync::watch;
 
+use super::audit::AuditRecord;
 use super::everyone::{Ending, Tally, end_page};
 use super::origin::Origin;
 use super::{App, Failure};
-use crate::store::{CutoffRaised, EndNote, StoreError};
+use crate::store::{CutoffRaised, EndNote, JournalWrite, NewEntry, StoreError};
 
 /// Rest between two pages of a sweep, so that refreshes come first.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
@@ -76,7 +77,14 @@ pub async fn raise_cutoff(
     };
     app.node.cutoff.learn(cutoff);
     app.node.sweeps.order(SweepOrder { cutoff, note: origin.end_note(None, note) });
-    app.tell(origin, &Event::CutoffRaised { cutoff }).await;
+    let event = Event::CutoffRaised { cutoff };
+    app.note(origin, &event);
+    let record = AuditRecord::of(origin, &event, app.clock.now()).to_json();
+    let entries = vec![NewEntry::unrecorded(Revocation::SignedInBefore(cutoff))];
+    let records = record.into_iter().collect();
+    let write = JournalWrite { entries, records, ..JournalWrite::default() };
+    let durable = app.write_journal(write).await?.durable && durable;
+    origin.told.set();
     let durable = app.in_force(since, durable).await;
     Ok(if durable { Raised::InForce(cutoff) } else { Raised::NotDurable })
 }

@@ -1,10 +1,14 @@
 //! Delete a user, with all sessions.
 
-use relatch_domain::UserId;
 use relatch_domain::event::Event;
+use relatch_domain::revocation::Revocation;
+use relatch_domain::{SessionRef, UserId};
 
+use super::audit::AuditRecord;
+use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
+use crate::store::NewEntry;
 
 /// What came of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +21,28 @@ pub enum Deleted {
     Unknown,
 }
 
-/// Deletes a user. The name is free again; the id never is.
+/// Deletes a user. The name is free again; the id never is. Repeated within a day it answers as it did at first.
 ///
 /// # Errors
 /// If the store fails. The deletion may be repeated.
 pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Deleted, Failure> {
-    let since = app.since();
-    let Some(deleted) = app.store.delete_user(id).await? else { return Ok(Deleted::Unknown) };
-    let username = deleted.user.profile.username;
-    app.tell(origin, &Event::UserDeleted { user: id, username }).await;
-    let durable = app.in_force(since, deleted.durable).await;
-    Ok(if durable { Deleted::Yes } else { Deleted::NotDurable })
+    let all = app.store.sessions_of(id).await?;
+    let template = AuditRecord::template(origin, app.clock.now());
+    let live = all.sessions.iter().filter(|stored| stored.record.is_live(all.now));
+    let ended =
+        live.map(|stored| template.of_end(SessionRef { user: id, session: stored.id }, Event::USER_DELETED));
+    let operation = app.open(origin, What::Delete { user: id }, ended.collect()).await?;
+    let Some(deleted) = app.store.delete_user(id, Some(operation.id)).await? else {
+        app.withdraw(operation).await;
+        app.reveal_deleted(id).await?;
+        return Ok(Deleted::Unknown);
+    };
+    let event = Event::UserDeleted { user: id, username: deleted.user.profile.username };
+    app.note(origin, &event);
+    // Kept with the entry: a repetition adds neither.
+    let record = AuditRecord::of(origin, &event, app.clock.now()).to_json();
+    let entry = NewEntry { revocation: Revocation::User(id), record };
+    let done = Done { entry: Some(entry), durable: deleted.durable, ..Done::default() };
+    let in_force = app.conclude(origin, operation, done).await?;
+    Ok(if in_force { Deleted::Yes } else { Deleted::NotDurable })
 }

@@ -2,26 +2,17 @@
 
 use futures_util::{StreamExt as _, stream};
 use relatch_domain::revocation::{Revocation, Scope};
-use relatch_domain::session::EndReason;
+use relatch_domain::session::{EndReason, SessionRecord};
 use relatch_domain::user::Username;
 use relatch_domain::{SessionId, SessionRef, UserId};
 
 use super::App;
-use crate::store::{EndNote, EndStep, StoreError, UserQuery};
+use crate::store::{EndNote, EndStep, JournalWrite, NewEntry, StoreError, UserQuery};
 
 /// How many users a page has.
 const PAGE: usize = 64;
 /// Of how many users sessions are ended at the same time.
 const AT_ONCE: usize = 16;
-
-/// Remembers the ends of single sessions, to be announced. Not those that the cutoff has ended for everybody.
-fn remember(app: &App, ending: &Ending, user: UserId, ended: &[SessionId]) {
-    for session in ended.iter().filter(|_| ending.is_announced()) {
-        let session = SessionRef { user, session: *session };
-        let revocation = Revocation::Session { session, reason: ending.reason };
-        app.node.revocations.ours(revocation, app.clock.now());
-    }
-}
 
 /// Which sessions of each user end, and why.
 #[derive(Debug, Clone)]
@@ -36,6 +27,24 @@ impl Ending {
     const fn is_announced(&self) -> bool {
         !matches!(self.scope, Scope::SignedInBefore(_))
     }
+}
+
+async fn announce(
+    app: &App,
+    ending: &Ending,
+    user: UserId,
+    dead: &[(SessionId, SessionRecord)],
+) -> Result<(), StoreError> {
+    let of = |session: &SessionId| SessionRef { user, session: *session };
+    let news = dead.iter().filter(|(session, record)| app.is_news(of(session), record));
+    let entry = |(session, _): &(SessionId, SessionRecord)| {
+        NewEntry::unrecorded(Revocation::Session { session: of(session), reason: ending.reason })
+    };
+    let entries: Vec<_> = news.map(entry).collect();
+    if !entries.is_empty() {
+        app.write_journal(JournalWrite { entries, ..JournalWrite::default() }).await?;
+    }
+    Ok(())
 }
 
 /// How far it has come.
@@ -82,7 +91,9 @@ pub(super) async fn end_page(
             Ok(ended) => {
                 tally.ended += ended.ended.len();
                 tally.durable &= ended.durable;
-                remember(app, ending, user, &ended.ended);
+                if ending.is_announced() {
+                    announce(app, ending, user, &ended.dead).await?;
+                }
             }
             Err(error) => failed = failed.or(Some(error)),
         }

@@ -7,6 +7,7 @@ use relatch_domain::UnixMillis;
 use super::cutoff::{KnownCutoff, SweepOrders};
 use super::even_pace::EvenPace;
 use super::history::Histories;
+use super::journal::Unwritten;
 use super::membership::Membership;
 use super::newcomers::Newcomers;
 use super::revocations::Revocations;
@@ -35,6 +36,10 @@ pub struct NodeState {
     pub leaving: AtomicBool,
     /// What it has heard of revocations.
     pub(super) revocations: Revocations,
+    /// What it has yet to write into the journal.
+    pub(super) unwritten: Unwritten,
+    /// Whether it has met revocations of kinds that it does not know.
+    pub(super) unknown_kinds: AtomicBool,
     /// The last sign-ins that it has made.
     pub(super) newcomers: Newcomers,
     /// How long it takes to find a name free and make its user.
@@ -77,6 +82,8 @@ impl NodeState {
             membership: Membership::default(),
             leaving: AtomicBool::new(false),
             revocations: Revocations::default(),
+            unwritten: Unwritten::default(),
+            unknown_kinds: AtomicBool::new(false),
             newcomers: Newcomers::default(),
             registrations: EvenPace::default(),
             histories: Histories::default(),

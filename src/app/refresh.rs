@@ -15,10 +15,12 @@ use relatch_domain::{Nonce, SessionRef};
 
 use super::history::{self, last_holder};
 use super::issue::IssuedPair;
+use super::operation::End;
 use super::origin::Origin;
 use super::revocations::Remembered;
+use super::sessions::end;
 use super::{App, Failure, ROUNDS};
-use crate::store::{EndNote, EndStep, Observation, Party, RotateStep, Rotated, StoreError, SwapStep};
+use crate::store::{EndNote, Observation, Party, RotateStep, Rotated, StoreError, SwapStep};
 
 /// A refresh as a client asks for it.
 pub struct RefreshRequest<'a> {
@@ -122,15 +124,14 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     };
     let other = settled.other.clone();
     let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
-    let ended = settled.ended;
+    if matches!(verdict, Verdict::Revoked(_) | Verdict::Disabled | Verdict::Unknown) {
+        Box::pin(app.reveal_observed(session, &settled.observed)).await?;
+    }
     let moved = settled.observed.seen.session.is_some_and(|record| record.origin != step.fresh.origin);
     let now = settled.observed.now;
     let told = history::Presented { session, generation: presented, verdict, moved, now };
     app.remember_refresh(&request.origin, &told);
-    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, ended, other }).await;
-    if ended {
-        Box::pin(app.announce()).await;
-    }
+    app.tell(&request.origin, &Event::Refreshed { session, presented, verdict, other }).await;
     conclude(app, &token, settled)
 }
 
@@ -160,15 +161,13 @@ struct Settled {
     /// The record from which to mint, if the verdict mints.
     record: Option<SessionRecord>,
     observed: Observation,
-    /// Whether the session ended by it.
-    ended: bool,
     /// Of a reuse: who had refreshed last.
     other: Option<Party>,
 }
 
 impl Settled {
     fn of(verdict: Verdict, record: Option<SessionRecord>, observed: Observation) -> Self {
-        Self { verdict, record, observed, ended: false, other: None }
+        Self { verdict, record, observed, other: None }
     }
 }
 
@@ -182,6 +181,7 @@ async fn known_to_be_over(app: &App, step: &RotateStep, remembered: Remembered) 
         return Ok(Settled::of(verdict, None, observed));
     };
     tracing::warn!(%session, generation = record.generation.0, "the store had lost a revocation");
+    app.make_durable(session).await?;
     remembered.hold_again(&*app.store, session).await?;
     Ok(Settled::of(remembered.verdict(), None, observed))
 }
@@ -220,8 +220,8 @@ async fn settle_blocked(
             },
             Verdict::Reuse => {
                 let other = other_party(app, step.presented.session).await;
-                let ended = end_session(app, step, origin, other.clone()).await?;
-                return Ok(Settled { ended, other, ..Settled::of(Verdict::Reuse, None, observed) });
+                end_session(app, step, origin, other.clone()).await?;
+                return Ok(Settled { other, ..Settled::of(Verdict::Reuse, None, observed) });
             }
             verdict => return Ok(Settled::of(verdict, observed.seen.session, observed)),
         };
@@ -277,22 +277,22 @@ async fn heal(
     }?)
 }
 
-/// Ends the session, and says whether it was live until now.
+/// Ends the session, which is live.
 async fn end_session(
     app: &App,
     step: &RotateStep,
     origin: &Origin,
     other: Option<Party>,
-) -> Result<bool, Failure> {
-    let session = step.presented.session;
-    let note = EndNote { other, ..origin.end_note(Some(session.user), None) };
-    let end =
-        EndStep { user: session.user, scope: Scope::One(session.session), reason: EndReason::Reuse, note };
-    let ended = app.store.end_sessions(&end).await?;
-    if !ended.durable {
+) -> Result<(), Failure> {
+    let SessionRef { user, session } = step.presented.session;
+    let note = EndNote { other, ..origin.end_note(Some(user), None) };
+    let (scope, reason, sessions) = (Scope::One(session), EndReason::Reuse, vec![(session, true)]);
+    let ended = end(app, origin, End { user, scope, reason, note, sessions }).await?;
+    if !ended.in_force {
+        let session = step.presented.session;
         tracing::warn!(%session, "a reuse was detected; its revocation has not reached enough replicas");
     }
-    Ok(!ended.ended.is_empty())
+    Ok(())
 }
 
 /// Who refreshed the session last: the other one of the two who hold its tokens. To be told of, nothing depends on it.

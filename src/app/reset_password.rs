@@ -7,9 +7,10 @@ use relatch_domain::session::EndReason;
 use relatch_domain::user::User;
 use relatch_domain::{UnixSeconds, UserId};
 
+use super::audit::AuditRecord;
 use super::guesses::forget_failures;
+use super::operation::What;
 use super::origin::Origin;
-use super::sessions::tell_ended;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
 use crate::store::{Credentials, UserAsSeen, UserChange, UserChangeOutcome};
@@ -32,7 +33,7 @@ pub async fn issue_reset(app: &App, origin: &Origin, user: UserId) -> Result<Opt
     let Some(Credentials { user, password_hash }) = credentials(app, user).await? else { return Ok(None) };
     let expires_at = app.clock.now().plus(app.policy.reset_ttl).seconds();
     let token = ResetToken::replacing(password_hash.as_deref(), user.id, expires_at).seal(&app.macs);
-    app.tell(origin, &Event::PasswordResetIssued { user: user.id }).await;
+    app.tell_for_certain(origin, &Event::PasswordResetIssued { user: user.id }).await?;
     Ok(Some(IssuedReset { user, token, expires_at }))
 }
 
@@ -73,23 +74,28 @@ pub async fn reset_password(
         Err(refused) => return Ok(PasswordReset::Refused(refused)),
     };
     let (user, reason) = (token.user, EndReason::PasswordChanged);
+    let password_hash = Some(app.hasher.hash(new).await?);
+    let event = Event::PasswordChanged { user };
+    let record = AuditRecord::of(origin, &event, app.clock.now());
+    let operation = app.open(origin, What::Change { user }, vec![record]).await?;
     let change = UserChange {
-        password_hash: Some(app.hasher.hash(new).await?),
+        operation: Some(operation.id),
+        password_hash,
         end: Some((Scope::All, reason, origin.end_note(Some(user), None))),
         // Of two who have the token one gets through.
         as_seen: UserAsSeen { password_hash: found.password_hash, attributes: None },
         ..UserChange::of(user)
     };
-    let since = app.since();
-    let UserChangeOutcome::Changed(mut changed) = app.store.change_user(&change).await? else {
+    let UserChangeOutcome::Changed(changed) = app.store.change_user(&change).await? else {
+        app.withdraw(operation).await;
         return Ok(PasswordReset::InvalidToken);
     };
-    app.tell(origin, &Event::PasswordChanged { user }).await;
-    tell_ended(app, origin, user, since, &mut changed.ended, reason).await;
+    app.note(origin, &event);
+    let in_force = app.conclude_change(origin, operation, user, &changed.ended, Some(reason)).await?;
     if let Err(error) = forget_failures(app, user).await {
         tracing::warn!(%user, %error, "failed sign-ins count on though the password is another one");
     }
-    Ok(if changed.ended.durable { PasswordReset::Done } else { PasswordReset::NotDurable })
+    Ok(if in_force { PasswordReset::Done } else { PasswordReset::NotDurable })
 }
 
 /// A user by id, with the hash.

@@ -1,13 +1,12 @@
 //! A store that has come back without some of its last sign-ins and revocations gets them again.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use relatch_domain::UserId;
 use relatch_domain::event::Event;
-use relatch_domain::revocation::Revocation;
+use relatch_domain::{SessionId, SessionRef};
 
 use super::App;
 use super::origin::Origin;
-use super::revocations::{Remembered, follow};
+use super::revocations::Remembered;
 use crate::store::{Begun, Shard, Store, StoreError};
 
 /// How many revocations are applied at the same time.
@@ -25,7 +24,7 @@ pub struct Restored {
 }
 
 /// Begins the last sign-ins of a shard's users once more, and applies every revocation that this node remembers, with those
-/// that the store's own feed has.
+/// that the store's own log has.
 /// To be done before anything is served from a shard that may have lost writes: after its process was another one.
 ///
 /// What it does may be repeated: what has ended has ended.
@@ -33,8 +32,7 @@ pub struct Restored {
 /// # Errors
 /// The first error of the store.
 pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
-    app.node.revocations.begin_again(app.clock.now());
-    let feed = follow(app, store).await;
+    let log = app.complete_log(store).await;
     // Before what has ended: it may be one of these.
     let mut restored = Restored::default();
     let mut again = app.node.newcomers.of(shard, app.clock.now());
@@ -46,26 +44,24 @@ pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<
     let mut known = app.node.revocations.everything();
     known.sessions.retain(|(session, _)| shard.holds(session.user));
     known.users.retain(|user| shard.holds(*user));
-    let mut deleting = stream::iter(known.users.iter().map(|user| delete(store, *user))).buffered(AT_ONCE);
+    let deleting = stream::iter(known.users.iter().map(|user| {
+        let any_session = SessionRef { user: *user, session: SessionId::from_bytes([0; 16]) };
+        Remembered::UserDeleted.hold_again(store, any_session)
+    }));
+    let mut deleting = deleting.buffered(AT_ONCE);
     while let Some(was_there) = deleting.try_next().await? {
         restored.users += usize::from(was_there);
     }
     let ending =
         known.sessions.iter().map(|(session, reason)| Remembered::Ended(*reason).hold_again(store, *session));
     let mut ending = stream::iter(ending).buffered(AT_ONCE);
-    for (session, reason) in &known.sessions {
-        if ending.try_next().await? == Some(true) {
-            restored.sessions += 1;
-            // Nobody reads of it in a feed that has lost it as well.
-            let revocation = Revocation::Session { session: *session, reason: *reason };
-            app.node.revocations.ours(revocation, app.clock.now());
-        }
+    while let Some(was_live) = ending.try_next().await? {
+        restored.sessions += usize::from(was_live);
     }
-    // The feed may be on another shard, and that one away. What is to be announced waits here.
-    match feed {
+    // The log may be on another shard, and that one away: it is completed when that one is back.
+    match log {
         Err(error) if shard.slots.is_none() => Err(error),
-        Err(_) => Ok(restored),
-        Ok(()) => app.node.revocations.announce_to(store).await.map(|()| restored),
+        _ => Ok(restored),
     }
 }
 
@@ -75,8 +71,4 @@ pub async fn tell_restored(app: &App, restored: Restored) {
     if sessions + users > 0 {
         app.tell(&Origin::server(), &Event::RevocationsRestored { sessions, users }).await;
     }
-}
-
-async fn delete(store: &dyn Store, user: UserId) -> Result<bool, StoreError> {
-    Ok(store.delete_user(user).await?.is_some())
 }

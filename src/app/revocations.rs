@@ -1,11 +1,10 @@
-//! What a node remembers of revocations, and how the nodes tell each other.
+//! What a node remembers of revocations.
 //!
-//! A revocation is in force with its tombstone in the store. Then it goes into the store's feed, which every node follows,
-//! and each node remembers it for an hour: the check of an access token that asks no store refuses the session, a refresh
-//! does before it goes there, and a store that turns out to have lost the tombstone gets it again
-//! ([`super::restore`]). What could not be announced stays here until it could.
+//! A revocation is in force with its entry in the log of the store's journal, which every node follows and remembers as
+//! long as it stays there: the check of an access token that asks no store refuses the session, a refresh does before it
+//! goes there, and a store that turns out to have lost the tombstone gets it again ([`super::restore`]).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -15,16 +14,8 @@ use relatch_domain::rotation::Verdict;
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UnixMillis, UserId};
 
-use super::App;
 use super::caller::NotLetIn;
-use crate::store::{EndNote, EndStep, EntryId, FEED_KEEPS, FeedEntry, Shard, Store, StoreError};
-
-/// How many revocations a node remembers at the most: some 25 MiB. The oldest go first.
-const MOST: usize = 250_000;
-/// How many entries of the feed are read at once.
-const PAGE: usize = 1000;
-/// How long what has been announced is kept to be announced again: a failover loses less than that.
-const RECENTLY: Duration = Duration::from_mins(1);
+use crate::store::{EndNote, EndStep, EntryId, LOG_KEEPS, NewEntry, OpenOperation, Store, StoreError};
 
 /// How a session is known to have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +43,11 @@ impl Remembered {
                 let step = EndStep { user: session.user, scope: Scope::One(session.session), reason, note };
                 Ok(!store.end_sessions(&step).await?.ended.is_empty())
             }
-            Self::UserDeleted => Ok(store.delete_user(session.user).await?.is_some()),
+            Self::UserDeleted => {
+                let was_there = store.user(session.user).await?.is_some();
+                store.delete_user(session.user, None).await?;
+                Ok(was_there)
+            }
         }
     }
 
@@ -69,8 +64,6 @@ impl Remembered {
 #[derive(Default)]
 pub struct Revocations {
     memory: RwLock<Memory>,
-    /// Held by whoever announces, so that nobody takes what is on its way for what is there.
-    announcing: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Revocations {
@@ -79,22 +72,45 @@ impl fmt::Debug for Revocations {
     }
 }
 
-/// The memory itself. Time is handed in.
-#[derive(Default)]
+/// How far a node has read the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Position {
+    /// Another one each time that the log is read from its beginning.
+    pub(super) reading: u64,
+    /// The last entry that was read.
+    pub(super) last: Option<EntryId>,
+}
+
+/// The memory itself. Nothing is dropped from it before its time: what ends many sessions is one entry, and each of the
+/// others took a sign-in to be possible.
 struct Memory {
-    sessions: HashMap<SessionRef, EndReason>,
-    users: HashSet<UserId>,
-    /// When each was heard of, the oldest first.
-    order: VecDeque<(UnixMillis, Subject)>,
-    /// Made by this node and not announced yet, each with when it was made.
-    pending: VecDeque<(UnixMillis, Revocation)>,
-    /// How many of these, from the front, are on their way into the feed.
-    sending: usize,
-    /// Announced by this node of late, in case the feed loses it.
-    recent: VecDeque<(UnixMillis, Revocation)>,
-    /// How far the feed has been read.
-    position: Option<EntryId>,
-    unknown_kinds: bool,
+    sessions: HashMap<SessionRef, (EndReason, Lasts)>,
+    users: HashMap<UserId, Lasts>,
+    /// Until when each is remembered, the earliest first, and how long that is by this machine's own clock.
+    order: BTreeMap<(UnixMillis, u64), (Subject, Instant)>,
+    /// How many have been remembered since the start.
+    count: u64,
+    position: Position,
+    /// Operations that were open when the journal was last read, and when that was, by the store's clock.
+    operations: (Vec<OpenOperation>, UnixMillis),
+    /// The users whom these concern.
+    unsettled: HashSet<UserId>,
+    /// How long entries stay in the log.
+    kept_for: Duration,
+    /// How many of all that have been remembered are known to be on as many replicas as are asked for.
+    durable: u64,
+    /// What was heard within the last minute, with the audit records of it: a failover of the store loses no more.
+    recent: VecDeque<(Instant, NewEntry)>,
+}
+
+/// How long an entry is recent.
+const RECENTLY: Duration = Duration::from_mins(1);
+
+/// Until when something is remembered, and the number that it got when it was heard of.
+#[derive(Clone, Copy)]
+struct Lasts {
+    until: UnixMillis,
+    number: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -103,67 +119,66 @@ enum Subject {
     User(UserId),
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            sessions: HashMap::new(),
+            users: HashMap::new(),
+            order: BTreeMap::new(),
+            count: 0,
+            position: Position::default(),
+            operations: (Vec::new(), UnixMillis(0)),
+            unsettled: HashSet::new(),
+            kept_for: LOG_KEEPS,
+            durable: 0,
+            recent: VecDeque::new(),
+        }
+    }
+}
+
 impl Memory {
     fn of(&self, session: SessionRef) -> Option<Remembered> {
-        if self.users.contains(&session.user) {
+        if self.users.contains_key(&session.user) {
             return Some(Remembered::UserDeleted);
         }
-        self.sessions.get(&session).copied().map(Remembered::Ended)
+        self.sessions.get(&session).map(|(reason, _)| Remembered::Ended(*reason))
     }
 
-    /// Whether it is news. What has ended once has ended for its first reason.
-    fn remember(&mut self, subject: Subject, reason: EndReason, now: UnixMillis, most: usize) -> bool {
-        self.forget(now, most.saturating_sub(1));
-        let is_news = match subject {
-            Subject::User(user) => self.users.insert(user),
-            Subject::Session(session) if self.sessions.contains_key(&session) => false,
-            Subject::Session(session) => self.sessions.insert(session, reason).is_none(),
+    /// What has ended once has ended for its first reason.
+    fn remember(&mut self, subject: Subject, reason: EndReason, now: UnixMillis, until: UnixMillis) {
+        self.forget(now);
+        let unheard_of = Lasts { until: UnixMillis(0), number: self.count + 1 };
+        let lasts = match subject {
+            Subject::User(user) => self.users.entry(user).or_insert(unheard_of),
+            Subject::Session(session) => &mut self.sessions.entry(session).or_insert((reason, unheard_of)).1,
         };
-        if is_news {
-            self.order.push_back((now, subject));
-        }
-        is_news
-    }
-
-    /// Has a revocation announced.
-    fn announce(&mut self, revocation: Revocation, now: UnixMillis) {
-        if self.pending.len() == MOST {
-            tracing::error!("too many revocations wait to be announced; the oldest is not");
-            self.pending.pop_front();
-            self.sending = self.sending.saturating_sub(1);
-        }
-        self.pending.push_back((now, revocation));
-    }
-
-    /// What was on its way has arrived.
-    fn announced(&mut self) {
-        let sent = std::mem::take(&mut self.sending);
-        self.recent.extend(self.pending.drain(..sent));
-        let Some((latest, _)) = self.recent.back() else { return };
-        let latest = *latest;
-        while self.recent.len() > MOST
-            || self.recent.front().is_some_and(|(made, _)| latest.age_since(*made) > RECENTLY)
-        {
-            self.recent.pop_front();
+        if lasts.until < until {
+            lasts.until = until;
+            self.count += 1;
+            let forgotten_at = Instant::now() + until.age_since(now);
+            self.order.insert((until, self.count), (subject, forgotten_at));
         }
     }
 
-    fn announce_recent_again(&mut self, now: UnixMillis) {
-        let again = std::mem::take(&mut self.recent);
-        self.pending.extend(again.into_iter().filter(|(made, _)| now.age_since(*made) <= RECENTLY));
-    }
-
-    /// Forgets what is too old, and the oldest of what is too much.
-    fn forget(&mut self, now: UnixMillis, most: usize) {
-        while let Some((heard, subject)) = self.order.front() {
-            if self.order.len() <= most && now.age_since(*heard) <= FEED_KEEPS {
-                break;
+    /// Forgets what the log has forgotten, by the store's clock and by this machine's: either may have been set.
+    fn forget(&mut self, now: UnixMillis) {
+        while let Some(first) = self.order.first_entry() {
+            let ((until, _), (subject, at)) = (*first.key(), *first.get());
+            if until > now || at > Instant::now() {
+                return;
             }
+            first.remove();
             match subject {
-                Subject::Session(session) => self.sessions.remove(session).is_some(),
-                Subject::User(user) => self.users.remove(user),
-            };
-            self.order.pop_front();
+                Subject::Session(session)
+                    if self.sessions.get(&session).is_some_and(|(_, own)| own.until <= until) =>
+                {
+                    self.sessions.remove(&session);
+                }
+                Subject::User(user) if self.users.get(&user).is_some_and(|own| own.until <= until) => {
+                    self.users.remove(&user);
+                }
+                Subject::Session(_) | Subject::User(_) => {}
+            }
         }
     }
 }
@@ -174,72 +189,133 @@ pub(super) struct Everything {
     pub(super) users: Vec<UserId>,
 }
 
+impl Everything {
+    fn revocations(&self) -> impl Iterator<Item = Revocation> {
+        let session = |(session, reason): &(SessionRef, EndReason)| Revocation::Session {
+            session: *session,
+            reason: *reason,
+        };
+        let users = self.users.iter().map(|user| Revocation::User(*user));
+        self.sessions.iter().map(session).chain(users)
+    }
+}
+
 impl Revocations {
     /// How a session is known to have ended, if it is.
     pub(super) fn of(&self, session: SessionRef) -> Option<Remembered> {
         self.read().of(session)
     }
 
-    /// Remembers a revocation that this node has made, to be announced.
-    pub(super) fn ours(&self, revocation: Revocation, now: UnixMillis) {
-        self.heard(revocation, now);
-        self.write().announce(revocation, now);
-    }
-
-    /// Remembers a revocation that somebody has made.
-    fn heard(&self, revocation: Revocation, now: UnixMillis) {
-        let (subject, reason) = match revocation {
+    /// Remembers a revocation of one session or user until then, by the store's clock, by which it is `now`.
+    pub(super) fn remember(&self, entry: NewEntry, now: UnixMillis, until: UnixMillis) {
+        let (subject, reason) = match entry.revocation {
             Revocation::Session { session, reason } => (Subject::Session(session), reason),
             Revocation::User(user) => (Subject::User(user), EndReason::RevokedByAdmin),
-            // Every node holds the cutoff for good.
-            Revocation::SignedInBefore(_) => return,
+            // Every node holds the cutoff and the keys for good.
+            Revocation::SignedInBefore(_) | Revocation::Key(_) => return,
         };
-        self.write().remember(subject, reason, now, MOST);
+        let mut memory = self.write();
+        memory.remember(subject, reason, now, until);
+        while memory.recent.front().is_some_and(|(heard, _)| heard.elapsed() > RECENTLY) {
+            memory.recent.pop_front();
+        }
+        memory.recent.push_back((Instant::now(), entry));
     }
 
-    /// Remembers what stands in a feed.
-    fn heard_all(&self, app: &App, entries: &[FeedEntry]) {
-        for entry in entries {
-            match entry.revocation {
-                Some(Revocation::SignedInBefore(cutoff)) => drop(app.node.cutoff.learn(cutoff)),
-                Some(revocation) => self.heard(revocation, app.clock.now()),
-                None if !std::mem::replace(&mut self.write().unknown_kinds, true) => {
-                    tracing::warn!("the feed has revocations of a kind that this version does not know");
-                }
-                None => {}
+    /// Entries for a log that has lost all of these but those whose subjects are `present`, with their audit records if the
+    /// log may have been written while it had not lost them yet.
+    pub(super) fn missing(&self, present: &HashSet<String>) -> Vec<NewEntry> {
+        let mut missing: HashMap<String, NewEntry> = HashMap::new();
+        for revocation in self.everything().revocations() {
+            let subject = revocation.subject();
+            if !present.contains(&subject) {
+                missing.insert(subject, NewEntry::unrecorded(revocation));
             }
         }
+        for (_, entry) in self.read().recent.iter().filter(|(heard, _)| heard.elapsed() <= RECENTLY) {
+            if let Some(missing) = missing.get_mut(&entry.revocation.subject()) {
+                missing.record = missing.record.take().or_else(|| entry.record.clone());
+            }
+        }
+        missing.into_values().collect()
+    }
+
+    /// How many have been heard of so far: see [`Revocations::are_durable`].
+    pub(super) fn heard(&self) -> u64 {
+        self.read().count
+    }
+
+    /// As many replicas as are asked for have the first so many that were heard of.
+    pub(super) fn are_durable(&self, heard: u64) {
+        let mut memory = self.write();
+        memory.durable = memory.durable.max(heard);
+    }
+
+    /// Whether an end that is known may be told of: no failover loses its entry.
+    pub(super) fn is_durable(&self, session: SessionRef) -> bool {
+        let memory = self.read();
+        let of_user = memory.users.get(&session.user);
+        let lasts = of_user.or_else(|| memory.sessions.get(&session).map(|(_, lasts)| lasts));
+        lasts.is_some_and(|lasts| lasts.number <= memory.durable)
     }
 
     pub(super) fn everything(&self) -> Everything {
         let memory = self.read();
         Everything {
-            sessions: memory.sessions.iter().map(|(session, reason)| (*session, *reason)).collect(),
-            users: memory.users.iter().copied().collect(),
+            sessions: memory.sessions.iter().map(|(session, (reason, _))| (*session, *reason)).collect(),
+            users: memory.users.keys().copied().collect(),
         }
     }
 
-    /// The feed may be another one, with less in it: has it read from its beginning, and what this node has just announced
-    /// announced again. Who hears of it twice has heard of it.
-    pub(super) fn begin_again(&self, now: UnixMillis) {
+    /// How far the log has been read.
+    pub(super) fn position(&self) -> Position {
+        self.read().position
+    }
+
+    /// The log has been read up to here, unless it is being read anew.
+    pub(super) fn has_read(&self, reading: u64, last: EntryId) {
+        let position = &mut self.write().position;
+        if position.reading == reading {
+            position.last = position.last.max(Some(last));
+        }
+    }
+
+    /// The log may be another one, with less in it: has it read from its beginning.
+    pub(super) fn begin_again(&self) {
         let mut memory = self.write();
-        memory.position = None;
-        memory.announce_recent_again(now);
+        memory.position = Position { reading: memory.position.reading + 1, last: None };
+        memory.durable = 0;
     }
 
-    /// Writes everything that waits into the feed.
-    pub(super) async fn announce_to(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let _announcing = self.announcing.lock().await;
-        let pending: Vec<_> = {
-            let mut memory = self.write();
-            memory.sending = memory.pending.len();
-            memory.pending.iter().map(|(_, revocation)| *revocation).collect()
-        };
-        if !pending.is_empty() {
-            store.announce(&pending).await?;
-            self.write().announced();
+    /// At this time, by the store's clock, these operations were open, on these users. What the log has forgotten by then is
+    /// forgotten.
+    pub(super) fn heard_at(&self, now: UnixMillis, operations: Vec<OpenOperation>, users: HashSet<UserId>) {
+        let mut memory = self.write();
+        memory.operations = (operations, now);
+        memory.unsettled = users;
+        memory.forget(now);
+    }
+
+    /// The operations that were open when the journal was last read, and when that was, by the store's clock.
+    pub(super) fn open_operations(&self) -> (Vec<OpenOperation>, UnixMillis) {
+        self.read().operations.clone()
+    }
+
+    /// Whether an operation on this user is open, so that only the store knows how things stand.
+    pub(super) fn is_unsettled(&self, user: UserId) -> bool {
+        self.read().unsettled.contains(&user)
+    }
+
+    /// How long entries stay in the log, as far as is known.
+    pub(super) fn kept_for(&self) -> Duration {
+        self.read().kept_for
+    }
+
+    /// Entries have been seen to stay for so long.
+    pub(super) fn keeps(&self, for_so_long: Duration) {
+        if self.kept_for() < for_so_long {
+            self.write().kept_for = for_so_long;
         }
-        Ok(())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Memory> {
@@ -248,102 +324,6 @@ impl Revocations {
 
     fn write(&self) -> RwLockWriteGuard<'_, Memory> {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The store as it was when a revocation began.
-#[must_use]
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Since {
-    arrangement: u64,
-    begun: Instant,
-}
-
-impl App {
-    /// To be called before a revocation begins that somebody relies on: for [`App::in_force`].
-    pub(super) fn since(&self) -> Since {
-        Since { arrangement: self.store.arrangement(), begun: Instant::now() }
-    }
-
-    /// Whether what was revoked since is in force for good: announced, on as many replicas as the configuration asks for
-    /// (`durable`, by the word of the store's step), and all that by a process that is still the store's.
-    pub(super) async fn in_force(&self, since: Since, durable: bool) -> bool {
-        let in_force = self.is_in_force(since, durable).await;
-        self.node.metrics.revoked(since.begun.elapsed(), in_force);
-        in_force
-    }
-
-    async fn is_in_force(&self, since: Since, durable: bool) -> bool {
-        // In this order: whoever turns to another process hears this one out first.
-        let announced = self.announce().await;
-        if !(announced && durable) {
-            return false;
-        }
-        let still = self.store.is_still(since.arrangement).await;
-        if !still {
-            tracing::warn!(
-                "a revocation was made while the store was rearranged, or most Sentinels were away: it has to be repeated"
-            );
-        }
-        still
-    }
-
-    /// Remembers the end of a session that the store does not know, to be announced like any other.
-    pub(super) fn remember_as_ended(&self, session: SessionRef, reason: EndReason) {
-        if self.node.revocations.of(session).is_none() {
-            self.node.revocations.ours(Revocation::Session { session, reason }, self.clock.now());
-        }
-    }
-
-    /// Announces what this node has revoked. False if it could not: it stays to be announced, by whoever tries next.
-    pub(super) async fn announce(&self) -> bool {
-        match self.node.revocations.announce_to(&*self.store).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, "a revocation could not be announced to the other nodes yet");
-                false
-            }
-        }
-    }
-}
-
-/// Announces what is left to announce, and reads what others have.
-///
-/// # Errors
-/// If the store fails. What was read is remembered.
-pub async fn follow_revocations(app: &App) -> Result<(), StoreError> {
-    follow(app, &*app.store).await
-}
-
-pub(super) async fn follow(app: &App, store: &dyn Store) -> Result<(), StoreError> {
-    let known = &app.node.revocations;
-    known.announce_to(store).await?;
-    loop {
-        let position = known.read().position;
-        let entries = store.announced(position, PAGE).await?;
-        known.heard_all(app, &entries);
-        let Some(last) = entries.last() else { return Ok(()) };
-        known.write().position = Some(last.id);
-        if entries.len() < PAGE {
-            return Ok(());
-        }
-    }
-}
-
-/// Hears out a process that the store consisted of until now: what it took last may not have come to the one in its place.
-///
-/// # Errors
-/// If it does not answer. What it said until then is remembered.
-pub async fn hear_out(app: &App, shard: &Shard) -> Result<(), StoreError> {
-    let known = &app.node.revocations;
-    let mut position = known.read().position;
-    loop {
-        let entries = app.store.last_words(shard, position, PAGE).await?;
-        known.heard_all(app, &entries);
-        match entries.last() {
-            Some(last) if entries.len() == PAGE => position = Some(last.id),
-            _ => return Ok(()),
-        }
     }
 }
 
@@ -361,63 +341,67 @@ mod tests {
         UnixMillis(seconds * 1000)
     }
 
-    fn remember(memory: &mut Memory, number: u8, reason: EndReason, now: UnixMillis, most: usize) -> bool {
-        memory.remember(Subject::Session(session(number)), reason, now, most)
+    fn remember(memory: &mut Memory, number: u8, reason: EndReason, now: UnixMillis, until: UnixMillis) {
+        memory.remember(Subject::Session(session(number)), reason, now, until);
+    }
+
+    /// As if so much time had passed by the machine's own clock.
+    fn later(memory: &mut Memory, by: Duration) {
+        for (_, at) in memory.order.values_mut() {
+            *at = at.checked_sub(by).unwrap();
+        }
     }
 
     #[test]
     fn the_first_reason_stays() {
         let mut memory = Memory::default();
-        assert!(remember(&mut memory, 1, EndReason::Reuse, at(0), 9));
-        assert!(!remember(&mut memory, 1, EndReason::SignedOut, at(1), 9));
+        remember(&mut memory, 1, EndReason::Reuse, at(0), at(9));
+        remember(&mut memory, 1, EndReason::SignedOut, at(1), at(10));
         assert_eq!(memory.of(session(1)), Some(Remembered::Ended(EndReason::Reuse)));
         assert_eq!(memory.of(session(2)), None);
     }
 
     #[test]
-    fn what_was_announced_within_the_last_minute_is_announced_again() {
+    fn a_deleted_users_sessions_are_all_over() {
         let mut memory = Memory::default();
-        let ended = |number| Revocation::Session { session: session(number), reason: EndReason::SignedOut };
-        let send = |made: &[u64], memory: &mut Memory| {
-            for second in made {
-                memory.announce(ended(u8::try_from(*second).unwrap()), at(*second));
-            }
-            memory.sending = memory.pending.len();
-            memory.announced();
-        };
-        send(&[0, 50], &mut memory);
-        memory.announce(ended(61), at(61));
-        memory.announce_recent_again(at(61));
-        let waiting =
-            |memory: &Memory| memory.pending.iter().map(|(made, _)| made.0 / 1000).collect::<Vec<_>>();
-        assert_eq!(waiting(&memory), [61, 50], "what is older than a minute is not");
-        send(&[], &mut memory);
-        memory.announce_recent_again(at(70));
-        assert_eq!(waiting(&memory), [61, 50], "as often as need be");
+        memory.remember(Subject::User(session(1).user), EndReason::RevokedByAdmin, at(0), at(0));
+        assert_eq!(memory.of(session(1)), Some(Remembered::UserDeleted));
     }
 
     #[test]
-    fn a_deleted_users_sessions_are_all_over() {
+    fn an_entry_is_forgotten_when_both_clocks_say_so() {
         let mut memory = Memory::default();
-        let user = session(1).user;
-        assert!(memory.remember(Subject::User(user), EndReason::RevokedByAdmin, at(0), 9));
-        assert_eq!(memory.of(session(1)), Some(Remembered::UserDeleted));
-        memory.forget(at(3601), 9);
+        remember(&mut memory, 1, EndReason::SignedOut, at(0), at(3600));
+        memory.forget(at(3600));
+        assert!(memory.of(session(1)).is_some(), "the store's clock was set forward");
+        later(&mut memory, Duration::from_hours(1));
+        memory.forget(at(3599));
+        assert!(memory.of(session(1)).is_some(), "the store's clock was set back");
+        memory.forget(at(3600));
         assert_eq!(memory.of(session(1)), None);
     }
 
     #[test]
-    fn an_hour_is_remembered_and_no_more_than_fits() {
+    fn what_is_announced_again_is_remembered_for_longer() {
         let mut memory = Memory::default();
-        for number in 0..5 {
-            remember(&mut memory, number, EndReason::SignedOut, at(u64::from(number)), 3);
-        }
-        let remembered = |memory: &Memory| (0..6).filter(|n| memory.of(session(*n)).is_some()).count();
-        assert_eq!(remembered(&memory), 3);
-        assert_eq!(memory.of(session(1)), None, "the oldest are forgotten");
-        let hour = FEED_KEEPS + Duration::from_secs(3);
-        assert!(remember(&mut memory, 5, EndReason::SignedOut, at(hour.as_secs()), 3));
-        assert_eq!((remembered(&memory), memory.order.len()), (3, 3), "3, 4 and 5: 2 is over an hour old");
-        assert_eq!(memory.of(session(2)), None);
+        remember(&mut memory, 1, EndReason::SignedOut, at(0), at(60));
+        remember(&mut memory, 1, EndReason::SignedOut, at(50), at(110));
+        later(&mut memory, Duration::from_mins(2));
+        memory.forget(at(60));
+        assert!(memory.of(session(1)).is_some());
+        memory.forget(at(110));
+        assert_eq!((memory.of(session(1)), memory.order.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_slow_reader_of_an_earlier_log_does_not_skip_what_another_has() {
+        let known = Revocations::default();
+        let entry = |millis| EntryId { millis, seq: 0 };
+        known.has_read(0, entry(7));
+        known.has_read(0, entry(5));
+        assert_eq!(known.position(), Position { reading: 0, last: Some(entry(7)) });
+        known.begin_again();
+        known.has_read(0, entry(9));
+        assert_eq!(known.position(), Position { reading: 1, last: None });
     }
 }

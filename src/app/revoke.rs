@@ -81,9 +81,9 @@ async fn revoke_of_user(
     let Some((user, scope)) = resolve(app, target).await? else { return Ok(Revoked::Unknown) };
     let ended = end_sessions(app, origin, user, scope, EndReason::RevokedByAdmin, note).await?;
     Ok(match scope {
-        Scope::One(_) if ended.covered == 0 => Revoked::Unknown,
-        _ if !ended.durable => Revoked::NotDurable,
-        _ => Revoked::Ended(ended.ended.len()),
+        Scope::One(_) if !ended.found => Revoked::Unknown,
+        _ if !ended.in_force => Revoked::NotDurable,
+        _ => Revoked::Ended(ended.ended),
     })
 }
 

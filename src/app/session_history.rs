@@ -38,8 +38,8 @@ pub struct KnownSession {
 /// If the store fails.
 pub async fn known_sessions(app: &App, user: UserId) -> Result<Vec<KnownSession>, Failure> {
     let all = app.store.sessions_of(user).await?;
-    if all.corrupt > 0 {
-        tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
+    if !all.corrupt.is_empty() {
+        tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
     let cutoff = app.node.cutoff.get();
     let known = |stored: StoredSession| {

@@ -1,14 +1,14 @@
-//! A user's own sessions: the devices on which they are signed in.
+//! A user's own sessions: the devices on which they are signed in, and how they end.
 
 use relatch_domain::event::Event;
 use relatch_domain::revocation::Scope;
-use relatch_domain::session::EndReason;
-use relatch_domain::{SessionRef, UserId};
+use relatch_domain::session::{EndReason, SessionRecord};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId};
 
+use super::operation::{Done, End};
 use super::origin::Origin;
-use super::revocations::Since;
 use super::{App, Failure};
-use crate::store::{EndStep, Ended, StoredSession};
+use crate::store::{EndNote, EndStep, StoredSession, UserSessions};
 
 /// The live sessions of a user, the latest sign-in first.
 ///
@@ -16,9 +16,11 @@ use crate::store::{EndStep, Ended, StoredSession};
 /// If the store fails.
 pub async fn live_sessions(app: &App, user: UserId) -> Result<Vec<StoredSession>, Failure> {
     let all = app.store.sessions_of(user).await?;
-    if all.corrupt > 0 {
-        tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
+    if !all.corrupt.is_empty() {
+        tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
+    // A list without a session says that it has ended.
+    app.reveal(user, &dead(&all)).await?;
     let mut live: Vec<_> = all.sessions;
     let cutoff = app.node.cutoff.get();
     live.retain(|session| session.record.is_live(all.now) && session.record.signed_in_at >= cutoff);
@@ -26,7 +28,27 @@ pub async fn live_sessions(app: &App, user: UserId) -> Result<Vec<StoredSession>
     Ok(live)
 }
 
-/// Ends sessions of one user.
+fn dead(all: &UserSessions) -> Vec<(SessionId, SessionRecord)> {
+    let ended = all.sessions.iter().filter(|stored| stored.record.ended.is_some());
+    ended.map(|stored| (stored.id, stored.record)).collect()
+}
+
+/// What came of the end of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSessions {
+    /// Whether there are such sessions, live or not.
+    pub found: bool,
+    /// How many live ones ended by it.
+    pub ended: usize,
+    /// Whether it is in force for good. If not, it should be repeated.
+    pub in_force: bool,
+}
+
+impl EndedSessions {
+    const NONE: Self = Self { found: false, ended: 0, in_force: true };
+}
+
+/// Ends sessions of one user, whatever state they are in. Repeating it changes nothing.
 ///
 /// # Errors
 /// If the store fails.
@@ -37,26 +59,104 @@ pub async fn end_sessions(
     scope: Scope,
     reason: EndReason,
     note: Option<String>,
-) -> Result<Ended, Failure> {
+) -> Result<EndedSessions, Failure> {
     let note = origin.end_note(Some(user), note);
-    let since = app.since();
-    let mut ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
-    tell_ended(app, origin, user, since, &mut ended, reason).await;
-    Ok(ended)
+    let Covered { sessions, dead } = match scope {
+        Scope::One(session) => covered_one(app, SessionRef { user, session }).await?,
+        _ => covered(&app.store.sessions_of(user).await?, scope),
+    };
+    if sessions.is_empty() && dead.is_empty() {
+        // That there is none may be because the user is gone.
+        app.reveal_deleted(user).await?;
+        return Ok(EndedSessions::NONE);
+    }
+    app.reveal(user, &dead).await?;
+    end(app, origin, End { user, scope, reason, note, sessions }).await
 }
 
-/// Tells of the sessions that ended by a step since then. Such a step is durable once the other nodes can hear of it, too.
-pub(super) async fn tell_ended(
-    app: &App,
-    origin: &Origin,
-    user: UserId,
-    since: Since,
-    ended: &mut Ended,
-    reason: EndReason,
-) {
+/// The sessions that an end covers.
+struct Covered {
+    /// Those that have not ended, each with whether it is live.
+    sessions: Vec<(SessionId, bool)>,
+    /// Those that have, with their tombstones.
+    dead: Vec<(SessionId, SessionRecord)>,
+}
+
+impl Covered {
+    fn add(&mut self, session: SessionId, record: SessionRecord, now: UnixMillis) {
+        match record.ended {
+            Some(_) => self.dead.push((session, record)),
+            None => self.sessions.push((session, record.is_live(now))),
+        }
+    }
+}
+
+async fn covered_one(app: &App, session: SessionRef) -> Result<Covered, Failure> {
+    let observed = app.store.observe(session).await;
+    let mut covered = Covered { sessions: Vec::new(), dead: Vec::new() };
+    match observed {
+        Ok(observed) => {
+            if let Some(record) = observed.seen.session {
+                covered.add(session.session, record, observed.now);
+            }
+        }
+        // It ends all the same: another version might read it as live one day.
+        Err(crate::store::StoreError::Corrupt(_)) => covered.sessions.push((session.session, true)),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(covered)
+}
+
+fn covered(all: &UserSessions, scope: Scope) -> Covered {
+    let mut covered = Covered { sessions: Vec::new(), dead: Vec::new() };
+    for stored in all.sessions.iter().filter(|stored| scope.covers(stored.id, Some(&stored.record))) {
+        covered.add(stored.id, stored.record, all.now);
+    }
+    let corrupt = all.corrupt.iter().filter(|session| scope.covers(**session, None));
+    covered.sessions.extend(corrupt.map(|session| (*session, true)));
+    covered
+}
+
+/// Announces the end of sessions, and carries it out, or holds it once more if there is none that has not ended. The sessions of the scope must have been revealed if they are dead.
+///
+/// # Errors
+/// If the store fails. Should it have been announced by then, it is in force, and some node carries it out.
+pub(super) async fn end(app: &App, origin: &Origin, end: End) -> Result<EndedSessions, Failure> {
+    let since = app.since();
+    let opened = match end.sessions.is_empty() {
+        true => None,
+        false => Some(app.announce_end(origin, &end).await?),
+    };
+    let End { user, scope, reason, note, .. } = end;
+    let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
     for session in &ended.ended {
         let session = SessionRef { user, session: *session };
-        app.tell(origin, &Event::SessionEnded { session, reason }).await;
+        app.note(origin, &Event::SessionEnded { session, reason });
     }
-    ended.durable = app.in_force(since, ended.durable).await;
+    let in_force = match opened {
+        None => app.in_force(since, ended.durable).await,
+        Some((operation, announced)) => {
+            let done = Done { dead: &ended.dead, durable: announced && ended.durable, ..Done::default() };
+            app.close_end(operation, done).await?
+        }
+    };
+    Ok(EndedSessions { found: true, ended: ended.ended.len(), in_force })
+}
+
+/// The end of a session that the store need not know: its token is genuine.
+pub(super) async fn end_genuine(
+    app: &App,
+    origin: &Origin,
+    session: SessionRef,
+    reason: EndReason,
+    note: EndNote,
+) -> Result<EndedSessions, Failure> {
+    let Covered { mut sessions, dead } = covered_one(app, session).await?;
+    app.reveal(session.user, &dead).await?;
+    if sessions.is_empty() && dead.is_empty() {
+        // A store that has lost it may be given it back, by a server that remembers the sign-in.
+        sessions.push((session.session, false));
+    }
+    end(app, origin, End { user: session.user, scope: Scope::One(session.session), reason, note, sessions })
+        .await
 }

@@ -15,6 +15,7 @@ use relatch_domain::{Nonce, SessionId, SessionRef};
 
 use super::issue::IssuedPair;
 use super::node::StoreKind;
+use super::operation::{Done, Operation, What};
 use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
@@ -242,6 +243,7 @@ async fn begin(
         dpop_bound: false,
         origin: request.origin.tag(),
     };
+    let mut operation = None;
     for _ in 0..BEGIN_ROUNDS {
         let session = SessionRef { user: user.id, session: app.random.session_id()? };
         let existing = app.store.sessions_of(user.id).await?;
@@ -252,6 +254,10 @@ async fn begin(
         }
         let earlier = earlier.filter(|earlier| earlier.user == user.id).map(|earlier| earlier.session);
         let (changes, max_found) = room(app, &existing, earlier);
+        if operation.is_none() && changes.iter().any(|(_, _, change)| matches!(change, Change::Replace(_))) {
+            let origin = request.origin.clone().by(Actor::User(session));
+            operation = Some(app.open(&origin, What::Change { user: user.id }, Vec::new()).await?);
+        }
         let step = BeginStep {
             session,
             record,
@@ -260,10 +266,13 @@ async fn begin(
             changes,
             max_found,
             checked_hash: checked.hash.clone(),
+            operation: operation.as_ref().map(|operation: &Operation| operation.id),
         };
         let begun = app.store.begin_session(&step).await?;
         if begun != Begun::Blocked {
-            tell_replaced(app, &request.origin, &step).await;
+            if let Some(operation) = operation {
+                tell_replaced(app, &request.origin, &step, operation).await?;
+            }
             // What no replica has heard of may have been made on the wrong side of a partition, and ended on the other.
             if begun == Begun::Begun && app.node.store == StoreKind::Redis {
                 app.node.newcomers.remember(step, app.clock.now());
@@ -271,8 +280,14 @@ async fn begin(
             return Ok(Beginning::Begun(Box::new(pair)));
         }
         if !still_holds(app, checked).await? {
+            if let Some(operation) = operation {
+                app.withdraw(operation).await;
+            }
             return Ok(Beginning::Outdated);
         }
+    }
+    if let Some(operation) = operation {
+        app.withdraw(operation).await;
     }
     Err(Failure::Contended)
 }
@@ -286,17 +301,23 @@ async fn still_holds(app: &App, checked: &Checked) -> Result<bool, Failure> {
 }
 
 /// Tells of the sessions that ended to make room.
-async fn tell_replaced(app: &App, origin: &Origin, step: &BeginStep) {
-    let user = step.session.user;
-    let origin = origin.clone().by(Actor::User(step.session));
-    for (session, _, change) in &step.changes {
-        let session = SessionRef { user, session: *session };
-        if let Change::Replace(_) = change {
-            app.tell(&origin, &Event::SessionEnded { session, reason: EndReason::Replaced }).await;
-        }
+async fn tell_replaced(
+    app: &App,
+    origin: &Origin,
+    step: &BeginStep,
+    operation: Operation,
+) -> Result<(), Failure> {
+    let replaced = step.changes.iter().filter_map(|(session, _, change)| match change {
+        Change::Replace(tombstone) => Some((*session, *tombstone)),
+        Change::Forget => None,
+    });
+    let dead: Vec<_> = replaced.collect();
+    for (session, _) in &dead {
+        let session = SessionRef { user: step.session.user, session: *session };
+        app.note(origin, &Event::SessionEnded { session, reason: EndReason::Replaced });
     }
-    // If that fails the sign-in stands, and it is tried again.
-    app.announce().await;
+    // One dead replica must not stop sign-ins.
+    app.conclude(origin, operation, Done { dead: &dead, durable: true, ..Done::default() }).await.map(drop)
 }
 
 /// The sessions that change to make room, and how many records there may be when the room is made.
@@ -312,7 +333,7 @@ fn room(
         .filter_map(|(id, change)| Some((id, as_seen(id)?, change)))
         .collect();
     let spare = spare_room(&records, earlier, existing.now, &app.policy.limits);
-    (changes, records.len() + existing.corrupt + spare)
+    (changes, records.len() + existing.corrupt.len() + spare)
 }
 
 fn details(request: &SignIn<'_>) -> SessionDetails {

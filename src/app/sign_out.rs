@@ -1,15 +1,14 @@
 //! Sign-out: the end of the caller's own session.
 
 use relatch_domain::SessionRef;
-use relatch_domain::event::{Actor, Event};
+use relatch_domain::event::Actor;
 use relatch_domain::refresh_token::RefreshToken;
-use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 
 use super::caller::NotLetIn;
 use super::origin::Origin;
+use super::sessions::end_genuine;
 use super::{App, Failure};
-use crate::store::EndStep;
 
 /// The tokens that a client shows to be signed out.
 pub struct SignOut<'a> {
@@ -48,25 +47,10 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
         Ok(session) => session,
         Err(refused) => return Ok(refused),
     };
-    let step = EndStep {
-        user: session.user,
-        scope: Scope::One(session.session),
-        reason: EndReason::SignedOut,
-        note: request.origin.end_note(Some(session.user), None),
-    };
-    let since = app.since();
-    let ended = app.store.end_sessions(&step).await?;
-    if !ended.ended.is_empty() {
-        let reason = EndReason::SignedOut;
-        let origin = request.origin.by(Actor::User(session));
-        app.tell(&origin, &Event::SessionEnded { session, reason }).await;
-    }
-    if ended.covered == 0 {
-        // A store that has lost it may be given it back, by a server that remembers the sign-in.
-        app.remember_as_ended(session, EndReason::SignedOut);
-    }
-    let durable = app.in_force(since, ended.durable).await;
-    Ok(if durable { SignedOut::Yes } else { SignedOut::NotDurable })
+    let note = request.origin.end_note(Some(session.user), None);
+    let origin = request.origin.by(Actor::User(session));
+    let ended = end_genuine(app, &origin, session, EndReason::SignedOut, note).await?;
+    Ok(if ended.in_force { SignedOut::Yes } else { SignedOut::NotDurable })
 }
 
 async fn named_session(app: &App, request: &SignOut<'_>) -> Result<Result<SessionRef, SignedOut>, Failure> {

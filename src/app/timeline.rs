@@ -135,8 +135,8 @@ pub async fn session_timeline(
 /// If the store fails.
 pub async fn user_timeline(app: &App, user: UserId) -> Result<Option<Vec<Entry>>, Failure> {
     let all = app.store.sessions_of(user).await?;
-    if all.corrupt > 0 {
-        tracing::error!(%user, corrupt = all.corrupt, "session records that cannot be read");
+    if !all.corrupt.is_empty() {
+        tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
     Ok(all.user.is_some().then(|| newest_first(&all)))
 }

@@ -6,6 +6,8 @@ use relatch_domain::event::Event;
 use relatch_domain::user::{Roles, User, Username};
 use relatch_domain::{SessionId, SessionRef, UserId};
 
+use super::audit::AuditRecord;
+use super::operation::{Done, Operation, What};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::keys::password::{PasswordHash, UnreadableHash};
@@ -69,6 +71,14 @@ pub async fn import_users(
     users: Vec<ForeignUser>,
     dry_run: bool,
 ) -> Result<Vec<Imported>, Failure> {
+    let operation = match dry_run {
+        true => None,
+        false => {
+            let event = Event::UsersImported { users: users.len() };
+            let record = AuditRecord::of(origin, &event, app.clock.now());
+            Some(app.open(origin, What::Act, vec![record]).await?)
+        }
+    };
     let importing = users.into_iter().map(|user| import_user(app, user, dry_run));
     let mut importing = stream::iter(importing).buffered(AT_ONCE);
     let (mut all, mut failure) = (Vec::new(), None);
@@ -80,10 +90,21 @@ pub async fn import_users(
         }
     }
     let added = all.iter().filter(|imported| **imported == Imported::Added).count();
-    if !dry_run && added > 0 {
-        app.tell(origin, &Event::UsersImported { users: added }).await;
+    if let Some(operation) = operation {
+        conclude(app, origin, operation, added).await?;
     }
     failure.map_or(Ok(all), Err)
+}
+
+async fn conclude(app: &App, origin: &Origin, operation: Operation, added: usize) -> Result<(), Failure> {
+    if added == 0 {
+        app.withdraw(operation).await;
+        return Ok(());
+    }
+    let event = Event::UsersImported { users: added };
+    app.note(origin, &event);
+    let operation = operation.recording(vec![AuditRecord::of(origin, &event, app.clock.now())]);
+    app.conclude(origin, operation, Done { durable: true, ..Done::default() }).await.map(drop)
 }
 
 async fn import_user(app: &App, user: ForeignUser, dry_run: bool) -> Result<Imported, Failure> {
@@ -154,7 +175,7 @@ pub async fn export_users(
     limit: usize,
 ) -> Result<ExportedPage, Failure> {
     if after.is_none() {
-        app.tell(origin, &Event::UsersExported).await;
+        app.tell_for_certain(origin, &Event::UsersExported).await?;
     }
     let listed = app.store.list_users(&UserQuery { prefix: None, after, limit }).await?;
     let next = listed.last().filter(|_| listed.len() == limit).map(|last| last.profile.username.clone());

@@ -6,6 +6,8 @@ use relatch_domain::event::Event;
 use relatch_domain::password_rules::{InvalidPassword, Password, WeakPassword};
 use relatch_domain::user::{Roles, User, Username};
 
+use super::audit::AuditRecord;
+use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{NewUser, UserCreation, UserQuery};
@@ -71,10 +73,17 @@ pub(super) async fn hash_password(app: &App, account: NewAccount) -> Result<NewU
 
 /// The second half of [`create_user`].
 pub(super) async fn keep_user(app: &App, origin: &Origin, new: &NewUser) -> Result<UserCreation, Failure> {
+    let (user, username) = (new.id, new.username.clone());
+    let event = Event::UserCreated { user, username };
+    let record = AuditRecord::of(origin, &event, app.clock.now());
+    let operation = app.open(origin, What::Create { user }, vec![record]).await?;
     let creation = app.store.create_user(new).await?;
-    if let UserCreation::Created(user) = &creation {
-        let username = user.profile.username.clone();
-        app.tell(origin, &Event::UserCreated { user: user.id, username }).await;
+    match &creation {
+        UserCreation::Created(_) => {
+            app.note(origin, &event);
+            app.conclude(origin, operation, Done { durable: true, ..Done::default() }).await?;
+        }
+        UserCreation::NameTaken => app.withdraw(operation).await,
     }
     Ok(creation)
 }

@@ -132,6 +132,11 @@ impl AccessTokenIssuer {
         Self { custom, ..self }
     }
 
+    /// How long its tokens live.
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
     /// The issuer's name.
     pub fn name(&self) -> &str {
         &self.issuer

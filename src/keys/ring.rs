@@ -112,6 +112,11 @@ impl KeyRing {
         self.version
     }
 
+    /// Whether what this key has signed is good.
+    pub fn trusts(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.signing.kid() == kid && key.state != KeyState::Revoked)
+    }
+
     /// All keys.
     pub fn keys(&self) -> &[RingKey] {
         &self.keys

@@ -7,9 +7,9 @@ use super::error::{NotJoined, NotOurStore};
 use super::join::join;
 use super::keeper::Keeper;
 use crate::app::cutoff::follow_cutoff;
+use crate::app::journal::{follow_journal, hear_out};
 use crate::app::membership::Standing;
 use crate::app::restore::{Restored, apply_again, tell_restored};
-use crate::app::revocations::{follow_revocations, hear_out};
 use crate::keys::error::KeysError;
 use crate::store::{Look, Marker, Shard, Shards, StoreError};
 
@@ -45,7 +45,7 @@ impl Keeper {
         }
         if !self.served.is_empty() {
             troubles.extend(follow_cutoff(&self.app).await.err().map(NotJoined::from));
-            troubles.extend(follow_revocations(&self.app).await.err().map(NotJoined::from));
+            troubles.extend(follow_journal(&self.app).await.err().map(NotJoined::from));
         }
         troubles.into_iter().next().map_or(Ok(()), Err)
     }

@@ -11,9 +11,9 @@ use super::error::{NotJoined, NotOurStore};
 use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
+use crate::app::journal::follow_journal;
 use crate::app::keys::rotate_keys_when_due;
 use crate::app::origin::Origin;
-use crate::app::revocations::follow_revocations;
 use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
 use crate::store::{Look, Marker, Shards, UserCreation, UserQuery};
@@ -52,7 +52,7 @@ pub(super) async fn join(
     let administrator = first_user(parts, app).await?;
     // Before the keys, without which nothing is served.
     follow_cutoff(app).await?;
-    follow_revocations(app).await?;
+    follow_journal(app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);

@@ -7,6 +7,7 @@ use super::parts::{Parts, open_backend};
 use crate::app::App;
 use crate::app::copy::{Copied, NotCopied, copy};
 use crate::app::cutoff::follow_cutoff;
+use crate::app::journal::follow_journal;
 use crate::settings::{Settings, StoreUrl};
 
 /// A store that is ours, and the application on it. Tokens cannot be issued: the signing keys stay where they are.
@@ -33,6 +34,7 @@ pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
     let found = found.ok_or(NotOurStore::Wiped).and_then(|found| ours(&parts, found));
     found.map_err(|error| StartError::Join(error.into()))?;
     follow_cutoff(&app).await.map_err(|error| StartError::Join(error.into()))?;
+    follow_journal(&app).await.map_err(|error| StartError::Join(error.into()))?;
     Ok(OpenStore { app })
 }
 

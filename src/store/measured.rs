@@ -11,15 +11,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
 
 use super::{
-    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
-    Guesser, KeyShelf, Look, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store,
-    StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation,
-    UserDeleted, UserQuery, UserSessions, WholeUser,
+    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessStep, Guesser,
+    JournalPage, JournalWrite, JournalWritten, KeyShelf, LogEntry, Look, Marker, NewUser, Observation,
+    RotateStep, Rotated, Settled, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
+    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 
 /// Upper bounds of the histogram's buckets, in seconds.
@@ -130,6 +129,10 @@ macro_rules! steps {
                 self.store.rearranged().await;
             }
 
+            fn asks_replicas(&self) -> bool {
+                self.store.asks_replicas()
+            }
+
             fn arrangement(&self) -> u64 {
                 self.store.arrangement()
             }
@@ -155,13 +158,14 @@ steps! {
     list_users(query: &UserQuery) -> Vec<User>;
     count_users() -> u64;
     change_user(change: &UserChange) -> UserChangeOutcome;
-    delete_user(user: UserId) -> Option<UserDeleted>;
+    delete_user(user: UserId, operation: Option<OperationId>) -> Option<UserDeleted>;
+    settle_operation(user: UserId, operation: OperationId) -> Settled;
     cutoff() -> UnixSeconds;
     raise_cutoff(cutoff: UnixSeconds) -> CutoffRaised;
     append_audit(trail: Trail, record: &[u8], keep: usize) -> ();
     audit(trail: Trail, before: Option<EntryId>, limit: usize) -> Vec<TrailEntry>;
-    announce(revocations: &[Revocation]) -> ();
-    announced(after: Option<EntryId>, limit: usize) -> Vec<FeedEntry>;
+    write_journal(write: &JournalWrite) -> JournalWritten;
+    journal(after: Option<EntryId>, limit: usize) -> JournalPage;
     guess(step: &GuessStep) -> Result<Try, Duration>;
     take_back_guess(step: &GuessStep, counted: Try) -> ();
     guesses(guesser: Guesser) -> Option<Guesses>;
@@ -175,6 +179,6 @@ steps! {
     shards() -> Shards;
     place_user(user: &WholeUser) -> ();
     relabel(marker: &Marker) -> ();
-    last_words(of: &Shard, after: Option<EntryId>, limit: usize) -> Vec<FeedEntry>;
+    last_words(of: &Shard, after: Option<EntryId>, limit: usize) -> Vec<LogEntry>;
     ping() -> ();
 }

@@ -8,6 +8,7 @@
 pub mod embedded;
 pub mod error;
 pub mod guesses;
+pub mod journal;
 pub mod measured;
 pub mod redis;
 pub mod shard;
@@ -17,20 +18,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
 
 pub use error::StoreError;
 pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
+pub use journal::{
+    JournalPage, JournalWrite, JournalWritten, LOG_KEEPS, LogEntry, NewEntry, OpenOperation, kept_for,
+};
 pub use measured::{Measured, StoreMetrics};
 pub use relatch_domain::event::Party;
 pub use shard::{Away, Bearing, Look, Shard, Shards};
 pub use steps::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey,
-    StoredSession, SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
-    UserCreation, UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
+    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, HISTORY_KEEPS, KeyShelf,
+    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Settled, StoredKey, StoredSession,
+    SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation,
+    UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -81,8 +84,17 @@ pub trait Store: Send + Sync + 'static {
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError>;
 
     /// Deletes a user with all sessions and all that is kept with them; the name is free again, the id never is.
-    /// Nothing if there is no such user. May be repeated after an error.
-    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError>;
+    /// Nothing if there is no such user, and was none within the last day. May be repeated.
+    /// `operation` is the one that it is a part of: noted if it is carried out.
+    async fn delete_user(
+        &self,
+        user: UserId,
+        operation: Option<OperationId>,
+    ) -> Result<Option<UserDeleted>, StoreError>;
+
+    /// Says whether an operation was carried out on a user. If not, it never is: a step that is a part of it and still on its
+    /// way is `Unavailable`.
+    async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError>;
 
     /// Whoever signed in before this point is signed out. Zero until it was first raised.
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError>;
@@ -101,12 +113,11 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<TrailEntry>, StoreError>;
 
-    /// Adds revocations to the feed that all nodes follow, which keeps those of the last [`FEED_KEEPS`]. Also when the store
-    /// is full.
-    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
+    /// Writes to the journal, all or nothing. Also when the store is full. May be repeated after an error.
+    async fn write_journal(&self, write: &JournalWrite) -> Result<JournalWritten, StoreError>;
 
-    /// At most `limit` entries of the feed, the earliest first; only those after `after`, if given.
-    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
+    /// The open operations, and at most `limit` entries of the log, the earliest first; only those after `after`, if given.
+    async fn journal(&self, after: Option<EntryId>, limit: usize) -> Result<JournalPage, StoreError>;
 
     /// Counts a try, if it need not wait; else how long it has to.
     async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError>;
@@ -172,14 +183,19 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
-    /// As [`Store::announced`], asked of a process that the store consisted of until now.
+    /// Entries of the log as [`Store::journal`] gives them, asked of a process that the store consisted of until now.
     async fn last_words(
         &self,
         _of: &Shard,
         _after: Option<EntryId>,
         _limit: usize,
-    ) -> Result<Vec<FeedEntry>, StoreError> {
+    ) -> Result<Vec<LogEntry>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// Whether writes that matter wait for replicas.
+    fn asks_replicas(&self) -> bool {
+        false
     }
 
     /// Whether the store answers; of several shards, any.

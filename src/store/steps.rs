@@ -1,17 +1,15 @@
 //! The steps' arguments and answers, the same for all stores.
 
-use std::time::Duration;
-
 use relatch_domain::attributes::Attributes;
 use relatch_domain::event::Party;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
-use relatch_domain::revocation::{Revocation, Scope};
+use relatch_domain::revocation::Scope;
 use relatch_domain::rotation::{Fresh, Presented};
 use relatch_domain::session::{EndReason, Seen, SessionRecord};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, Roles, User, Username};
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 use serde::{Deserialize, Serialize};
 
 /// One ordinary refresh. Made once and used for all its tries, so that what it did can be recognised after a
@@ -111,6 +109,9 @@ pub struct Ended {
     pub covered: usize,
     /// The live sessions that ended by this step.
     pub ended: Vec<SessionId>,
+    /// All covered sessions that are dead now and whose records can be read, with their tombstones, in the order of their
+    /// ids: not only those that ended by this step.
+    pub dead: Vec<(SessionId, SessionRecord)>,
     /// Whether as many replicas have the write as the configuration asks for. Always, where it asks for none.
     pub durable: bool,
 }
@@ -153,8 +154,8 @@ pub struct UserSessions {
     pub user: Option<User>,
     /// The sessions in the order of their ids.
     pub sessions: Vec<StoredSession>,
-    /// How many records could not be read and are left out.
-    pub corrupt: usize,
+    /// The sessions whose records cannot be read and are left out.
+    pub corrupt: Vec<SessionId>,
 }
 
 /// A sign-in's session, and the room that is made for it.
@@ -176,6 +177,8 @@ pub struct BeginStep {
     /// The stored hash that the user's password was checked against. If there is another one by now, the password has
     /// been changed: what was checked no longer proves anything. None for a user who was recognised by something else.
     pub checked_hash: Option<String>,
+    /// The operation that it is a part of: noted in the user if it is carried out.
+    pub operation: Option<OperationId>,
 }
 
 /// What came of a [`BeginStep`].
@@ -259,6 +262,8 @@ pub struct UserChange {
     pub end: Option<(Scope, EndReason, EndNote)>,
     /// What must still be as it was seen.
     pub as_seen: UserAsSeen,
+    /// The operation that it is a part of: noted in the user if it is carried out.
+    pub operation: Option<OperationId>,
 }
 
 impl UserChange {
@@ -272,6 +277,7 @@ impl UserChange {
             password_hash: None,
             end: None,
             as_seen: UserAsSeen::default(),
+            operation: None,
         }
     }
 }
@@ -324,6 +330,20 @@ pub struct UserDeleted {
     pub durable: bool,
 }
 
+/// How an operation on a user stands, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Whether it was carried out.
+    pub carried_out: bool,
+    /// Whether as many replicas have it so as the configuration asks for.
+    pub durable: bool,
+}
+
+impl Settled {
+    /// Why a step is refused whose operation was settled before it came.
+    pub const GIVEN_UP: &str = "another server has given this operation up";
+}
+
 /// Which users to list: in the byte order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserQuery {
@@ -358,7 +378,7 @@ pub enum Trail {
     Refused,
 }
 
-/// The place of an entry in its trail or in the feed. Later ones have higher ids.
+/// The place of an entry in its trail or in the log of revocations. Later ones have higher ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryId {
     /// Milliseconds since the Unix epoch, by the clock of the store that numbered it.
@@ -374,18 +394,6 @@ pub struct TrailEntry {
     pub id: EntryId,
     /// The record.
     pub record: Vec<u8>,
-}
-
-/// How long the feed of revocations keeps them.
-pub const FEED_KEEPS: Duration = Duration::from_hours(1);
-
-/// A revocation in the feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedEntry {
-    /// Its place.
-    pub id: EntryId,
-    /// What it says; nothing if it is of a kind that this version does not know.
-    pub revocation: Option<Revocation>,
 }
 
 /// A signing key as it is stored. The store knows nothing of what is sealed in it.

@@ -21,11 +21,8 @@ impl Counters {
         match event {
             Event::SignedIn { .. } => add(&self.sign_ins, 1),
             Event::SignInFailed { .. } => add(&self.refused_sign_ins, 1),
-            Event::Refreshed { verdict, ended, .. } => {
+            Event::Refreshed { verdict, .. } => {
                 add_named(&Verdict::NAMES, &self.refreshes, verdict.name(), 1);
-                if *ended {
-                    self.ended(EndReason::Reuse, 1);
-                }
             }
             Event::SessionEnded { reason, .. } => self.ended(*reason, 1),
             Event::ClientRevoked { sessions, .. } => self.ended(EndReason::RevokedByAdmin, *sessions),
@@ -92,22 +89,18 @@ mod tests {
     fn each_event_is_counted_under_its_name() {
         let session =
             SessionRef { user: UserId::from_bytes([1; 16]), session: SessionId::from_bytes([2; 16]) };
-        let refreshed = |verdict, ended| Event::Refreshed {
-            session,
-            presented: Generation(0),
-            verdict,
-            ended,
-            other: None,
-        };
+        let refreshed =
+            |verdict| Event::Refreshed { session, presented: Generation(0), verdict, other: None };
         let counters = Counters::default();
         for event in [
             Event::SignedIn { session, known_device: false, failures: 0 },
-            refreshed(Verdict::Rotate, false),
-            refreshed(Verdict::Rotate, false),
-            refreshed(Verdict::Revoked(EndReason::SignedOut), false),
-            refreshed(Verdict::Reuse, true),
+            refreshed(Verdict::Rotate),
+            refreshed(Verdict::Rotate),
+            refreshed(Verdict::Revoked(EndReason::SignedOut)),
             // Two presented old tokens at the same time, and the session ended once.
-            refreshed(Verdict::Reuse, false),
+            refreshed(Verdict::Reuse),
+            refreshed(Verdict::Reuse),
+            Event::SessionEnded { session, reason: EndReason::Reuse },
             Event::SessionEnded { session, reason: EndReason::SignedOut },
             Event::ClientRevoked { client: "relatch", sessions: 3 },
         ] {

@@ -1,9 +1,8 @@
-//! What happened, told once. Log lines, counters, audit records and the feed of revocations are made from it.
+//! What happened, told once. Log lines, counters and audit records are made from it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Generation, SessionRef, UserId};
-use crate::revocation::Revocation;
 use crate::rotation::Verdict;
 use crate::session::EndReason;
 use crate::time::UnixSeconds;
@@ -99,8 +98,6 @@ pub enum Event {
         presented: Generation,
         /// What became of it.
         verdict: Verdict,
-        /// Whether the session ended by it: a reuse ends it, unless somebody was quicker.
-        ended: bool,
         /// Of a reuse: who had refreshed last, if that is known.
         other: Option<Party>,
     },
@@ -225,18 +222,10 @@ impl Event {
             Self::AdminCall { .. } => "admin_call",
     }
 
-    /// What the other nodes and the API servers have to hear of it.
-    pub const fn revocation(&self) -> Option<Revocation> {
-        match *self {
-            Self::SessionEnded { session, reason } => Some(Revocation::Session { session, reason }),
-            Self::Refreshed { session, verdict: Verdict::Reuse, ended: true, .. } => {
-                Some(Revocation::Session { session, reason: EndReason::Reuse })
-            }
-            Self::UserDeleted { user, .. } => Some(Revocation::User(user)),
-            Self::CutoffRaised { cutoff } => Some(Revocation::SignedInBefore(cutoff)),
-            _ => None,
-        }
-    }
+    /// The name of [`Event::SessionEnded`].
+    pub const SESSION_ENDED: &str = "session_ended";
+    /// The name of [`Event::UserDeleted`], and in audit records the reason why the user's sessions have ended.
+    pub const USER_DELETED: &str = "user_deleted";
 
     /// Whether an audit record is kept: of sign-ins, of what concerns security, and of administrative acts. Ordinary
     /// refreshes are in the log and in the session's timeline.

@@ -67,6 +67,11 @@ uuid_id!(
     "user id"
 );
 uuid_id!(
+    /// A change of one user that any node can finish should the node that makes it be lost.
+    OperationId,
+    "operation id"
+);
+uuid_id!(
     /// One sign-in of one user. Only together with the user id ([`SessionRef`]) does it lead to a record.
     SessionId,
     "session id"

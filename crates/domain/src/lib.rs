@@ -32,5 +32,5 @@ pub mod testing;
 pub mod time;
 pub mod user;
 
-pub use ids::{ClientNumber, Generation, MacKeyId, Nonce, SessionId, SessionRef, UserId};
+pub use ids::{ClientNumber, Generation, MacKeyId, Nonce, OperationId, SessionId, SessionRef, UserId};
 pub use time::{UnixMillis, UnixSeconds};

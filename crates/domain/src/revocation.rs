@@ -9,8 +9,8 @@ use crate::time::{UnixMillis, UnixSeconds};
 
 /// That somebody's tokens are good no more, as nodes and API servers are told. Needs no store to be understood.
 ///
-/// Written as a line of text: `session ID REASON`, `user ID` or `cutoff SECONDS`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Written as a line of text: `session ID REASON`, `user ID`, `cutoff SECONDS` or `key KID`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Revocation {
     /// A session has ended.
     Session {
@@ -23,6 +23,38 @@ pub enum Revocation {
     User(UserId),
     /// Whoever signed in before this point is signed out.
     SignedInBefore(UnixSeconds),
+    /// What this signing key has signed is good no more.
+    Key(KeyId),
+}
+
+/// Longest id of a signing key that is announced, in bytes.
+const MAX_KEY_ID: usize = 64;
+
+/// The id of a signing key: `kid` of the tokens that it signs. Visible ASCII, at most 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyId(Box<str>);
+
+impl KeyId {
+    /// The id, if it is one that can be announced.
+    pub fn new(kid: &str) -> Option<Self> {
+        let is_one = (1..=MAX_KEY_ID).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
+        is_one.then(|| Self(kid.into()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Revocation {
+    /// What it is about: of one subject there is one live entry in the log at the most.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Session { session, .. } => format!("session {session}"),
+            Self::User(_) | Self::SignedInBefore(_) | Self::Key(_) => self.to_string(),
+        }
+    }
 }
 
 /// A text that is no [`Revocation`], or one of a kind that a later version has added.
@@ -36,6 +68,7 @@ impl fmt::Display for Revocation {
             Self::Session { session, reason } => write!(f, "session {session} {}", reason.code()),
             Self::User(user) => write!(f, "user {user}"),
             Self::SignedInBefore(cutoff) => write!(f, "cutoff {}", cutoff.0),
+            Self::Key(kid) => write!(f, "key {}", kid.as_str()),
         }
     }
 }
@@ -52,6 +85,7 @@ impl FromStr for Revocation {
             }
             (Some("user"), Some(user), None) => user.parse().ok().map(Self::User),
             (Some("cutoff"), Some(at), None) => at.parse().ok().map(UnixSeconds).map(Self::SignedInBefore),
+            (Some("key"), Some(kid), None) => KeyId::new(kid).map(Self::Key),
             _ => None,
         };
         read.filter(|_| words.next().is_none()).ok_or(InvalidRevocation)
@@ -113,6 +147,7 @@ mod tests {
             ),
             id().prop_map(|user| Revocation::User(UserId::from_bytes(user))),
             any::<u32>().prop_map(|at| Revocation::SignedInBefore(UnixSeconds(at))),
+            "[!-~]{1,64}".prop_map(|kid| Revocation::Key(KeyId::new(&kid).unwrap())),
         ]
     }
 
@@ -120,6 +155,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read_and_nothing_else(revocation in revocation(), more in "[ -~]{1,9}") {
             let text = revocation.to_string();
+            prop_assert!(text.starts_with(&revocation.subject()));
             prop_assert_eq!(text.parse(), Ok(revocation));
             let longer = format!("{text} {more}");
             prop_assert_eq!(longer.parse::<Revocation>(), Err(InvalidRevocation));

@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod fault;
 pub mod forge;
 mod launch;
+mod model_journal;
 pub mod model_store;
 pub mod node;
 #[cfg(test)]

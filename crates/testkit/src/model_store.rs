@@ -8,21 +8,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
-    GuessBook, GuessStep, Guesser, HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep,
-    Rotated, SessionDetails, Shard, Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail,
-    TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
-    UserSessions, WholeSession, WholeUser,
+    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, GuessBook, GuessStep,
+    Guesser, HISTORY_KEEPS, JournalPage, JournalWrite, JournalWritten, KeyShelf, Marker, NewUser,
+    Observation, RotateStep, Rotated, SessionDetails, Settled, Shard, Shards, Store, StoreError, StoredKey,
+    StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation,
+    UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
 };
+use relatch_domain::attributes::Attributes;
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
-use relatch_domain::revocation::Revocation;
 use relatch_domain::rotation::{guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, User, Username};
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, revocation};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, revocation};
+
+use crate::model_journal::ModelJournal;
 
 /// A store in memory that keeps the contract of [`Store`] to the letter.
 pub struct ModelStore {
@@ -39,7 +41,10 @@ struct State {
     shelf: KeyShelf,
     marker: Option<Marker>,
     cutoff: UnixSeconds,
-    feed: Vec<FeedEntry>,
+    journal: ModelJournal,
+    deleted: BTreeMap<UserId, (UnixMillis, User)>,
+    /// Whether each operation on a user was carried out, or given up.
+    operations: BTreeMap<(UserId, OperationId), bool>,
     audit: BTreeMap<Trail, Vec<TrailEntry>>,
 }
 
@@ -87,7 +92,7 @@ impl State {
 
     /// Each session that the step covers gets its tombstone.
     fn end(&mut self, now: UnixMillis, step: &EndStep) -> Ended {
-        let mut answer = Ended { now, covered: 0, ended: Vec::new(), durable: true };
+        let mut answer = Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true };
         let of_user = self.sessions.range_mut(sessions_from(step.user));
         for (id, stored) in of_user.filter(|(id, stored)| step.scope.covers(id.session, Some(&stored.record)))
         {
@@ -101,8 +106,32 @@ impl State {
                     answer.ended.push(id.session);
                 }
             }
+            answer.dead.push((id.session, stored.record));
         }
         answer
+    }
+
+    fn note(&mut self, user: UserId, operation: Option<OperationId>) {
+        self.operations.extend(operation.map(|operation| ((user, operation), true)));
+    }
+
+    fn is_open(&self, user: UserId, operation: Option<OperationId>) -> Result<(), StoreError> {
+        let found = operation.and_then(|operation| self.operations.get(&(user, operation)));
+        if found == Some(&false) {
+            return Err(StoreError::Unavailable(Settled::GIVEN_UP.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, now: UnixMillis, trail: Trail, record: &[u8], keep: usize) {
+        let kept = self.audit.entry(trail).or_default();
+        let id = kept.last().map_or(EntryId { millis: now.0, seq: 0 }, |last| EntryId {
+            millis: last.id.millis.max(now.0),
+            seq: last.id.seq + 1,
+        });
+        kept.push(TrailEntry { id, record: record.to_vec() });
+        let surplus = kept.len().saturating_sub(keep);
+        kept.drain(..surplus);
     }
 }
 
@@ -167,7 +196,7 @@ impl Store for ModelStore {
             now,
             user: state.users.get(&user).map(|credentials| credentials.user.clone()),
             sessions: state.sessions.range(sessions_from(user)).map(stored).collect(),
-            corrupt: 0,
+            corrupt: Vec::new(),
         })
     }
 
@@ -183,6 +212,7 @@ impl Store for ModelStore {
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
         let (mut state, now) = self.step();
+        state.is_open(step.session.user, step.operation)?;
         let other = |session: &SessionId| SessionRef { user: step.session.user, session: *session };
         let seen = state.observe(now, step.session).seen;
         let unchanged = step.changes.iter().all(|(id, as_seen, _)| state.holds(other(id), as_seen));
@@ -199,6 +229,7 @@ impl Store for ModelStore {
                 Change::Replace(tombstone) => state.replace(other(id), *tombstone),
             }
         }
+        state.note(step.session.user, step.operation);
         let (record, thumbprint, details) = (step.record, step.thumbprint, step.details.clone());
         let (note, history) = (EndNote::default(), Vec::new());
         state.sessions.insert(step.session, Session { record, thumbprint, details, note, history });
@@ -215,6 +246,7 @@ impl Store for ModelStore {
         let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
         let password_hash = new.password_hash.clone();
         state.names.insert(new.username.clone(), new.id);
+        state.deleted.remove(&new.id);
         state.users.insert(new.id, Credentials { user: user.clone(), password_hash });
         Ok(UserCreation::Created(user))
     }
@@ -245,6 +277,7 @@ impl Store for ModelStore {
 
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let (mut state, now) = self.step();
+        state.is_open(change.user, change.operation)?;
         let Some(Credentials { user, password_hash }) = state.users.get_mut(&change.user) else {
             return Ok(UserChangeOutcome::Unknown);
         };
@@ -262,16 +295,36 @@ impl Store for ModelStore {
         user.disabled = change.disabled.unwrap_or(user.disabled);
         *password_hash = change.password_hash.clone().or(password_hash.take());
         let user = user.clone();
+        state.note(user.id, change.operation);
         let ended = match change.end.clone() {
             Some((scope, reason, note)) => state.end(now, &EndStep { user: user.id, scope, reason, note }),
-            None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
+            None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
         };
         Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
     }
 
-    async fn delete_user(&self, id: UserId) -> Result<Option<UserDeleted>, StoreError> {
+    async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {
         let (mut state, _) = self.step();
-        let Some(Credentials { user, .. }) = state.users.remove(&id) else { return Ok(None) };
+        let carried_out = *state.operations.entry((user, operation)).or_insert(false);
+        Ok(Settled { carried_out, durable: true })
+    }
+
+    async fn delete_user(
+        &self,
+        id: UserId,
+        operation: Option<OperationId>,
+    ) -> Result<Option<UserDeleted>, StoreError> {
+        let (mut state, now) = self.step();
+        state.is_open(id, operation)?;
+        state.deleted.retain(|_, (at, _)| now.age_since(*at) <= Duration::from_hours(24));
+        let Some(Credentials { user, .. }) = state.users.remove(&id) else {
+            let before = state.deleted.get(&id).map(|(_, user)| user.clone());
+            state.note(id, operation.filter(|_| before.is_some()));
+            return Ok(before.map(|user| UserDeleted { user, durable: true }));
+        };
+        let profile = Profile { attributes: Attributes::default(), ..user.profile.clone() };
+        state.deleted.insert(id, (now, User { profile, ..user.clone() }));
+        state.note(id, operation);
         state.names.remove(&user.profile.username);
         state.sessions.retain(|session, _| session.user != id);
         Ok(Some(UserDeleted { user, durable: true }))
@@ -292,14 +345,7 @@ impl Store for ModelStore {
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {
         let (mut state, now) = self.step();
-        let kept = state.audit.entry(trail).or_default();
-        let id = kept.last().map_or(EntryId { millis: now.0, seq: 0 }, |last| EntryId {
-            millis: last.id.millis.max(now.0),
-            seq: last.id.seq + 1,
-        });
-        kept.push(TrailEntry { id, record: record.to_vec() });
-        let surplus = kept.len().saturating_sub(keep);
-        kept.drain(..surplus);
+        state.append(now, trail, record, keep);
         Ok(())
     }
 
@@ -315,25 +361,18 @@ impl Store for ModelStore {
         Ok(earlier.take(limit).cloned().collect())
     }
 
-    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+    async fn write_journal(&self, write: &JournalWrite) -> Result<JournalWritten, StoreError> {
         let (mut state, now) = self.step();
-        for revocation in revocations {
-            let last = state.feed.last().map(|last| last.id);
-            let id = EntryId {
-                millis: last.map_or(now.0, |last| last.millis.max(now.0)),
-                seq: last.map_or(0, |last| last.seq + 1),
-            };
-            state.feed.push(FeedEntry { id, revocation: Some(*revocation) });
+        let (written, records) = state.journal.write(write, now);
+        for record in records {
+            state.append(now, Trail::Acts, &record, write.audit_keep);
         }
-        let kept = u64::try_from(FEED_KEEPS.as_millis()).unwrap_or(u64::MAX);
-        state.feed.retain(|entry| entry.id.millis + kept >= now.0);
-        Ok(())
+        Ok(written)
     }
 
-    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        let (state, _) = self.step();
-        let later = state.feed.iter().filter(|entry| after.is_none_or(|after| entry.id > after));
-        Ok(later.take(limit).copied().collect())
+    async fn journal(&self, after: Option<EntryId>, limit: usize) -> Result<JournalPage, StoreError> {
+        let (state, now) = self.step();
+        Ok(state.journal.page(now, after, limit))
     }
 
     async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {

@@ -64,7 +64,7 @@ pub async fn end_all(
     let Then(Admin(admin), _) = caller;
     let origin = origin.0.by(admin.actor());
     let user = existing(&app, &request).await?;
-    ended(&end_sessions(&app, &origin, user, Scope::All, EndReason::RevokedByAdmin, None).await?)
+    ended(end_sessions(&app, &origin, user, Scope::All, EndReason::RevokedByAdmin, None).await?)
 }
 
 /// `DELETE /admin/users/{id}/sessions/{sid}`: answers 204, also for a session that has ended before; 404 for one that is
@@ -93,7 +93,7 @@ pub async fn end_one(
     let origin = origin.0.by(admin.actor());
     let user = named(&request, "id")?;
     let scope = Scope::One(named_of(&request, "sid", user)?);
-    one_ended(&end_sessions(&app, &origin, user, scope, EndReason::RevokedByAdmin, None).await?)
+    one_ended(end_sessions(&app, &origin, user, scope, EndReason::RevokedByAdmin, None).await?)
 }
 
 /// The user that the path names, if there is one.

@@ -8,13 +8,13 @@ use relatch_domain::{SessionId, SessionRef, UnixSeconds, UserId};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::app::sessions::{end_sessions, live_sessions};
+use crate::app::sessions::{EndedSessions, end_sessions, live_sessions};
 use crate::http::answer::{Page, SessionAnswer};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{ListParams, NoParams, Query, read_cursor};
 use crate::http::extract::{ClientOrigin, LiveSession, Then, named};
 use crate::http::openapi::{problems, tag, types};
-use crate::store::{Ended, StoredSession};
+use crate::store::StoredSession;
 
 /// The query of an end.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -89,7 +89,7 @@ pub async fn end_one(
     let Then(LiveSession(live), _) = caller;
     let (user, origin) = (live.caller.session.user, origin.0.by(live.actor()));
     let scope = Scope::One(named_of(&request, "id", user)?);
-    one_ended(&end_sessions(&app, &origin, user, scope, EndReason::RevokedByUser, None).await?)
+    one_ended(end_sessions(&app, &origin, user, scope, EndReason::RevokedByUser, None).await?)
 }
 
 /// `DELETE /sessions`: answers 204; all but the current one, or all with `include_current=true`.
@@ -111,7 +111,7 @@ pub async fn end_others(
     let Then(LiveSession(live), Query(params)) = request;
     let (current, origin) = (live.caller.session, origin.0.by(live.actor()));
     let scope = if params.include_current { Scope::All } else { Scope::AllBut(current.session) };
-    ended(&end_sessions(&app, &origin, current.user, scope, EndReason::RevokedByUser, None).await?)
+    ended(end_sessions(&app, &origin, current.user, scope, EndReason::RevokedByUser, None).await?)
 }
 
 /// The session that a part of the path names, if it is this user's; 404 if not.
@@ -121,13 +121,13 @@ pub(super) fn named_of(request: &HttpRequest, part: &str, user: UserId) -> Answe
 }
 
 /// 204 for the end of one session, be it now or before; 404 if there is no such session.
-pub(super) fn one_ended(one: &Ended) -> Answer<HttpResponse> {
-    if one.covered == 0 { Err(ApiError::new(Code::NotFound)) } else { ended(one) }
+pub(super) fn one_ended(one: EndedSessions) -> Answer<HttpResponse> {
+    if one.found { ended(one) } else { Err(ApiError::new(Code::NotFound)) }
 }
 
 /// 204 for the end of however many sessions; 503 if it might not survive.
-pub(super) fn ended(ended: &Ended) -> Answer<HttpResponse> {
-    if ended.durable { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
+pub(super) fn ended(ended: EndedSessions) -> Answer<HttpResponse> {
+    if ended.in_force { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::not_durable()) }
 }
 
 /// Where a session stands in the list, which goes from the highest place to the lowest.

@@ -4,8 +4,9 @@
 //! commit, on threads that may block. Time is the clock's, read when a step is executed.
 
 mod audit;
-mod feed;
 mod file;
+mod journal;
+mod operated;
 mod operation;
 mod sessions;
 mod shelf;
@@ -26,9 +27,8 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UnixSeconds, UserId};
 
 pub use file::OpenError;
 pub use sweep::{Housekeeping, Swept};
@@ -37,10 +37,10 @@ use self::operation::Queue;
 use self::tables::{Failure, Snapshot};
 use self::writer::{Reopen, Shared};
 use super::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessBook, GuessStep,
-    Guesser, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store, StoreError,
-    StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation, UserDeleted,
-    UserQuery, UserSessions, WholeUser,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessBook, GuessStep, Guesser,
+    JournalPage, JournalWrite, JournalWritten, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated,
+    Settled, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange,
+    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 use crate::ambient::Clock;
 
@@ -183,7 +183,7 @@ impl Store for EmbeddedStore {
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
         let step = step.clone();
-        self.queue.run(move |tables, _| sessions::begin(tables, &step)).await
+        self.queue.run(move |tables, now| sessions::begin(tables, now, &step)).await
     }
 
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
@@ -214,8 +214,16 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, now| users::change(tables, now, &change)).await
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
-        self.queue.run(move |tables, _| users::delete(tables, user)).await
+    async fn delete_user(
+        &self,
+        user: UserId,
+        operation: Option<OperationId>,
+    ) -> Result<Option<UserDeleted>, StoreError> {
+        self.queue.run(move |tables, now| users::delete(tables, now, user, operation)).await
+    }
+
+    async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {
+        self.queue.run(move |tables, now| operated::settle(tables, now, user, operation)).await
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
@@ -240,13 +248,13 @@ impl Store for EmbeddedStore {
         self.read(move |snapshot, _| audit::page(snapshot, trail, before, limit)).await
     }
 
-    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        let revocations = revocations.to_vec();
-        self.queue.run(move |tables, now| feed::announce(tables, now, &revocations)).await
+    async fn write_journal(&self, write: &JournalWrite) -> Result<JournalWritten, StoreError> {
+        let write = write.clone();
+        self.queue.run(move |tables, now| journal::write(tables, now, &write)).await
     }
 
-    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        self.read(move |snapshot, _| feed::announced(snapshot, after, limit)).await
+    async fn journal(&self, after: Option<EntryId>, limit: usize) -> Result<JournalPage, StoreError> {
+        self.read(move |snapshot, now| journal::journal(snapshot, now, after, limit)).await
     }
 
     async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {

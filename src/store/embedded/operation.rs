@@ -33,8 +33,9 @@ where
     fn run(&mut self, tables: &mut Tables<'_>, now: UnixMillis) -> Result<(), redb::Error> {
         self.answer = Some(match (self.step)(tables, now) {
             Ok(answer) => Ok(answer),
-            Err(Failure::Corrupt(what)) => Err(StoreError::Corrupt(what)),
             Err(Failure::Storage(error)) => return Err(error),
+            // Nothing has been written: steps look before they write.
+            Err(failure) => Err(failure.into()),
         });
         Ok(())
     }

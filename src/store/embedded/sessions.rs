@@ -9,7 +9,7 @@ use relatch_domain::sign_in::Change;
 use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 use super::tables::{Failure, SessionKey, Snapshot, Tables, key_of, keys_of, session_of};
-use super::users;
+use super::{operated, users};
 use crate::store::{
     BeginStep, Begun, Credentials, EndStep, Ended, HISTORY_KEEPS, Observation, RotateStep, Rotated,
     StoredSession, SwapStep, UserSessions,
@@ -59,7 +59,7 @@ pub(super) fn observe(
 /// See [`crate::store::Store::end_sessions`].
 pub(super) fn end(tables: &mut Tables<'_>, now: UnixMillis, step: &EndStep) -> Result<Ended, Failure> {
     let note = if step.note.is_empty() { None } else { serde_json::to_vec(&step.note).ok() };
-    let mut ended = Ended { now, covered: 0, ended: Vec::new(), durable: true };
+    let mut ended = Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true };
     for (key, found) in covered(tables, step)? {
         ended.covered += 1;
         let session = session_of(&key);
@@ -71,14 +71,16 @@ pub(super) fn end(tables: &mut Tables<'_>, now: UnixMillis, step: &EndStep) -> R
             ended.ended.push(session.session);
             continue;
         };
-        if let Some((tombstone, was_live)) = revocation::end(&record, step.reason, now) {
-            put_record(tables, session, &tombstone)?;
-            if let Some(note) = &note {
-                tables.notes.insert(&key, note.as_slice())?;
-            }
-            if was_live {
-                ended.ended.push(session.session);
-            }
+        let end = revocation::end(&record, step.reason, now);
+        let tombstone = end.map_or(record, |(tombstone, _)| tombstone);
+        ended.dead.push((session.session, tombstone));
+        let Some((_, was_live)) = end else { continue };
+        put_record(tables, session, &tombstone)?;
+        if let Some(note) = &note {
+            tables.notes.insert(&key, note.as_slice())?;
+        }
+        if was_live {
+            ended.ended.push(session.session);
         }
     }
     Ok(ended)
@@ -91,12 +93,13 @@ pub(super) fn sessions_of(
     user: UserId,
 ) -> Result<UserSessions, Failure> {
     let owner = users::load(&snapshot.users, user)?.map(|found| found.user);
-    let mut answer = UserSessions { now, user: owner, sessions: Vec::new(), corrupt: 0 };
+    let (sessions, corrupt) = (Vec::new(), Vec::new());
+    let mut answer = UserSessions { now, user: owner, sessions, corrupt };
     let (first, last) = keys_of(user);
     for entry in snapshot.sessions.range::<&SessionKey>(&first..=&last)? {
         let (key, packed) = entry?;
         let Ok(record) = record::decode(packed.value()) else {
-            answer.corrupt += 1;
+            answer.corrupt.push(session_of(key.value()).session);
             continue;
         };
         let details = snapshot.details.get(key.value())?;
@@ -133,7 +136,8 @@ pub(super) fn append_history(
 }
 
 /// See [`crate::store::Store::begin_session`].
-pub(super) fn begin(tables: &mut Tables<'_>, step: &BeginStep) -> Result<Begun, Failure> {
+pub(super) fn begin(tables: &mut Tables<'_>, now: UnixMillis, step: &BeginStep) -> Result<Begun, Failure> {
+    operated::is_open(tables, step.session.user, step.operation)?;
     if !may_begin(tables, step)? {
         return Ok(Begun::Blocked);
     }
@@ -144,6 +148,7 @@ pub(super) fn begin(tables: &mut Tables<'_>, step: &BeginStep) -> Result<Begun, 
             Change::Replace(tombstone) => put_record(tables, other, tombstone)?,
         }
     }
+    operated::note(tables, now, step.session.user, step.operation)?;
     let key = key(step.session);
     put_record(tables, step.session, &step.record)?;
     let details = serde_json::to_vec(&step.details)

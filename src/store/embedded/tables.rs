@@ -3,7 +3,7 @@
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
 use relatch_domain::{SessionId, SessionRef, UserId};
 
-use crate::store::StoreError;
+use crate::store::{Settled, StoreError};
 
 /// User id and session id, so that a user's sessions stand together and in the order of their ids.
 pub(super) type SessionKey = [u8; 32];
@@ -11,8 +11,8 @@ pub(super) type SessionKey = [u8; 32];
 /// Trail, milliseconds and number of an audit record.
 pub(super) type AuditKey = [u8; 17];
 
-/// Milliseconds and number of an entry of the feed.
-pub(super) type FeedKey = [u8; 16];
+/// Milliseconds and number of an entry of the log.
+pub(super) type LogKey = [u8; 16];
 
 type Bytes = &'static [u8];
 type BySession = &'static SessionKey;
@@ -36,8 +36,18 @@ pub(super) const NAMES: TableDefinition<&str, ByUser> = TableDefinition::new("na
 pub(super) const KEYS: TableDefinition<&str, Bytes> = TableDefinition::new("keys");
 /// Trail, milliseconds and number, big-endian, to the audit record.
 pub(super) const AUDIT: TableDefinition<&AuditKey, Bytes> = TableDefinition::new("audit");
-/// Milliseconds and number, big-endian, to the revocation in words.
-pub(super) const FEED: TableDefinition<&FeedKey, &str> = TableDefinition::new("revocations");
+/// Milliseconds and number, big-endian, to until when the entry stays (ms), the revocation in words, and its audit record.
+pub(super) const LOG: TableDefinition<&LogKey, (u64, &str, Bytes)> = TableDefinition::new("log");
+/// The subjects of the entries of the log.
+pub(super) const SUBJECTS: TableDefinition<&str, ()> = TableDefinition::new("subjects");
+/// Operation to when it was opened (ms), and what it takes to finish it.
+pub(super) const OPERATIONS: TableDefinition<ByUser, (u64, Bytes)> = TableDefinition::new("operations");
+/// How long access tokens live and more (ms), to when this was last said (ms).
+pub(super) const LIFETIMES: TableDefinition<u64, u64> = TableDefinition::new("lifetimes");
+/// User and operation to when it was carried out or given up (ms), and whether the former.
+pub(super) const OPERATED: TableDefinition<BySession, (u64, bool)> = TableDefinition::new("operated");
+/// Deleted user to when it was deleted (ms), and the user as it was, JSON.
+pub(super) const DELETED: TableDefinition<ByUser, (u64, Bytes)> = TableDefinition::new("deleted");
 /// What there is one of: see [`super::shelf`] and [`super::file`].
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("relatch");
 
@@ -52,7 +62,12 @@ pub(super) struct Tables<'txn> {
     pub(super) names: Table<'txn, &'static str, ByUser>,
     pub(super) keys: Table<'txn, &'static str, Bytes>,
     pub(super) audit: Table<'txn, &'static AuditKey, Bytes>,
-    pub(super) feed: Table<'txn, &'static FeedKey, &'static str>,
+    pub(super) log: Table<'txn, &'static LogKey, (u64, &'static str, Bytes)>,
+    pub(super) subjects: Table<'txn, &'static str, ()>,
+    pub(super) operations: Table<'txn, ByUser, (u64, Bytes)>,
+    pub(super) lifetimes: Table<'txn, u64, u64>,
+    pub(super) operated: Table<'txn, BySession, (u64, bool)>,
+    pub(super) deleted: Table<'txn, ByUser, (u64, Bytes)>,
     pub(super) meta: Table<'txn, &'static str, Bytes>,
 }
 
@@ -69,7 +84,12 @@ impl<'txn> Tables<'txn> {
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
             audit: transaction.open_table(AUDIT)?,
-            feed: transaction.open_table(FEED)?,
+            log: transaction.open_table(LOG)?,
+            subjects: transaction.open_table(SUBJECTS)?,
+            operations: transaction.open_table(OPERATIONS)?,
+            lifetimes: transaction.open_table(LIFETIMES)?,
+            operated: transaction.open_table(OPERATED)?,
+            deleted: transaction.open_table(DELETED)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -86,7 +106,8 @@ pub(super) struct Snapshot {
     pub(super) names: ReadOnlyTable<&'static str, ByUser>,
     pub(super) keys: ReadOnlyTable<&'static str, Bytes>,
     pub(super) audit: ReadOnlyTable<&'static AuditKey, Bytes>,
-    pub(super) feed: ReadOnlyTable<&'static FeedKey, &'static str>,
+    pub(super) log: ReadOnlyTable<&'static LogKey, (u64, &'static str, Bytes)>,
+    pub(super) operations: ReadOnlyTable<ByUser, (u64, Bytes)>,
     pub(super) meta: ReadOnlyTable<&'static str, Bytes>,
 }
 
@@ -103,7 +124,8 @@ impl Snapshot {
             names: transaction.open_table(NAMES)?,
             keys: transaction.open_table(KEYS)?,
             audit: transaction.open_table(AUDIT)?,
-            feed: transaction.open_table(FEED)?,
+            log: transaction.open_table(LOG)?,
+            operations: transaction.open_table(OPERATIONS)?,
             meta: transaction.open_table(META)?,
         })
     }
@@ -114,6 +136,8 @@ impl Snapshot {
 pub(super) enum Failure {
     /// What this step needs cannot be read. Other steps are not concerned.
     Corrupt(String),
+    /// The operation that the step is a part of was given up.
+    GivenUp,
     /// The database failed.
     Storage(redb::Error),
 }
@@ -129,6 +153,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Corrupt(what) | Failure::Storage(redb::Error::Corrupted(what)) => Self::Corrupt(what),
+            Failure::GivenUp => Self::Unavailable(Settled::GIVEN_UP.to_owned()),
             Failure::Storage(error) => Self::Unavailable(error.to_string()),
         }
     }

@@ -231,6 +231,7 @@ async fn the_writer_sweeps_by_itself() {
         changes: Vec::new(),
         max_found: usize::MAX,
         checked_hash: None,
+        operation: None,
     };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     while store.observe(session).await.unwrap().seen.session.is_some() {

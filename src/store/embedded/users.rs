@@ -5,9 +5,10 @@ use std::ops::Bound;
 use redb::ReadableTable;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::user::{Profile, Roles, User, Username};
-use relatch_domain::{UnixMillis, UserId};
+use relatch_domain::{OperationId, UnixMillis, UserId};
 use serde::{Deserialize, Serialize};
 
+use super::operated;
 use super::sessions;
 use super::tables::{Failure, SessionKey, Snapshot, Tables, keys_of};
 use crate::store::{
@@ -31,23 +32,35 @@ struct StoredUser {
     created_at: u64,
 }
 
+/// How long it is known that a user was deleted, in milliseconds.
+const DELETED_KEEPS: u64 = 86_400_000;
+
 /// A user with the password hash, or nothing if there is no such user.
 pub(super) fn load(
     users: &impl ReadableTable<&'static [u8; 16], &'static [u8]>,
     id: UserId,
 ) -> Result<Option<Credentials>, Failure> {
     let Some(stored) = users.get(id.as_bytes())? else { return Ok(None) };
+    read(id, stored.value()).map(|stored| Some(stored.credentials(id)))
+}
+
+fn read(id: UserId, json: &[u8]) -> Result<StoredUser, Failure> {
     let corrupt = |why: &dyn std::fmt::Display| Failure::Corrupt(format!("user {id}: {why}"));
     // The error's own text may quote what it could not read: a name, or a hash.
-    let stored: StoredUser =
-        serde_json::from_slice(stored.value()).map_err(|error| corrupt(&category(&error)))?;
+    let stored: StoredUser = serde_json::from_slice(json).map_err(|error| corrupt(&category(&error)))?;
     if stored.version != VERSION {
         return Err(corrupt(&format_args!("version {}, this server knows {VERSION}", stored.version)));
     }
-    let profile = Profile { username: stored.username, roles: stored.roles, attributes: stored.attributes };
-    let created_at = UnixMillis(stored.created_at);
-    let user = User { id, profile, disabled: stored.disabled, created_at };
-    Ok(Some(Credentials { user, password_hash: stored.password_hash }))
+    Ok(stored)
+}
+
+impl StoredUser {
+    fn credentials(self, id: UserId) -> Credentials {
+        let Self { username, roles, disabled, attributes, password_hash, created_at, .. } = self;
+        let profile = Profile { username, roles, attributes };
+        let user = User { id, profile, disabled, created_at: UnixMillis(created_at) };
+        Credentials { user, password_hash }
+    }
 }
 
 fn category(error: &serde_json::Error) -> String {
@@ -85,6 +98,7 @@ pub(super) fn create(
         attributes: new.attributes.clone(),
     };
     let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
+    tables.deleted.remove(new.id.as_bytes())?;
     save(tables, Credentials { user: user.clone(), password_hash: new.password_hash.clone() })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
     Ok(UserCreation::Created(user))
@@ -96,6 +110,7 @@ pub(super) fn change(
     now: UnixMillis,
     change: &UserChange,
 ) -> Result<UserChangeOutcome, Failure> {
+    operated::is_open(tables, change.user, change.operation)?;
     let Some(found) = load(&tables.users, change.user)? else { return Ok(UserChangeOutcome::Unknown) };
     if !is_as_seen(&found, &change.as_seen) {
         return Ok(UserChangeOutcome::Blocked);
@@ -106,11 +121,12 @@ pub(super) fn change(
     user.disabled = change.disabled.unwrap_or(user.disabled);
     let password_hash = change.password_hash.clone().or(password_hash);
     save(tables, Credentials { user: user.clone(), password_hash })?;
+    operated::note(tables, now, user.id, change.operation)?;
     let ended = match change.end.clone() {
         Some((scope, reason, note)) => {
             sessions::end(tables, now, &EndStep { user: user.id, scope, reason, note })?
         }
-        None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
+        None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
     };
     Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
 }
@@ -122,8 +138,30 @@ fn is_as_seen(found: &Credentials, seen: &UserAsSeen) -> bool {
 }
 
 /// See [`crate::store::Store::delete_user`].
-pub(super) fn delete(tables: &mut Tables<'_>, id: UserId) -> Result<Option<UserDeleted>, Failure> {
-    let Some(Credentials { user, .. }) = load(&tables.users, id)? else { return Ok(None) };
+pub(super) fn delete(
+    tables: &mut Tables<'_>,
+    now: UnixMillis,
+    id: UserId,
+    operation: Option<OperationId>,
+) -> Result<Option<UserDeleted>, Failure> {
+    operated::is_open(tables, id, operation)?;
+    let kept = |at: u64| now.0.saturating_sub(at) <= DELETED_KEEPS;
+    tables.deleted.retain(|_, (at, _)| kept(at))?;
+    let Some(stored) = tables.users.get(id.as_bytes())?.map(|stored| read(id, stored.value())) else {
+        let before = tables.deleted.get(id.as_bytes())?.map(|kept| read(id, kept.value().1));
+        let before = before.transpose()?.map(|stored| stored.credentials(id).user);
+        if before.is_some() {
+            operated::note(tables, now, id, operation)?;
+        }
+        return Ok(before.map(|user| UserDeleted { user, durable: true }));
+    };
+    let mut tombstone = StoredUser { password_hash: None, ..stored? };
+    let attributes = std::mem::take(&mut tombstone.attributes);
+    let json = serde_json::to_vec(&tombstone).map_err(|error| Failure::Corrupt(category(&error)))?;
+    tables.deleted.insert(id.as_bytes(), (now.0, json.as_slice()))?;
+    tombstone.attributes = attributes;
+    let user = tombstone.credentials(id).user;
+    operated::note(tables, now, id, operation)?;
     let (first, last) = keys_of(id);
     let keys = tables.sessions.range::<&SessionKey>(&first..=&last)?;
     let keys = keys.map(|entry| Ok(*entry?.0.value())).collect::<Result<Vec<_>, Failure>>()?;

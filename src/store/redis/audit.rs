@@ -41,7 +41,7 @@ pub(super) fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-pub(super) fn entry(value: Value) -> Result<TrailEntry, StoreError> {
+fn entry(value: Value) -> Result<TrailEntry, StoreError> {
     let mut row = Row::new(value)?;
     let id =
         row.text()?.and_then(|text| id(&text)).ok_or_else(|| corrupt("an audit record without an id"))?;
@@ -52,7 +52,7 @@ pub(super) fn entry(value: Value) -> Result<TrailEntry, StoreError> {
     }
 }
 
-fn id(text: &str) -> Option<EntryId> {
+pub(super) fn id(text: &str) -> Option<EntryId> {
     let (millis, seq) = text.split_once('-')?;
     Some(EntryId { millis: millis.parse().ok()?, seq: seq.parse().ok()? })
 }

@@ -9,13 +9,17 @@
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
 //! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
-//! | `prefix:revocations` | stream | `r` → a revocation, in words; those of the last hour |
-//! | `prefix:audit`, `prefix:audit:refused` | stream | `r` → audit record; of what was refused in the second |
+//! | `prefix:{journal}:log` | stream | `r` → a revocation, in words; `u` → until when it is kept (ms); `s` → its subject; `a` → its audit record |
+//! | `prefix:{journal}:subjects` | hash | subject → nothing; those that have an entry in the log |
+//! | `prefix:{journal}:operations` | hash | operation id, 16 raw bytes → when it was opened (ms), a space, what it takes to finish it (JSON) |
+//! | `prefix:{journal}:lifetimes` | hash | how long access tokens live and more (ms) → when a node last said so (ms) |
+//! | `prefix:{journal}:audit`, `prefix:{journal}:audit:refused` | stream | `r` → audit record; of what was refused in the second |
 //! | `prefix:guesses:{kind and hash}` | string | when all failed sign-ins of an account, an address… will be forgotten and when the last was (ms); expires then |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //! | `prefix:marker:{number}` | string | of a Cluster, one in each slot: the store's id |
 //!
-//! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, and no step touches two slots.
+//! What stands in braces is the hash tag: all keys of one user share a slot of a cluster, as do all keys of the journal, and no
+//! step touches two slots.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -84,15 +88,31 @@ impl Keyspace {
         format!("{}:cutoff", self.prefix)
     }
 
-    pub(super) fn feed(&self) -> String {
-        format!("{}:revocations", self.prefix)
+    pub(super) fn log(&self) -> String {
+        self.of_journal("log")
+    }
+
+    pub(super) fn subjects(&self) -> String {
+        self.of_journal("subjects")
+    }
+
+    pub(super) fn operations(&self) -> String {
+        self.of_journal("operations")
+    }
+
+    pub(super) fn lifetimes(&self) -> String {
+        self.of_journal("lifetimes")
     }
 
     pub(super) fn audit(&self, trail: Trail) -> String {
-        match trail {
-            Trail::Acts => format!("{}:audit", self.prefix),
-            Trail::Refused => format!("{}:audit:refused", self.prefix),
-        }
+        self.of_journal(match trail {
+            Trail::Acts => "audit",
+            Trail::Refused => "audit:refused",
+        })
+    }
+
+    fn of_journal(&self, what: &str) -> String {
+        format!("{}:{{journal}}:{what}", self.prefix)
     }
 
     pub(super) fn guesses(&self, guesser: Guesser) -> String {

@@ -7,10 +7,10 @@
 mod audit;
 mod changes;
 mod failure;
-mod feed;
 mod gate;
 mod guesses;
 pub mod inspect;
+mod journal;
 mod keyspace;
 mod lane;
 mod listing;
@@ -34,19 +34,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::Value;
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::revocation::{Revocation, Scope};
+use relatch_domain::revocation::Scope;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
 
 pub use gate::Gate;
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
 
 use super::shard::slot_of_key;
 use super::{
-    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
-    Guesser, KeyShelf, Look, Marker, NewUser, Observation, RotateStep, Rotated, Shard, Shards, Store,
-    StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserCreation,
-    UserDeleted, UserQuery, UserSessions, WholeUser,
+    Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessStep, Guesser,
+    JournalPage, JournalWrite, JournalWritten, KeyShelf, LogEntry, Look, Marker, NewUser, Observation,
+    RotateStep, Rotated, Settled, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
+    UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 use keyspace::Keyspace;
 use request::Request;
@@ -264,8 +264,20 @@ impl Store for Handle {
         self.change(change).await
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
-        self.delete(user).await
+    async fn delete_user(
+        &self,
+        user: UserId,
+        operation: Option<OperationId>,
+    ) -> Result<Option<UserDeleted>, StoreError> {
+        self.delete(user, operation).await
+    }
+
+    async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {
+        self.settle_change(user, operation).await
+    }
+
+    fn asks_replicas(&self) -> bool {
+        self.synced.is_some()
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
@@ -289,12 +301,12 @@ impl Store for Handle {
         self.page(trail, before, limit).await
     }
 
-    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        self.add_to_feed(revocations).await
+    async fn write_journal(&self, write: &JournalWrite) -> Result<JournalWritten, StoreError> {
+        Self::write_journal(self, write).await
     }
 
-    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        self.read_feed(after, limit).await
+    async fn journal(&self, after: Option<EntryId>, limit: usize) -> Result<JournalPage, StoreError> {
+        self.read_journal(after, limit).await
     }
 
     async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {
@@ -367,8 +379,8 @@ impl Store for Handle {
         of: &Shard,
         after: Option<EntryId>,
         limit: usize,
-    ) -> Result<Vec<FeedEntry>, StoreError> {
-        self.read_feed_of(of, after, limit).await
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        self.read_log_of(of, after, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

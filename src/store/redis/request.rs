@@ -38,13 +38,22 @@ impl Script {
         Self { code, effect, sha: LazyLock::new(sha) }
     }
 
+    /// The commands that run it, by its hash and by its text. What only reads may run on a replica as well.
+    const fn commands(&self) -> [&'static str; 2] {
+        match self.effect {
+            Effect::Writes => ["EVALSHA", "EVAL"],
+            Effect::Reads => ["EVALSHA_RO", "EVAL_RO"],
+        }
+    }
+
     /// Begins a request that runs the script on these keys, which are all in one slot.
     pub(super) fn on<const N: usize>(&'static self, keys: [&str; N]) -> Request {
         let slot = keys.first().map_or(0, |key| slot_of_key(key));
         debug_assert!(keys.iter().all(|key| slot_of_key(key) == slot), "{keys:?} are in several slots");
         // Room for a refresh, the most frequent of them.
         let mut cmd = Cmd::with_capacity(N + 7, 400);
-        cmd.arg("EVALSHA").arg(self.sha.as_str()).arg(N);
+        let [by_hash, _] = self.commands();
+        cmd.arg(by_hash).arg(self.sha.as_str()).arg(N);
         for key in keys {
             cmd.arg(key);
         }
@@ -154,7 +163,8 @@ async fn ask_there(connection: &mut MultiplexedConnection, cmd: &Cmd) -> RedisRe
 /// The same run of a script, with its text in place of its hash.
 fn in_full(script: &Script, by_hash: &Cmd) -> Cmd {
     let mut cmd = Cmd::new();
-    cmd.arg("EVAL").arg(script.code);
+    let [_, in_full] = script.commands();
+    cmd.arg(in_full).arg(script.code);
     for argument in by_hash.args_iter().skip(2) {
         if let Arg::Simple(bytes) = argument {
             cmd.arg(bytes);

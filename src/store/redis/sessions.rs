@@ -9,9 +9,10 @@ use relatch_domain::record::{self, delivery_byte, reason_byte};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::sign_in::Change;
-use relatch_domain::{SessionId, SessionRef, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UserId};
 
 use super::Handle;
+use super::changes::given_up;
 use super::failure::Effect;
 use super::keyspace::UserKeys;
 use super::reply::{self, Row, corrupt};
@@ -27,7 +28,7 @@ static SWAP: Script = script!("#!lua flags=allow-oom", ["observed", "swap"], Eff
 static OBSERVE: Script = script!("#!lua flags=no-writes", ["observed", "observe"], Effect::Reads);
 static APPEND_HISTORY: Script = script!("append_history", Effect::Writes);
 static SESSIONS: Script = script!("sessions", Effect::Reads);
-static BEGIN: Script = script!("begin", Effect::Writes);
+static BEGIN: Script = script!("#!lua", ["operated", "begin"], Effect::Writes);
 static END: Script = script!("#!lua flags=allow-oom", ["ending", "end"], Effect::Writes);
 
 impl Handle {
@@ -84,6 +85,7 @@ impl Handle {
             .arg(self.time.argument())
             .arg(step.max_found);
         request = condition(request, step.checked_hash.as_deref());
+        request = operation(request, step.operation);
         for (session, as_seen, change) in &step.changes {
             request = request.arg(session.as_bytes()).arg(&record::encode(as_seen));
             request = match change {
@@ -92,7 +94,7 @@ impl Handle {
             };
         }
         let Written { answer: begun, durable, abandoned } =
-            self.write(&request, reply::flag, |begun| *begun).await?;
+            self.write(&request, begun, |begun| *begun).await?;
         if begun && abandoned {
             let why = "the process went away before replicas had heard of the sign-in";
             return Err(StoreError::Indeterminate(why.to_owned()));
@@ -109,7 +111,7 @@ impl Handle {
         let request = self.on_user(&END, step.user).arg(self.time.argument());
         let request = self.ending(request, step.scope, step.reason, &step.note);
         let written =
-            self.write(&request, |answer| ended(&mut Row::new(answer)?), |ended| ended.covered > 0).await?;
+            self.write(&request, |answer| ended(Row::new(answer)?), |ended| ended.covered > 0).await?;
         Ok(Ended { durable: written.durable, ..written.answer })
     }
 
@@ -141,11 +143,26 @@ impl Handle {
     }
 }
 
+fn begun(answer: Value) -> Result<bool, StoreError> {
+    match answer {
+        Value::Int(2) => Err(given_up()),
+        answer => reply::flag(answer),
+    }
+}
+
 /// Adds a condition on a part of the user: whether there is one, and how the part must stand there.
 pub(super) fn condition(request: Request, part: Option<impl ToRedisArgs>) -> Request {
     match part {
         Some(part) => request.arg(1).arg(part),
         None => request.arg(0).arg(""),
+    }
+}
+
+/// Adds the id of the operation that the step is a part of.
+pub(super) fn operation(request: Request, id: Option<OperationId>) -> Request {
+    match id {
+        Some(id) => request.arg(id.as_bytes()),
+        None => request.arg(""),
     }
 }
 
@@ -186,8 +203,8 @@ fn rotated(answer: Value) -> Result<Rotated, StoreError> {
     Ok(if applied { Rotated::Applied(observation) } else { Rotated::Blocked(observation) })
 }
 
-/// Reads what `ending.lua` says, behind the time.
-pub(super) fn ended(row: &mut Row) -> Result<Ended, StoreError> {
+/// Reads what `end.lua` says.
+pub(super) fn ended(mut row: Row) -> Result<Ended, StoreError> {
     let now = row.time()?;
     let covered = usize::try_from(row.int()?).map_err(|_| corrupt("a negative number of sessions"))?;
     let mut ids = row.row()?;
@@ -196,7 +213,14 @@ pub(super) fn ended(row: &mut Row) -> Result<Ended, StoreError> {
         ended.push(reply::session_id(&reply::bytes(id)?.unwrap_or_default())?);
     }
     ended.sort_unstable();
-    Ok(Ended { now, covered, ended, durable: true })
+    let mut tombstones = row.row()?;
+    let mut dead = Vec::new();
+    while let Some(id) = tombstones.value() {
+        let id = reply::session_id(&reply::bytes(id)?.unwrap_or_default())?;
+        dead.push((id, reply::session_record(&tombstones.bytes()?.unwrap_or_default())?));
+    }
+    dead.sort_unstable_by_key(|(id, _)| *id);
+    Ok(Ended { now, covered, ended, dead, durable: true })
 }
 
 fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError> {
@@ -207,7 +231,7 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
     let user = reply::user(user, &mut row.row()?)?;
 
     let mut sessions = Vec::new();
-    let mut corrupt = 0;
+    let mut corrupt = Vec::new();
     while let Some(id) = records.value() {
         let id = reply::bytes(id)?.unwrap_or_default();
         let packed = records.bytes()?.unwrap_or_default();
@@ -221,7 +245,8 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
                     history: beside.histories.remove(&id).unwrap_or_default(),
                 });
             }
-            _ => corrupt += 1,
+            (Ok(id), Err(_)) => corrupt.push(id),
+            (Err(_), _) => {}
         }
     }
     sessions.sort_unstable_by_key(|session| session.id);

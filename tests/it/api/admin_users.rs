@@ -278,7 +278,8 @@ on_both_stores! {
         device.get("/auth/check?live=true").await.problem(401, "session_revoked");
         device.get("/sessions").await.problem(401, "session_revoked");
         admin.get(&path(&id)).await.problem(404, "not_found");
-        admin.delete(&path(&id)).await.problem(404, "not_found");
+        admin.delete(&path(&id)).await.expect(204);
+        admin.delete(&path("01a1fdab-6a07-786f-997e-d0ae0e2646b6")).await.problem(404, "not_found");
         admin.patch(&path(&id), &json!({"disabled": true})).await.problem(404, "not_found");
         admin.get(&format!("{}/sessions", path(&id))).await.problem(404, "not_found");
         assert_eq!(found(&admin, "ada", 50).await, Vec::<String>::new());

@@ -48,13 +48,17 @@ const REACHED_BY_GUESSES: [&str; 4] =
     ["guess_counted", "guess_has_to_wait", "guess_taken_back", "guesses_forgotten"];
 
 /// What must have happened to what all users share.
-pub(super) const REACHED_SHARED: [&str; 7] = [
+pub(super) const REACHED_SHARED: [&str; 11] = [
     "cutoff_in_future",
     "cutoff_raised",
     "cutoff_stays",
     "empty_page",
-    "feed_forgets",
-    "feed_goes_on",
+    "log_forgets",
+    "log_goes_on",
+    "operation_closed",
+    "operation_was_not_open",
+    "subject_has_an_entry",
+    "other_nodes_tokens_live_longer",
     "page",
 ];
 

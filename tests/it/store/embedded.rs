@@ -74,6 +74,7 @@ async fn begin(store: &dyn Store, session: SessionRef, now: UnixSeconds) -> Begi
         changes: Vec::new(),
         max_found: usize::MAX,
         checked_hash: None,
+        operation: None,
     };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     step
@@ -162,7 +163,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     child.wait().unwrap();
     let store = open(&path).unwrap();
     let found = store.sessions_of(user).await.unwrap();
-    assert_eq!((found.sessions.len(), found.corrupt), (20, 0));
+    assert_eq!((found.sessions.len(), found.corrupt.len()), (20, 0));
     assert!(found.user.is_some());
 }
 
@@ -222,7 +223,7 @@ async fn a_record_that_cannot_be_read_concerns_its_session_only() {
     let unreadable = store.observe(bad.session).await;
     assert!(matches!(&unreadable, Err(StoreError::Corrupt(text)) if text.contains("version 2")));
     let found = store.sessions_of(user).await.unwrap();
-    assert_eq!((found.sessions.len(), found.corrupt), (1, 1));
+    assert_eq!((found.sessions.len(), found.corrupt.len()), (1, 1));
     let taken = BeginStep { changes: Vec::new(), ..bad.clone() };
     assert_eq!(store.begin_session(&taken).await.unwrap(), Begun::Blocked);
 
@@ -230,11 +231,11 @@ async fn a_record_that_cannot_be_read_concerns_its_session_only() {
     let end = |scope| EndStep { user, scope, reason: EndReason::RevokedByAdmin, note: EndNote::default() };
     let others = store.end_sessions(&end(Scope::AllBut(bad.session.session))).await.unwrap();
     assert_eq!(others.ended, [good.session.session]);
-    assert_eq!(store.sessions_of(user).await.unwrap().corrupt, 1);
+    assert_eq!(store.sessions_of(user).await.unwrap().corrupt.len(), 1);
     let own = store.end_sessions(&end(Scope::All)).await.unwrap();
     assert_eq!((own.covered, own.ended), (2, vec![bad.session.session]));
     assert_eq!(store.observe(bad.session).await.unwrap().seen.session, None);
-    assert_eq!(store.sessions_of(user).await.unwrap().corrupt, 0);
+    assert_eq!(store.sessions_of(user).await.unwrap().corrupt.len(), 0);
 }
 
 fn plant(path: &Path, session: SessionRef, bytes: &[u8]) {
@@ -426,5 +427,6 @@ fn begin_like(session: SessionRef) -> BeginStep {
         changes: Vec::new(),
         max_found: usize::MAX,
         checked_hash: None,
+        operation: None,
     }
 }

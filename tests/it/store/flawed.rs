@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use relatch::store::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep, Guesser,
-    KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Shards, Store, StoreError, StoredKey,
-    SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserCreation, UserDeleted,
-    UserQuery, UserSessions, WholeUser,
+    BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessStep, Guesser, JournalPage,
+    JournalWrite, JournalWritten, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, Settled,
+    Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserAsSeen, UserChange,
+    UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::revocation::{Revocation, Scope};
+use relatch_domain::revocation::Scope;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{Generation, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{Generation, OperationId, SessionRef, UnixSeconds, UserId};
 use relatch_testkit::conformance::run_random;
 use relatch_testkit::model_store::ModelStore;
 
@@ -120,9 +120,17 @@ impl Store for Flawed {
         self.model.change_user(&change).await
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
+    async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {
+        self.model.settle_operation(user, operation).await
+    }
+
+    async fn delete_user(
+        &self,
+        user: UserId,
+        operation: Option<OperationId>,
+    ) -> Result<Option<UserDeleted>, StoreError> {
         if self.flaw != Flaw::KeepsTheDeleted {
-            return self.model.delete_user(user).await;
+            return self.model.delete_user(user, operation).await;
         }
         let found = self.model.user(user).await?;
         Ok(found.map(|user| UserDeleted { user, durable: true }))
@@ -149,12 +157,12 @@ impl Store for Flawed {
         self.model.audit(trail, before, limit).await
     }
 
-    async fn announce(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        self.model.announce(revocations).await
+    async fn write_journal(&self, write: &JournalWrite) -> Result<JournalWritten, StoreError> {
+        self.model.write_journal(write).await
     }
 
-    async fn announced(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        self.model.announced(after, limit).await
+    async fn journal(&self, after: Option<EntryId>, limit: usize) -> Result<JournalPage, StoreError> {
+        self.model.journal(after, limit).await
     }
 
     async fn guess(&self, step: &GuessStep) -> Result<Result<Try, Duration>, StoreError> {

@@ -16,7 +16,9 @@ use relatch_domain::session::{Authentication, Delivery, EndReason, SessionRecord
 use relatch_domain::sign_in::{Change, NewSession, first_record, make_room, spare_room};
 use relatch_domain::testing::AROUND;
 use relatch_domain::user::Username;
-use relatch_domain::{ClientNumber, Generation, Nonce, SessionId, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{
+    ClientNumber, Generation, Nonce, OperationId, SessionId, SessionRef, UnixSeconds, UserId,
+};
 
 use super::command::{At, Command, Ending, Meanwhile, NAMES, USERS, Which, policy};
 use super::pair::{Divergence, Pair};
@@ -209,7 +211,9 @@ impl Case {
         };
         let thumbprint = bound.then_some(OWN_KEY);
         let session = self.session(at);
-        let step = BeginStep { session, record, details, thumbprint, changes, max_found, checked_hash };
+        let operation = number.is_multiple_of(4).then(|| self.fresh_operation());
+        let step =
+            BeginStep { session, record, details, thumbprint, changes, max_found, checked_hash, operation };
         let begun = self.pair.ask(&step, async |store| store.begin_session(&step).await).await?;
         if begun == Begun::Begun {
             self.histories.insert(at, History::default());
@@ -273,6 +277,10 @@ impl Case {
 
     fn fresh_nonce(&mut self) -> Nonce {
         Nonce(self.fresh().to_be_bytes())
+    }
+
+    fn fresh_operation(&mut self) -> OperationId {
+        OperationId::from_bytes(*self.fresh_user().as_bytes())
     }
 
     fn fresh_user(&mut self) -> UserId {

@@ -73,7 +73,7 @@ impl Stage {
         assert_eq!((saw.seen.session, saw.seen.user, saw.profile), (None, Standing::Gone, None));
         assert_eq!(saw.now, self.clock.now());
         let none = self.store.sessions_of(nobody.user).await.unwrap();
-        assert_eq!((none.user, none.sessions, none.corrupt), (None, Vec::new(), 0));
+        assert_eq!((none.user, none.sessions, none.corrupt), (None, Vec::new(), Vec::new()));
     }
 
     async fn a_user_is_found_by_id_and_by_name(&self) {
@@ -357,6 +357,7 @@ impl Stage {
             changes: Vec::new(),
             max_found: usize::MAX,
             checked_hash: None,
+            operation: None,
         }
     }
 }

@@ -1,18 +1,21 @@
-//! What a store has one of, not one for each user: the cutoff, the feed of revocations and the audit trails. One long random sequence of steps on
+//! What a store has one of, not one for each user: the cutoff, the journal and the audit trails. One long random sequence of steps on
 //! a store that nobody else uses, beside the model.
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use relatch::ambient::Clock;
-use relatch::store::{CutoffRaised, EntryId, FeedEntry, Store, StoreError, Trail, TrailEntry};
-use relatch_domain::revocation::Revocation;
+use relatch::store::{
+    CutoffRaised, EntryId, JournalPage, JournalWrite, NewEntry, Store, StoreError, Trail, TrailEntry,
+};
+use relatch_domain::revocation::{KeyId, Revocation};
 use relatch_domain::session::EndReason;
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
 
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
@@ -33,9 +36,16 @@ enum Command {
         bytes: usize,
         keep: usize,
     },
-    /// So many revocations.
-    Announce(usize),
-    /// What the feed has after the entry at this place.
+    /// A write to the journal: so many entries, of which some have been written before, and audit records, by a node whose
+    /// access tokens live for so many minutes.
+    Write {
+        entries: usize,
+        records: usize,
+        lifetime: u64,
+        open: Option<u8>,
+        close: Option<u8>,
+    },
+    /// What the journal has after the entry at this place.
     Follow(Option<usize>),
     /// Before the record that comes so many places after the latest.
     Page {
@@ -55,7 +65,10 @@ fn command() -> impl Strategy<Value = Command> {
         2 => prop_oneof![-4_i64..4, -10_000_i64..10].prop_map(Command::RaiseCutoff),
         12 => (trail(), 0_usize..200, prop_oneof![4 => Just(60), 1 => 0_usize..200])
             .prop_map(|(trail, bytes, keep)| Command::Append { trail, bytes, keep }),
-        4 => (0_usize..5).prop_map(Command::Announce),
+        6 => (0_usize..5, 0_usize..3, prop_oneof![3 => Just(60), 1 => 0_u64..120], of(0_u8..6), of(0_u8..6))
+            .prop_map(|(entries, records, lifetime, open, close)| {
+                Command::Write { entries, records, lifetime, open, close }
+            }),
         2 => of(0_usize..40).prop_map(Command::Follow),
         4 => (trail(), of(0_usize..150), prop_oneof![1 => Just(0), 9 => 0_usize..40])
             .prop_map(|(trail, before, limit)| Command::Page { trail, before, limit }),
@@ -87,7 +100,7 @@ struct Run {
     pair: Pair,
     clock: ManualClock,
     records: u64,
-    /// How long the feed was when it was read last.
+    /// How long the log was when it was read last.
     followed: usize,
     coverage: Coverage,
 }
@@ -107,9 +120,13 @@ impl Run {
                 let append = async |store: &dyn Store| store.append_audit(trail, &record, keep).await;
                 self.pair.ask(command, append).await
             }
-            Command::Announce(count) => {
-                let revocations: Vec<_> = (0..count).map(|_| self.some_revocation()).collect();
-                self.pair.ask(command, async |store| store.announce(&revocations).await).await
+            Command::Write { entries, records, lifetime, open, close } => {
+                let entries = (0..entries).map(|_| self.some_entry()).collect();
+                let records = (0..records).map(|_| self.some_record()).collect();
+                let open = open.map(|number| (operation(number), self.some_record()));
+                let (close, lifetime) = (close.map(operation), Duration::from_mins(lifetime));
+                let write = JournalWrite { open, close, entries, records, lifetime, audit_keep: 60 };
+                self.write(&write).await
             }
             Command::Follow(place) => self.follow(place).await,
             Command::Page { trail, before, limit } => self.page(trail, before, limit).await,
@@ -129,39 +146,66 @@ impl Run {
         self.pair.ask("the cutoff", async |store| store.cutoff().await).await.map(drop)
     }
 
-    fn some_revocation(&mut self) -> Revocation {
-        self.records += 1;
-        let mut bytes = [7; 16];
-        bytes.iter_mut().zip(self.records.to_be_bytes()).for_each(|(to, from)| *to = from);
-        let session = SessionRef { user: UserId::from_bytes(bytes), session: SessionId::from_bytes(bytes) };
-        match self.records % 8 {
-            0 => Revocation::User(session.user),
-            1 => Revocation::SignedInBefore(UnixSeconds(u32::from_be_bytes([1; 4]))),
-            _ => Revocation::Session { session, reason: EndReason::RevokedByAdmin },
+    async fn write(&mut self, write: &JournalWrite) -> Result<(), Divergence> {
+        let before = self.pair.model.journal(None, ALL).await.map_err(|error| failed(&error))?;
+        let written = self.pair.ask(write, async |store| store.write_journal(write).await).await?;
+        let after = self.pair.model.journal(None, ALL).await.map_err(|error| failed(&error))?;
+        self.coverage.happened(match (write.close, written.closed) {
+            (Some(_), true) => "operation_closed",
+            (Some(_), false) => "operation_was_not_open",
+            (None, _) => "nothing_to_close",
+        });
+        if after.entries.len() < before.entries.len() + write.entries.len() {
+            self.coverage.happened("subject_has_an_entry");
         }
+        if written.until.age_since(written.now) > write.lifetime {
+            self.coverage.happened("other_nodes_tokens_live_longer");
+        }
+        self.follow(None).await
     }
 
-    /// The store may keep more of the feed than the model: it may have another clock.
+    fn some_entry(&mut self) -> NewEntry {
+        self.records += 1;
+        // One in three is of a subject that may have an entry.
+        let number = if self.records % 3 == 0 { self.records / 7 } else { self.records };
+        let mut bytes = [7; 16];
+        bytes.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let session = SessionRef { user: UserId::from_bytes(bytes), session: SessionId::from_bytes(bytes) };
+        let revocation = match number % 8 {
+            0 => Revocation::User(session.user),
+            1 => Revocation::SignedInBefore(UnixSeconds(u32::from_be_bytes([1; 4]))),
+            2 => KeyId::new("a-key").map_or(Revocation::User(session.user), Revocation::Key),
+            _ => Revocation::Session { session, reason: EndReason::RevokedByAdmin },
+        };
+        let record = self.records.is_multiple_of(2).then(|| self.some_record());
+        NewEntry { revocation, record }
+    }
+
+    fn some_record(&mut self) -> Vec<u8> {
+        self.records += 1;
+        self.records.to_be_bytes().to_vec()
+    }
+
     async fn follow(&mut self, place: Option<usize>) -> Result<(), Divergence> {
-        let all = feed(&*self.pair.store, None, ALL).await?;
-        let model_all = feed(&self.pair.model, None, ALL).await?;
-        let words = |entries: &[FeedEntry]| entries.iter().map(|entry| entry.revocation).collect::<Vec<_>>();
-        if !words(&all).ends_with(&words(&model_all)) {
-            return Err(Divergence::of_rule("a feed keeps what is of the last hour", &(all, model_all)));
+        let all = journal(&*self.pair.store, None, ALL).await?;
+        let model_all = journal(&self.pair.model, None, ALL).await?;
+        if without_ids(&all) != without_ids(&model_all) {
+            return Err(Divergence::of_rule("a journal holds what was written into it", &(all, model_all)));
         }
+        let all = all.entries;
         if !all.is_sorted_by(|earlier, later| earlier.id < later.id) {
             return Err(Divergence::of_rule("later entries have higher ids", &all));
         }
-        let forgot = model_all.len() < std::mem::replace(&mut self.followed, model_all.len());
-        self.coverage.happened(if forgot { "feed_forgets" } else { "feed_goes_on" });
+        let forgot = all.len() < std::mem::replace(&mut self.followed, all.len());
+        self.coverage.happened(if forgot { "log_forgets" } else { "log_goes_on" });
         let after = place.and_then(|place| all.get(place)).map(|entry| entry.id);
         let start = after.map_or(0, |_| place.unwrap_or(0) + 1);
         let expected: Vec<_> = all.into_iter().skip(start).take(10).collect();
-        let found = feed(&*self.pair.store, after, 10).await?;
+        let found = journal(&*self.pair.store, after, 10).await?.entries;
         if found == expected {
             Ok(())
         } else {
-            Err(Divergence::of_rule("a feed goes on after any of its entries", &found))
+            Err(Divergence::of_rule("a log goes on after any of its entries", &found))
         }
     }
 
@@ -199,9 +243,23 @@ async fn read(
     store.audit(trail, before, limit).await.map_err(failed)
 }
 
-async fn feed(store: &dyn Store, after: Option<EntryId>, limit: usize) -> Result<Vec<FeedEntry>, Divergence> {
-    let failed = |error: StoreError| Divergence::of_rule("the feed can be read", &error);
-    store.announced(after, limit).await.map_err(failed)
+async fn journal(store: &dyn Store, after: Option<EntryId>, limit: usize) -> Result<JournalPage, Divergence> {
+    store.journal(after, limit).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &StoreError) -> Divergence {
+    Divergence::of_rule("the journal can be read", error)
+}
+
+/// The store numbers its entries by a clock of its own.
+fn without_ids(page: &JournalPage) -> JournalPage {
+    let mut page = page.clone();
+    page.entries.iter_mut().for_each(|entry| entry.id = EntryId { millis: 0, seq: 0 });
+    page
+}
+
+fn operation(number: u8) -> OperationId {
+    OperationId::from_bytes([number; 16])
 }
 
 fn in_order(entries: Vec<TrailEntry>) -> Result<Vec<TrailEntry>, Divergence> {

@@ -30,9 +30,11 @@ end
 return refused";
 
 /// What a server sends, itself or in its scripts.
-const NEEDED: [&str; 28] = [
+const NEEDED: [&str; 31] = [
     "EVAL x 0",
     "EVALSHA x 0",
+    "EVAL_RO x 0",
+    "EVALSHA_RO x 0",
     "PING",
     "INFO",
     "TIME",
@@ -54,6 +56,7 @@ const NEEDED: [&str; 28] = [
     "ZCARD KEY",
     "ZRANGEBYLEX KEY - +",
     "XADD KEY * x x",
+    "XDEL KEY 1-1",
     "XRANGE KEY - +",
     "XREVRANGE KEY + -",
     "WAIT 1 1",

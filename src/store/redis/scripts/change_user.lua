@@ -1,14 +1,15 @@
 -- Changes a user and ends sessions, all or nothing, if what the change was made from is still as it was seen. Runs
--- behind `ending.lua`.
+-- behind `ending.lua` and `operated.lua`.
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 time, ms; empty for the server's own
 --         2 to 7 which sessions end and how, see `ending.lua`; an empty scope if none end
 --         8 1 if the attributes must be as seen     9 those attributes, JSON; {} is as good as no field
 --         10 1 if the password must be as seen     11 that password's hash
+--         12 id of the operation that it is a part of, 16 bytes, empty for none
 --         then field and value in turn: what is to stand in the user
--- Reply   nil if there is no such user; 0 if something is not as it was seen; else time used in ms, number of records covered, ids of the live sessions that
---         ended, and of the user as changed name, roles, disabled flag, attributes or nil, and time of creation
+-- Reply   nil if there is no such user; 0 if something is not as it was seen; 2 if another node has given the operation up; else what `end.lua` replies, in a list of its
+--         own, and of the user as changed name, roles, disabled flag, attributes or nil, and time of creation
 -- Takes   O(n) of the user's sessions. May run when the server is out of memory: a full store must stop neither the
 --         disabling of a user nor the change of a password that somebody else knows.
 local now = tonumber(ARGV[1])
@@ -18,13 +19,15 @@ if not now then
 end
 
 local seen = redis.call('HMGET', KEYS[2], 'name', 'attributes', 'password')
+if is_given_up(KEYS[2], ARGV[12]) then return GIVEN_UP end
 if not seen[1] then return false end
 if ARGV[8] == '1' and (seen[2] or '{}') ~= ARGV[9] then return 0 end
 if ARGV[10] == '1' and seen[3] ~= ARGV[11] then return 0 end
-if #ARGV > 11 then redis.call('HSET', KEYS[2], unpack(ARGV, 12)) end
-local covered, ended = 0, {}
+if #ARGV > 12 then redis.call('HSET', KEYS[2], unpack(ARGV, 13)) end
+note_operation(KEYS[2], ARGV[12])
+local ended = { now, 0, {}, {} }
 if ARGV[2] ~= '' then
-  covered, ended = end_sessions(now, KEYS[1], KEYS[3], { unpack(ARGV, 2, 7) })
+  ended = { now, end_sessions(now, KEYS[1], KEYS[3], { unpack(ARGV, 2, 7) }) }
 end
 local user = redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled', 'attributes', 'created')
-return { now, covered, ended, unpack(user, 1, 5) }
+return { ended, unpack(user, 1, 5) }

@@ -16,6 +16,8 @@ end
 local found = redis.call('HMGET', KEYS[1], 'name', 'created')
 if found[1] then return found end
 
+-- The tombstone of a user who had this id before, with its expiry.
+redis.call('DEL', KEYS[1])
 local created = string.format('%.0f', now)
 redis.call('HSET', KEYS[1], 'name', ARGV[1], 'roles', ARGV[2], 'disabled', ARGV[6], 'created', created)
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'password', ARGV[4]) end

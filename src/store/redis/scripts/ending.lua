@@ -7,14 +7,14 @@
 -- how       1 scope: one, all_but, all, signed_in_before or client
 --           2 of the scope: session id, 16 bytes; nothing for all; the point in time, s; client number, 2 bytes
 --           3 reason byte  4 1 if there is a note  5 the note  6 1 if the caller waits for replicas
--- Returns   number of records covered, ids of the live sessions that ended
+-- Returns   number of records covered, ids of the live sessions that ended, ids and records in turn of all that are dead now
 -- Takes     O(n) of the user's sessions; O(1) for one. Of sizes only notes grow.
 local function end_sessions(now, sessions, details, how)
   local byte, char, sub = string.byte, string.char, string.sub
   local scope, named, reason, has_note, note, synced = unpack(how, 1, 6)
   local ended_at = struct.pack('>I4', math.min(math.floor(now / 1000), 4294967295))
 
-  local found, ended = nil, {}
+  local found, ended, dead = nil, {}, {}
   if scope == 'one' then
     local record = redis.call('HGET', sessions, named)
     found = record and { named, record } or {}
@@ -39,15 +39,17 @@ local function end_sessions(now, sessions, details, how)
   end
 
   local function finish(sid, record)
-    redis.call('HSET', sessions, sid, table.concat({
+    local tombstone = table.concat({
       sub(record, 1, 1),
       char(byte(record, 2) + 1, tonumber(reason)),
       sub(record, 4, 50),
       ended_at,
       sub(record, 55, 62),
       '\0\0',
-    }))
+    })
+    redis.call('HSET', sessions, sid, tombstone)
     if has_note == '1' then redis.call('HSET', details, 'n' .. sid, note) end
+    return tombstone
   end
 
   local covered, wrote = 0, false
@@ -62,9 +64,10 @@ local function end_sessions(now, sessions, details, how)
         wrote = true
       elseif byte(record, 2) % 2 == 1 then
         unchanged_id, unchanged_record = sid, record
+        dead[#dead + 1], dead[#dead + 2] = sid, record
       else
         local idle, absolute = struct.unpack('>I4I4', record, 43)
-        finish(sid, record)
+        dead[#dead + 1], dead[#dead + 2] = sid, finish(sid, record)
         wrote = true
         if now < idle * 1000 and now < absolute * 1000 then ended[#ended + 1] = sid end
       end
@@ -81,6 +84,6 @@ local function end_sessions(now, sessions, details, how)
     local lifetime = redis.call('PTTL', sessions)
     if lifetime > 0 then redis.call('PEXPIRE', details, lifetime) end
   end
-  return covered, ended
+  return covered, ended, dead
 end
 

@@ -74,7 +74,7 @@ async fn every_step_goes_straight_to_the_one_slot_of_its_user() {
         assert_eq!(store.sessions_of(user).await.unwrap().sessions.len(), 1);
         let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
         assert!(store.end_sessions(&end).await.unwrap().durable);
-        store.delete_user(user).await.unwrap();
+        store.delete_user(user, None).await.unwrap();
     }
     // Neither redirected nor refused for touching several slots.
     let errors = counted(&cluster, "errorstats", "errorstat_");

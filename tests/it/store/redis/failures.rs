@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{CutoffRaised, EndNote, EndStep, Rotated, Store, StoreError, Trail, UserChange};
+use relatch::store::{
+    CutoffRaised, EndNote, EndStep, JournalWrite, NewEntry, Rotated, Store, StoreError, Trail, UserChange,
+};
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
@@ -166,9 +168,11 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
     let cutoff = now();
     assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
-    assert_eq!(store.announce(&[Revocation::User(user)]).await, Ok(()));
+    let entries = vec![NewEntry::unrecorded(Revocation::User(user))];
+    let write = JournalWrite { entries, audit_keep: 100, ..JournalWrite::default() };
+    assert!(store.write_journal(&write).await.unwrap().durable);
     unavailable(&store.append_audit(Trail::Acts, b"record", 100).await);
-    assert!(store.delete_user(user).await.unwrap().is_some());
+    assert!(store.delete_user(user, None).await.unwrap().is_some());
     assert_eq!(store.count_users().await, Ok(0));
 }
 
@@ -190,7 +194,7 @@ async fn in_a_full_store_a_user_is_disabled_and_signed_out() {
 async fn a_deletion_that_fails_half_way_is_in_doubt_and_is_finished_by_repeating_it() {
     let server = RedisServer::start().await;
     let (store, mut connection) = (store_at(&server.url()), raw(&server).await);
-    // One may not touch the list, one not the name, one not take the tombstone away.
+    // One may not touch the list, one not the name, one not the sessions.
     for (number, forbidden) in [["-zrem"], ["-get"], ["-del"]].into_iter().enumerate() {
         let user = ada(&store).await;
         let (session, record) = begun(&store, user, now()).await;
@@ -198,14 +202,15 @@ async fn a_deletion_that_fails_half_way_is_in_doubt_and_is_finished_by_repeating
         let rules = ["ACL", "SETUSER", "clumsy", "reset", "on", ">sesame", "~test:*", "+@all"];
         tell::<()>(&mut connection, &[rules.as_slice(), &forbidden].concat()).await;
         let clumsy = store_at(&format!("redis://clumsy:sesame@{}", server.address()));
-        indeterminate(&clumsy.delete_user(user).await);
+        indeterminate(&clumsy.delete_user(user, None).await);
         if number < 2 {
             assert_eq!(store.user(user).await, Ok(None), "{forbidden:?}");
             assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Blocked(_))));
         }
-        assert_eq!(store.delete_user(user).await.unwrap().unwrap().user.profile.username, name);
-        assert_eq!(store.delete_user(user).await, Ok(None));
-        assert_eq!(tell::<Vec<String>>(&mut connection, &["KEYS", "test:*"]).await, Vec::<String>::new());
+        assert_eq!(store.delete_user(user, None).await.unwrap().unwrap().user.profile.username, name);
+        let left: Vec<String> = tell(&mut connection, &["KEYS", "test:*"]).await;
+        assert_eq!(left, [format!("test:{{{user}}}:u")]);
+        tell::<()>(&mut connection, &["DEL", &format!("test:{{{user}}}:u")]).await;
     }
 }
 

@@ -3,8 +3,8 @@
 mod cluster;
 mod connections;
 mod failures;
-mod feed;
 mod gate;
+mod journal;
 mod keys;
 mod replicas;
 mod rotation;
@@ -136,6 +136,7 @@ fn begin_step(session: SessionRef, record: SessionRecord) -> BeginStep {
         changes: Vec::new(),
         max_found: usize::MAX,
         checked_hash: None,
+        operation: None,
     }
 }
 

@@ -260,7 +260,7 @@ async fn what_another_version_wrote_is_left_alone_and_reported_as_corrupt() {
         assert!(matches!(store.swap(&swap).await, Err(StoreError::Corrupt(_))));
         assert_eq!(stored(&mut connection, session).await, Some(bytes));
         let sessions = store.sessions_of(session.user).await.unwrap();
-        assert_eq!((sessions.sessions.len(), sessions.corrupt), (0, 1));
+        assert_eq!((sessions.sessions.len(), sessions.corrupt.len()), (0, 1));
     }
 }
 
@@ -326,7 +326,7 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
             store.end_sessions(&EndStep { user, scope, reason, note: note.clone() }).await.unwrap()
         };
 
-        let mut expected = Ended { now, covered: 0, ended: Vec::new(), durable: true };
+        let mut expected = Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true };
         for (session, record) in before {
             let (mut after, mut ends) = (noisy(&record, noise), false);
             if scope.covers(session, Some(&record)) {
@@ -337,6 +337,7 @@ async fn sessions_end_in_redis_as_they_do_in_the_domain() {
                     ends = true;
                     expected.ended.extend(counts.then_some(session));
                 }
+                expected.dead.push((session, record::decode(&after).unwrap()));
             }
             let bytes = stored(&mut connection, SessionRef { user, session }).await;
             assert_eq!(bytes, Some(after.to_vec()), "{scope:?} {record:?}");

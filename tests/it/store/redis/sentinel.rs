@@ -1,7 +1,9 @@
 //! A primary and its replicas behind Sentinels.
 
 use relatch::store::redis::{Login, RedisBackend, RedisSettings, TimeSource};
-use relatch::store::{EndNote, EndStep, Marker, Rotated, Store, StoreError};
+use relatch::store::{
+    EndNote, EndStep, JournalWrite, LOG_KEEPS, Marker, NewEntry, Rotated, Store, StoreError,
+};
 use relatch_domain::UserId;
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
@@ -72,14 +74,16 @@ async fn whether_another_was_promoted_meanwhile_is_for_most_sentinels_to_say() {
 
     let shard = store.shards().await.unwrap().there.remove(0);
     let ended = Revocation::User(UserId::from_bytes([7; 16]));
-    store.announce(&[ended]).await.unwrap();
+    let entries = vec![NewEntry::unrecorded(ended.clone())];
+    let write = JournalWrite { entries, lifetime: LOG_KEEPS, ..JournalWrite::default() };
+    store.write_journal(&write).await.unwrap();
     set.fail_over().await;
     back(&*store).await;
     assert!(!still().await);
     assert!(store.is_still(store.arrangement()).await);
     // Primary or not.
     let words = store.last_words(&shard, None, 10).await.unwrap();
-    assert_eq!(words.iter().map(|entry| entry.revocation).collect::<Vec<_>>(), [Some(ended)]);
+    assert_eq!(words.iter().map(|entry| entry.revocation.clone()).collect::<Vec<_>>(), [Some(ended)]);
     assert_eq!(store.last_words(&shard, Some(words[0].id), 10).await, Ok(Vec::new()));
 }
 

@@ -159,9 +159,23 @@ async fn users_are_listed_by_the_bytes_of_their_names_page_by_page() {
     assert_eq!(names(&store, None, 0).await, Vec::<String>::new());
 }
 
-/// Everything that is kept under the prefix.
+/// Everything that is kept under the prefix, but for what is known of deleted users for a day.
 async fn kept(server: &RedisServer) -> Vec<String> {
-    let mut keys: Vec<String> = tell(&mut raw(server).await, &["KEYS", "test:*"]).await;
+    let mut connection = raw(server).await;
+    let mut keys: Vec<String> = tell(&mut connection, &["KEYS", "test:*"]).await;
+    for key in std::mem::take(&mut keys) {
+        let is_user = key.ends_with(":u");
+        let is_tombstone = is_user && tell::<i64>(&mut connection, &["HEXISTS", &key, "deleted"]).await == 1;
+        if is_tombstone {
+            let day = Duration::from_hours(24).as_secs();
+            let left: u64 = tell(&mut connection, &["TTL", &key]).await;
+            assert!((day - 60..=day).contains(&left), "{key} goes after {left} s");
+            let fields: Vec<String> = tell(&mut connection, &["HKEYS", &key]).await;
+            assert!(!fields.iter().any(|field| ["name", "password", "attributes"].contains(&field.as_str())));
+        } else {
+            keys.push(key);
+        }
+    }
     keys.sort();
     keys
 }
@@ -183,13 +197,17 @@ async fn a_deletion_leaves_nothing_behind() {
     let store = store_at(&server.url());
     let ada = created(&store, "ada").await;
     let (session, record) = begun(&store, ada.id, now()).await;
-    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(store.delete_user(ada.id, None).await, Ok(Some(deleted(&ada))));
     assert_eq!(kept(&server).await, Vec::<String>::new());
     let Rotated::Blocked(saw) = store.rotate(&refresh(session, &record)).await.unwrap() else {
         panic!("a refresh of a deleted user")
     };
     assert_eq!((saw.seen.session, saw.seen.user, saw.profile), (None, Standing::Gone, None));
-    assert_eq!(store.delete_user(ada.id).await, Ok(None));
+    assert_eq!(
+        store.delete_user(ada.id, None).await,
+        Ok(Some(deleted(&ada))),
+        "a repetition is answered the same"
+    );
     assert_eq!(store.begin_session(&begin_step(session, record)).await, Ok(Begun::Blocked));
     assert_eq!(kept(&server).await, Vec::<String>::new());
 }
@@ -200,12 +218,9 @@ async fn half_deleted(server: &RedisServer, store: &Arc<dyn Store>, name: &str) 
     let rules = ["ACL", "SETUSER", "clumsy", "on", ">sesame", "~test:*", "+@all", "-zrem"];
     tell::<()>(&mut connection, &rules).await;
     let clumsy = store_at(&format!("redis://clumsy:sesame@{}", server.address()));
-    let answer = clumsy.delete_user(ada.id).await;
+    let answer = clumsy.delete_user(ada.id, None).await;
     assert!(matches!(answer, Err(StoreError::Indeterminate(_))), "{answer:?}");
-    assert_eq!(
-        kept(server).await,
-        [&format!("test:name:{name}"), "test:users", &format!("test:{{{}}}:u", ada.id)]
-    );
+    assert_eq!(kept(server).await, [&format!("test:name:{name}"), "test:users"]);
     ada
 }
 
@@ -218,7 +233,7 @@ async fn a_deletion_that_broke_off_is_one_and_is_finished_by_whoever_repeats_it(
     assert_eq!(store.credentials(&ada.profile.username).await, Ok(None));
     assert_eq!(store.change_user(&new_password(ada.id, "other")).await, Ok(UserChangeOutcome::Unknown));
     assert_eq!(names(&store, None, 10).await, Vec::<String>::new());
-    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(store.delete_user(ada.id, None).await, Ok(Some(deleted(&ada))));
     assert_eq!(kept(&server).await, Vec::<String>::new());
 }
 
@@ -232,11 +247,11 @@ async fn the_name_of_a_user_whose_deletion_broke_off_goes_to_a_newcomer_and_stay
     let created = answers.iter().filter(|answer| matches!(answer, Ok(UserCreation::Created(_)))).count();
     assert_eq!(created, 1, "{answers:?}");
     assert_eq!(store.count_users().await, Ok(1));
-    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(store.delete_user(ada.id, None).await, Ok(Some(deleted(&ada))));
     assert_eq!(names(&store, None, 10).await, ["ada"]);
     let newcomer = store.credentials(&name("ada")).await.unwrap().unwrap().user;
     assert_ne!(newcomer.id, ada.id);
-    assert_eq!(store.delete_user(newcomer.id).await, Ok(Some(deleted(&newcomer))));
+    assert_eq!(store.delete_user(newcomer.id, None).await, Ok(Some(deleted(&newcomer))));
     assert_eq!(kept(&server).await, Vec::<String>::new());
 }
 
@@ -249,7 +264,7 @@ async fn a_user_whose_name_is_only_claimed_is_deleted_with_the_claim() {
     let mut connection = raw(&server).await;
     tell::<()>(&mut connection, &["SET", "test:name:ada", &format!("{} 1", ada.id)]).await;
     tell::<()>(&mut connection, &["DEL", "test:users"]).await;
-    assert_eq!(store.delete_user(ada.id).await, Ok(Some(deleted(&ada))));
+    assert_eq!(store.delete_user(ada.id, None).await, Ok(Some(deleted(&ada))));
     assert_eq!(kept(&server).await, Vec::<String>::new());
 }
 
@@ -264,7 +279,7 @@ async fn users_created_deleted_and_wanted_again_at_once_leave_names_and_users_th
                 matches!(store.create_user(&new_user("ada")).await.unwrap(), UserCreation::Created(_));
             let found = store.credentials(&name).await.unwrap();
             let deleted = match found {
-                Some(found) => store.delete_user(found.user.id).await.unwrap().is_some(),
+                Some(found) => store.delete_user(found.user.id, None).await.unwrap().is_some(),
                 None => false,
             };
             (created, deleted)
@@ -274,7 +289,7 @@ async fn users_created_deleted_and_wanted_again_at_once_leave_names_and_users_th
         assert_eq!(stores[0].count_users().await.unwrap(), u64::from(found.is_some()), "{found:?}");
         assert_eq!(names(&stores[0], None, 10).await.len(), usize::from(found.is_some()));
         if let Some(found) = found {
-            assert!(stores[0].delete_user(found.user.id).await.unwrap().is_some());
+            assert!(stores[0].delete_user(found.user.id, None).await.unwrap().is_some());
         }
         assert_eq!(kept(&server).await, Vec::<String>::new());
     }

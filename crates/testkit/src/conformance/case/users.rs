@@ -58,6 +58,7 @@ impl Case {
                 attributes: edit.seen_attributes.map(attributes),
                 password_hash: self.seen_password(at.user, edit.seen_password).await?,
             },
+            operation: edit.roles.is_some().then(|| self.fresh_operation()),
         };
         let changed = match self.change(&change).await? {
             UserChangeOutcome::Changed(changed) => changed,
@@ -111,7 +112,7 @@ impl Case {
 
     pub(super) async fn delete_user(&mut self, user: u8) -> Result<(), Divergence> {
         let id = self.user(user);
-        let deleted = self.pair.ask(("delete", id), async |store| store.delete_user(id).await).await?;
+        let deleted = self.pair.ask(("delete", id), async |store| store.delete_user(id, None).await).await?;
         if let Some(deleted) = deleted {
             self.coverage.happened("user_deleted");
             self.freed.push(deleted.user.profile.username);

@@ -60,7 +60,7 @@ impl Stage {
         };
         self.store.end_sessions(&step).await.unwrap();
         assert_eq!(history().await.unwrap().len(), HISTORY_KEEPS, "an end has one too");
-        self.store.delete_user(began.session.user).await.unwrap();
+        self.store.delete_user(began.session.user, None).await.unwrap();
         self.store.append_history(began.session, "nothing").await.unwrap();
         assert_eq!(history().await, None);
     }

@@ -154,9 +154,10 @@ impl Stage {
             note: EndNote::saying("with a note"),
         };
         self.store.end_sessions(&end).await.unwrap();
-        let deleted = self.store.delete_user(user.id).await.unwrap().unwrap();
+        let deleted = self.store.delete_user(user.id, None).await.unwrap().unwrap();
         assert_eq!((&deleted.user, deleted.durable), (&user, true));
-        assert_eq!(self.store.delete_user(user.id).await.unwrap(), None);
+        let again = self.store.delete_user(user.id, None).await.unwrap().unwrap();
+        assert_eq!(again, deleted, "a repetition is answered the same");
         assert_eq!(self.store.count_users().await.unwrap(), before - 1);
         assert_eq!(self.store.user(user.id).await.unwrap(), None);
         assert_eq!(self.store.credentials(&user.profile.username).await.unwrap(), None);
@@ -170,7 +171,9 @@ impl Stage {
         assert!(matches!(self.store.create_user(&newcomer).await.unwrap(), UserCreation::Created(_)));
         let found = self.store.credentials(&newcomer.username).await.unwrap().unwrap();
         assert_eq!(found.user.id, newcomer.id);
-        assert_eq!(self.store.delete_user(user.id).await.unwrap(), None, "the newcomer is somebody else");
+        assert!(self.store.delete_user(user.id, None).await.unwrap().is_some());
+        let nobody = self.store.delete_user(some_id(), None).await.unwrap();
+        assert_eq!(nobody, None, "nobody has had this id");
         assert_eq!(self.store.user(newcomer.id).await.unwrap(), Some(found.user));
         assert!(self.store.sessions_of(newcomer.id).await.unwrap().sessions.is_empty());
     }
