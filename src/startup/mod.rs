@@ -159,21 +159,10 @@ impl Server {
         // No page has business with the operators' listener, and nobody else either.
         let ops_doorway =
             Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
-        let main = Listener {
-            sockets: main_sockets,
-            certificate,
-            workers,
-            crowding: doorway.crowding.clone().into_inner(),
-        };
-        let ops = Listener {
-            sockets: ops_sockets,
-            certificate: None,
-            workers: 1,
-            crowding: ops_doorway.crowding.clone().into_inner(),
-        };
-        let (of_main, of_ops) = (parts.clone(), parts.clone());
-        let main = main.serve(move || application(of_main.app(), doorway.clone(), routes::main_listener))?;
-        let ops = ops.serve(move || application(of_ops.app(), ops_doorway.clone(), routes::ops_listener))?;
+        let main = Listener { sockets: main_sockets, certificate, workers };
+        let main = serve(&parts, doorway, main, routes::main_listener)?;
+        let ops = Listener { sockets: ops_sockets, certificate: None, workers: 1 };
+        let ops = serve(&parts, ops_doorway, ops, routes::ops_listener)?;
         Ok(Self {
             main,
             ops,
@@ -261,6 +250,17 @@ impl Doorway {
             proxies: web::Data::from(proxies),
         }
     }
+}
+
+/// Serves the application's routes on a listener.
+fn serve(
+    parts: &Arc<Parts>,
+    doorway: Doorway,
+    listener: Listener,
+    routes: fn(&mut web::ServiceConfig),
+) -> Result<actix_web::dev::Server, StartError> {
+    let (parts, crowding) = (parts.clone(), doorway.crowding.clone().into_inner());
+    listener.serve(&crowding, move || application(parts.app(), doorway.clone(), routes))
 }
 
 /// An application that has joined its store, without listeners: for [`application`] in the same process.

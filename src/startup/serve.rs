@@ -41,12 +41,15 @@ pub(super) struct Listener {
     /// With one the listener speaks TLS and nothing else.
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) workers: usize,
-    pub(super) crowding: Arc<Crowding>,
 }
 
 impl Listener {
     /// Serves an application, of which each worker makes its own.
-    pub(super) fn serve<F, A, S, B>(self, application: F) -> Result<Server, StartError>
+    pub(super) fn serve<F, A, S, B>(
+        self,
+        crowding: &Arc<Crowding>,
+        application: F,
+    ) -> Result<Server, StartError>
     where
         F: Fn() -> A + Send + Clone + 'static,
         A: IntoServiceFactory<S, Request>,
@@ -62,7 +65,7 @@ impl Listener {
             // Each of the two listeners would end the process, whatever the other one is at.
             .disable_signals();
         for socket in self.sockets {
-            let (application, crowding) = (application.clone(), self.crowding.clone());
+            let (application, crowding) = (application.clone(), crowding.clone());
             let stopping = server.graceful_shutdown_signal();
             let answering = move || {
                 let factory = application().into_factory();

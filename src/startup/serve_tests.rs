@@ -83,8 +83,7 @@ fn start() -> Running {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let seen = web::Data::new(Seen::default());
-    let listener =
-        Listener { sockets: vec![socket], certificate: None, workers: 1, crowding: Arc::default() };
+    let listener = Listener { sockets: vec![socket], certificate: None, workers: 1 };
     let shared = seen.clone();
     let application = move || {
         App::new()
@@ -95,7 +94,7 @@ fn start() -> Running {
             .route("/reads", web::get().to(reads))
             .route("/", web::get().to(HttpResponse::NoContent))
     };
-    let server = listener.serve(application).unwrap();
+    let server = listener.serve(&Arc::default(), application).unwrap();
     Running { address, handle: server.handle(), server: actix_web::rt::spawn(server), seen }
 }
 

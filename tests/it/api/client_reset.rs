@@ -67,27 +67,27 @@ struct Act {
 /// How an act stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    is_applied: bool,
-    is_told: bool,
-    is_refused: Option<bool>,
+    applied: bool,
+    told: bool,
+    refused: Option<bool>,
 }
 
 impl Seen {
     /// Nothing happened, or all of it.
     fn is_whole(self) -> bool {
-        self.is_applied == self.is_told && self.is_refused.is_none_or(|refused| refused == self.is_applied)
+        self.applied == self.told && self.refused.is_none_or(|refused| refused == self.applied)
     }
 }
 
 async fn look(app: &TestApp, act: &Act, event: &str, applied: impl AsyncFn(&Act) -> bool) -> Seen {
-    let is_applied = applied(act).await;
+    let applied = applied(act).await;
     let admin = app.admin().await;
     let told = admin.get(&format!("/admin/audit?event={event}&user={}", act.user)).await.ok();
-    let is_refused = match &act.device {
+    let refused = match &act.device {
         Some(device) => Some(device.check().await.status == 401),
         None => None,
     };
-    Seen { is_applied, is_told: !told["items"].as_array().unwrap().is_empty(), is_refused }
+    Seen { applied, told: !told["items"].as_array().unwrap().is_empty(), refused }
 }
 
 /// Each act is sent and its connection reset, at different moments. In the end each must be done and told of, or not be done.
@@ -106,7 +106,7 @@ async fn all_or_nothing(
     let whole = begun.elapsed();
     assert!(head.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&head));
     let seen = look(app, &act, event, &applied).await;
-    assert!(seen.is_applied && seen.is_whole(), "{} {seen:?}", String::from_utf8_lossy(&head));
+    assert!(seen.applied && seen.is_whole(), "{} {seen:?}", String::from_utf8_lossy(&head));
 
     let (mut acts, mut early) = (Vec::new(), Vec::new());
     for (number, moment) in moments(whole).enumerate() {
@@ -123,9 +123,9 @@ async fn all_or_nothing(
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let torn: Vec<_> = seen.iter().filter(|seen| !seen.is_whole()).collect();
-    let applied = seen.iter().filter(|seen| seen.is_applied).count();
+    let applied = seen.iter().filter(|seen| seen.applied).count();
     assert!(torn.is_empty(), "{} of {applied} that were applied: {torn:?}", torn.len());
-    let without_answer = seen.iter().zip(&early).filter(|(seen, early)| seen.is_applied && **early).count();
+    let without_answer = seen.iter().zip(&early).filter(|(seen, early)| seen.applied && **early).count();
     assert!(without_answer > 0, "none was applied after its client had gone: {seen:?}, {early:?}");
 }
 
