@@ -9,22 +9,20 @@ mod listen;
 mod master_key;
 mod offline;
 mod parts;
+mod serve;
 mod stop;
 mod supervisor;
 mod tls;
 
-use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App as HttpApp, HttpServer, web};
+use actix_web::{App as HttpApp, web};
 
 use crate::ambient::Clock;
 use crate::app::App;
@@ -38,6 +36,7 @@ use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
 use keeper::Keeper;
+use serve::Listener;
 use stop::asked_to_stop_twice;
 use tls::Certificate;
 
@@ -48,15 +47,6 @@ pub use master_key::NoMasterKey;
 pub use offline::{OpenStore, copy_store, open_store};
 pub use parts::{Backend, Parts};
 pub use stop::Stop;
-
-/// How long an idle connection stays open: longer than proxies keep theirs, which would otherwise send a request on a
-/// connection that is just being closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long what is under way when the server is to stop may take.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long a client may take to agree upon how to encrypt.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What the server is given besides its settings.
 #[derive(Clone, Default)]
@@ -169,16 +159,10 @@ impl Server {
         // No page has business with the operators' listener, and nobody else either.
         let ops_doorway =
             Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
-        let main = serve(
-            &parts,
-            doorway,
-            Listener { sockets: main_sockets, certificate, workers },
-            routes::main_listener,
-        )?;
-        let ops = {
-            let listener = Listener { sockets: ops_sockets, certificate: None, workers: 1 };
-            serve(&parts, ops_doorway, listener, routes::ops_listener)?
-        };
+        let main = Listener { sockets: main_sockets, certificate, workers };
+        let main = serve(&parts, doorway, main, routes::main_listener)?;
+        let ops = Listener { sockets: ops_sockets, certificate: None, workers: 1 };
+        let ops = serve(&parts, ops_doorway, ops, routes::ops_listener)?;
         Ok(Self {
             main,
             ops,
@@ -268,14 +252,7 @@ impl Doorway {
     }
 }
 
-/// Where to listen, and how.
-struct Listener {
-    sockets: Vec<std::net::TcpListener>,
-    /// With one the listener speaks TLS and nothing else.
-    certificate: Option<Arc<Certificate>>,
-    workers: usize,
-}
-
+/// Serves the application's routes on a listener.
 fn serve(
     parts: &Arc<Parts>,
     doorway: Doorway,
@@ -283,33 +260,7 @@ fn serve(
     routes: fn(&mut web::ServiceConfig),
 ) -> Result<actix_web::dev::Server, StartError> {
     let (parts, crowding) = (parts.clone(), doorway.crowding.clone().into_inner());
-    let mut server = HttpServer::new(move || application(parts.app(), doorway.clone(), routes))
-        .on_connect(move |connection, extensions| {
-            if let Some(counted) = peer_of(connection).and_then(|peer| crowding.connected(peer.ip())) {
-                extensions.insert(counted);
-            }
-        })
-        .workers(listener.workers)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN.as_secs())
-        .tls_handshake_timeout(HANDSHAKE)
-        // Each of the two listeners would end the process, whatever the other one is at.
-        .disable_signals();
-    for socket in listener.sockets {
-        server = match &listener.certificate {
-            Some(certificate) => server.listen_rustls_0_23(socket, certificate.config()?),
-            None => server.listen(socket),
-        }
-        .map_err(StartError::Listen)?;
-    }
-    Ok(server.run())
-}
-
-/// The address at the other end of a connection, be it encrypted or not.
-fn peer_of(connection: &dyn Any) -> Option<SocketAddr> {
-    let plain = connection.downcast_ref::<TcpStream>();
-    let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
-    plain.or_else(encrypted)?.peer_addr().ok()
+    listener.serve(&crowding, move || application(parts.app(), doorway.clone(), routes))
 }
 
 /// An application that has joined its store, without listeners: for [`application`] in the same process.

@@ -20,6 +20,7 @@ use super::{
     RotateStep, Rotated, Settled, Shard, Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry,
     UserChange, UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
+use crate::telemetry::request::UnderWay;
 
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 14] =
@@ -97,6 +98,35 @@ impl Measured {
         Self { store, metrics }
     }
 
+    /// A step that changes nothing.
+    fn reads<T>(
+        &self,
+        step: Step,
+        answering: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.noted(step, answering)
+    }
+
+    /// A step that only counts tries to sign in, before a password is looked at or after: the client may go while the hash
+    /// is waited for, and nothing has to be told of it.
+    fn counts<T>(
+        &self,
+        step: Step,
+        answering: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.noted(step, answering)
+    }
+
+    /// A step that changes something: the request under way runs to its end from here on.
+    fn writes<T>(
+        &self,
+        step: Step,
+        answering: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        UnderWay::begins_to_write();
+        self.noted(step, answering)
+    }
+
     async fn noted<T>(
         &self,
         step: Step,
@@ -109,9 +139,10 @@ impl Measured {
     }
 }
 
-/// All steps of a store that answer once; what waits or is answered from memory is passed on as it is.
+/// All steps of a store that answer once, each with what it does there; what waits or is answered from memory is passed on
+/// as it is.
 macro_rules! steps {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+    ($($does:ident $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[expect(non_camel_case_types, reason = "the names of the methods, which are those of the metrics")]
         #[derive(Debug, Clone, Copy)]
         enum Step { $($name),* }
@@ -122,7 +153,7 @@ macro_rules! steps {
         #[async_trait]
         impl Store for Measured {
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.noted(Step::$name, self.store.$name($($argument),*)).await
+                self.$does(Step::$name, self.store.$name($($argument),*)).await
             })*
 
             async fn rearranged(&self) {
@@ -145,40 +176,67 @@ macro_rules! steps {
 }
 
 steps! {
-    rotate(step: &RotateStep) -> Rotated;
-    swap(step: &SwapStep) -> Rotated;
-    observe(session: SessionRef) -> Observation;
-    end_sessions(step: &EndStep) -> Ended;
-    sessions_of(user: UserId) -> UserSessions;
-    append_history(session: SessionRef, line: &str) -> ();
-    begin_session(step: &BeginStep) -> Begun;
-    create_user(new: &NewUser) -> UserCreation;
-    user(id: UserId) -> Option<User>;
-    credentials(name: &Username) -> Option<Credentials>;
-    list_users(query: &UserQuery) -> Vec<User>;
-    count_users() -> u64;
-    change_user(change: &UserChange) -> UserChangeOutcome;
-    delete_user(user: UserId, operation: Option<OperationId>) -> Option<UserDeleted>;
-    settle_operation(user: UserId, operation: OperationId) -> Settled;
-    cutoff() -> UnixSeconds;
-    raise_cutoff(cutoff: UnixSeconds) -> CutoffRaised;
-    append_audit(trail: Trail, record: &[u8], keep: usize) -> ();
-    audit(trail: Trail, before: Option<EntryId>, limit: usize) -> Vec<TrailEntry>;
-    write_journal(write: &JournalWrite) -> JournalWritten;
-    journal(after: Option<EntryId>, limit: usize) -> JournalPage;
-    guess(step: &GuessStep) -> Result<Try, Duration>;
-    take_back_guess(step: &GuessStep, counted: Try) -> ();
-    guesses(guesser: Guesser) -> Option<Guesses>;
-    forget_guesses(guesser: Guesser) -> bool;
-    keys() -> KeyShelf;
-    put_key(expected: u64, key: &StoredKey) -> bool;
-    identify(marker: &Marker) -> Option<Marker>;
-    adopt(marker: &Marker) -> (Marker, bool);
-    marker() -> Option<Marker>;
-    bearing(shard: &Shard, marker: &Marker, look: Look) -> Bearing;
-    shards() -> Shards;
-    place_user(user: &WholeUser) -> ();
-    relabel(marker: &Marker) -> ();
-    last_words(of: &Shard, after: Option<EntryId>, limit: usize) -> Vec<LogEntry>;
-    ping() -> ();
+    writes rotate(step: &RotateStep) -> Rotated;
+    writes swap(step: &SwapStep) -> Rotated;
+    reads observe(session: SessionRef) -> Observation;
+    writes end_sessions(step: &EndStep) -> Ended;
+    reads sessions_of(user: UserId) -> UserSessions;
+    writes append_history(session: SessionRef, line: &str) -> ();
+    writes begin_session(step: &BeginStep) -> Begun;
+    writes create_user(new: &NewUser) -> UserCreation;
+    reads user(id: UserId) -> Option<User>;
+    reads credentials(name: &Username) -> Option<Credentials>;
+    reads list_users(query: &UserQuery) -> Vec<User>;
+    reads count_users() -> u64;
+    writes change_user(change: &UserChange) -> UserChangeOutcome;
+    writes delete_user(user: UserId, operation: Option<OperationId>) -> Option<UserDeleted>;
+    writes settle_operation(user: UserId, operation: OperationId) -> Settled;
+    reads cutoff() -> UnixSeconds;
+    writes raise_cutoff(cutoff: UnixSeconds) -> CutoffRaised;
+    writes append_audit(trail: Trail, record: &[u8], keep: usize) -> ();
+    reads audit(trail: Trail, before: Option<EntryId>, limit: usize) -> Vec<TrailEntry>;
+    writes write_journal(write: &JournalWrite) -> JournalWritten;
+    reads journal(after: Option<EntryId>, limit: usize) -> JournalPage;
+    counts guess(step: &GuessStep) -> Result<Try, Duration>;
+    counts take_back_guess(step: &GuessStep, counted: Try) -> ();
+    reads guesses(guesser: Guesser) -> Option<Guesses>;
+    writes forget_guesses(guesser: Guesser) -> bool;
+    reads keys() -> KeyShelf;
+    writes put_key(expected: u64, key: &StoredKey) -> bool;
+    writes identify(marker: &Marker) -> Option<Marker>;
+    writes adopt(marker: &Marker) -> (Marker, bool);
+    reads marker() -> Option<Marker>;
+    reads bearing(shard: &Shard, marker: &Marker, look: Look) -> Bearing;
+    reads shards() -> Shards;
+    writes place_user(user: &WholeUser) -> ();
+    writes relabel(marker: &Marker) -> ();
+    reads last_words(of: &Shard, after: Option<EntryId>, limit: usize) -> Vec<LogEntry>;
+    reads ping() -> ();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::SystemClock;
+    use crate::store::embedded::EmbeddedStore;
+
+    #[tokio::test]
+    async fn a_request_is_marked_by_its_first_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&dir.path().join("relatch.redb"), Arc::new(SystemClock)).unwrap();
+        let metrics = StoreMetrics::registered(&mut Registry::default());
+        let store = Measured::new(store.handle(), Arc::new(metrics));
+        let under_way = UnderWay::default();
+        let told = under_way.told.clone();
+        let request = async {
+            store.count_users().await.unwrap();
+            store.audit(Trail::Acts, None, 1).await.unwrap();
+            assert!(!told.has_begun_to_write());
+            store.append_audit(Trail::Acts, b"{}", 1).await.unwrap();
+            assert!(told.has_begun_to_write());
+        };
+        under_way.during(request).await;
+        // What the server does by itself has no request to mark.
+        store.append_audit(Trail::Acts, b"{}", 1).await.unwrap();
+    }
 }

@@ -21,7 +21,7 @@ tokio::task_local! {
 pub struct UnderWay {
     /// Its id, as it is answered in `X-Request-Id`.
     pub id: Uuid,
-    /// What has been told of it.
+    /// What has been told of it, and how it stands.
     pub told: Told,
 }
 
@@ -40,10 +40,16 @@ impl UnderWay {
     pub fn id() -> Option<Uuid> {
         UNDER_WAY.try_with(|under_way| under_way.id).ok()
     }
+
+    /// From now on it runs to its end, whatever becomes of its client. The store's handle says so before each step that
+    /// writes; without a request under way nothing is noted.
+    pub fn begins_to_write() {
+        let _ = UNDER_WAY.try_with(|under_way| under_way.told.begins_to_write());
+    }
 }
 
-/// What has been told of a request already, and what is left for the line that the log has of it in any case. Clones
-/// share it, as do all who speak in the name of one request.
+/// What has been told of a request already, what is left for the line that the log has of it in any case, and whether it
+/// has to be brought to its end. Clones share it, as do all who speak in the name of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Told(Arc<Tale>);
 
@@ -51,6 +57,8 @@ pub struct Told(Arc<Tale>);
 struct Tale {
     recorded: AtomicBool,
     rotation: OnceLock<Rotation>,
+    has_begun_to_write: AtomicBool,
+    client_is_gone: AtomicBool,
 }
 
 /// An ordinary refresh: what its request's line says of it, instead of a line of its own.
@@ -73,6 +81,25 @@ impl Told {
     /// Whether an audit record has been kept.
     pub fn is_set(&self) -> bool {
         self.0.recorded.load(Ordering::Relaxed)
+    }
+
+    fn begins_to_write(&self) {
+        self.0.has_begun_to_write.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the store has been asked to write something in its name.
+    pub fn has_begun_to_write(&self) -> bool {
+        self.0.has_begun_to_write.load(Ordering::Relaxed)
+    }
+
+    /// Its client has gone before it was answered.
+    pub fn lose_client(&self) {
+        self.0.client_is_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its client has gone before it was answered.
+    pub fn client_is_gone(&self) -> bool {
+        self.0.client_is_gone.load(Ordering::Relaxed)
     }
 
     /// Leaves an ordinary refresh to the request's line.

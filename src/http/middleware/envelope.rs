@@ -9,12 +9,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use relatch_domain::Generation;
 use relatch_domain::rotation::Verdict;
 use tracing::field::display;
 use uuid::Uuid;
 
+use super::to_its_end::ToItsEnd;
 use super::unread::Kept;
 use super::{cors, crowding, limits, recorded};
 use crate::ambient::Random;
@@ -26,19 +27,15 @@ use crate::telemetry::request::{Rotation, Told, UnderWay};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps a request and its answer: all that happens around every handler. It is one middleware, which calls the others of
-/// this folder in their turn: each by itself would box the request's future once more.
-///
-/// # Errors
-/// None of its own: whatever fails inside is already an answer.
-pub async fn envelope(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+/// this folder in their turn: each by itself would box the request's future once more. Whatever fails inside is already an
+/// answer.
+pub fn envelope(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> ToItsEnd {
     let started = Instant::now();
     let body = Kept::of(&mut request);
     // Without randomness nothing is issued anyway; the request still deserves its answer.
     let under_way = UnderWay { id: Random.uuid().unwrap_or_default(), told: Told::default() };
-    let (id, mut line) = (under_way.id, Line { told: under_way.told.clone(), is_written: false });
+    let (id, told) = (under_way.id, under_way.told.clone());
+    let mut line = Line { told: told.clone(), is_written: false };
     let answering = async move {
         let response = match crowding::refusal(&request).or_else(|| limits::refusal(&request)) {
             Some(refusal) => refused(request, refusal),
@@ -52,7 +49,7 @@ pub async fn envelope(
         cors::answer(&mut response);
         Ok(body.with(response))
     };
-    under_way.during(answering).await
+    ToItsEnd::new(told, under_way.during(answering))
 }
 
 fn refused(request: ServiceRequest, refusal: ApiError) -> ServiceResponse<BoxBody> {
@@ -119,9 +116,10 @@ impl Line {
             app.node.metrics.answered(method, route, status, took);
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let client_gone = self.told.client_is_gone().then_some(true);
         self.is_written = true;
         match self.told.rotation() {
-            None => tracing::info!(event = "request", method, route, status, micros, "answered"),
+            None => tracing::info!(event = "request", method, route, status, micros, client_gone, "answered"),
             Some(Rotation { session, generation: Generation(generation), address }) => {
                 let (verdict, address) = (Verdict::Rotate.name(), address.map(display));
                 tracing::info!(
@@ -130,6 +128,7 @@ impl Line {
                     route,
                     status,
                     micros,
+                    client_gone,
                     %session,
                     generation,
                     verdict,
@@ -142,7 +141,7 @@ impl Line {
 }
 
 impl Drop for Line {
-    /// A client that goes away before it is answered leaves its request without a line. What was done is told all the same.
+    /// A server that stops at once leaves what is under way without a line. What was done is told all the same.
     fn drop(&mut self) {
         if !self.is_written
             && let Some(Rotation { session, generation: Generation(generation), address }) =

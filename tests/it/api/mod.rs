@@ -32,6 +32,7 @@ mod audit;
 mod authorization;
 mod bad_input;
 mod check;
+mod client_reset;
 mod cookies;
 mod cookies_mixed;
 mod cookies_out;

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use relatch::operator::socket::ask;
 use relatch::operator::{AuditFilter, Command, Reply};
@@ -95,7 +96,34 @@ async fn what_another_version_says_is_refused_in_words() {
 async fn nobody_waits_for_a_connection_that_says_nothing() {
     let place = Place::embedded().await;
     let _silent: Vec<_> = (0..3).map(|_| UnixStream::connect(place.socket()).unwrap()).collect();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     assert_eq!(place.object(&["user", "show", "admin"])["username"], "admin");
-    assert!(started.elapsed() < std::time::Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_command_whose_client_goes_away_is_carried_out_and_told_of() {
+    for place in [Place::embedded().await, Place::redis_through_a_socket().await] {
+        let admin = place.app.admin().await;
+        let mut users = Vec::new();
+        for number in 0..10 {
+            let name = format!("user-{number}");
+            users.push(place.app.user(&name).await);
+            let mut stream = UnixStream::connect(place.socket()).unwrap();
+            let line = format!("{{\"command\":\"user_delete\",\"user\":\"{name}\"}}\n");
+            stream.write_all(line.as_bytes()).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for user in users {
+            let told = async || {
+                let told = admin.get(&format!("/admin/audit?event=user_deleted&user={user}")).await.ok();
+                told["items"][0]["actor"]["kind"] == "operator"
+            };
+            while !told().await {
+                assert!(Instant::now() < deadline, "{user} was not deleted, or it was not told of");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            admin.get(&format!("/admin/users/{user}")).await.problem(404, "not_found");
+        }
+    }
 }

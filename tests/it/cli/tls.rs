@@ -1,25 +1,32 @@
 //! `http.tls`: the main listener with a certificate, met with curl.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command as Process;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relatch_testkit::PASSWORD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
+use socket2::SockRef;
 use tempfile::TempDir;
 
 use super::{Running, complaints, run, serve};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A certificate for localhost, as `NAME.pem` and `NAME.key`, signed by itself.
+/// A certificate for localhost, as `NAME.pem` and `NAME.key`, signed by itself. It says that it signs no others: a client
+/// may refuse it as a server's otherwise.
 fn make(dir: &Path, name: &str) {
     let made = Process::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
         .args(["-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")])
         .current_dir(dir)
         .output()
@@ -189,4 +196,48 @@ async fn whoever_does_not_shake_hands_is_not_waited_for() {
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     let ended = tokio::task::spawn_blocking(move || silent.read(&mut [0]));
     assert!(matches!(ended.await.unwrap(), Ok(0)), "the server closes the connection");
+}
+
+/// Sends a sign-in through TLS and resets the connection after this time.
+fn sign_in_and_reset(config: &Arc<ClientConfig>, port: &str, after: Duration) {
+    let name = "localhost".try_into().unwrap();
+    let session = ClientConnection::new(config.clone(), name).unwrap();
+    let stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let mut tls = StreamOwned::new(session, stream);
+    let body = format!(r#"{{"username":"admin","password":"{PASSWORD}"}}"#);
+    let head = format!("Content-Type: application/json\r\nContent-Length: {}", body.len());
+    write!(tls, "POST /login HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n{body}").unwrap();
+    tls.flush().unwrap();
+    // The moment is what is tried.
+    std::thread::sleep(after);
+    SockRef::from(&tls.sock).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[tokio::test]
+async fn a_sign_in_that_has_begun_its_session_is_told_of_though_the_client_resets_the_connection() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    make(dir, "one");
+    put(dir, "one");
+    let mut command = command(dir);
+    command.env("RELATCH__LOG__LINGER", "0s").env("RELATCH__RATE_LIMIT__ENABLED", "false");
+    let _server = Running::start(command);
+    let port = port(dir).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(dir.join("one.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let mut moments = (0..10).cycle().map(Duration::from_millis);
+    let found = until("a client has gone after its session began", || {
+        sign_in_and_reset(&config, &port, moments.next().unwrap());
+        let log = fs::read_to_string(dir.join("log")).unwrap();
+        let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let gone = |line: &&Value| line["client_gone"] == true && line["status"] == 200;
+        let gone = lines.iter().find(gone)?["span"]["request_id"].clone();
+        Some(lines.into_iter().filter(|line| line["span"]["request_id"] == gone).collect::<Vec<_>>())
+    })
+    .await;
+    let events: Vec<_> = found.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["signed_in", "request"]);
 }
