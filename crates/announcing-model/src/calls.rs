@@ -56,7 +56,8 @@ impl World {
         let operation = process.about;
         let kind = case.kind(operation);
         let mut user = self.user_now();
-        let same_kind = (0..2).filter(|other| case.kind(*other) == kind).fold(0, |set, other| set | 1 << other);
+        let same_kind =
+            (0..2).filter(|other| case.kind(*other) == kind).fold(0, |set, other| set | 1 << other);
         let is_so = user.changed() & same_kind != 0;
         let dead_before = user.dead();
         process.verdict = match kind {
@@ -106,6 +107,10 @@ impl World {
                     || step == Step::OpenWait
                         && case.has(Flaw::OpensWithoutWaiting)
                         && case.is_conditional(process.about)
+            }
+            Step::RevealRecordWait => {
+                let remembered = process.dead & !self.remembers(process.node) == 0;
+                case.has(Flaw::TrustsMemoryWhenItReveals) && remembered
             }
             Step::ApplyWait => case.has(Flaw::DoesNotWaitForTheUser),
             Step::BuryWait => case.has(Flaw::ResolverDoesNotWaitForTheTombstone),
@@ -162,7 +167,10 @@ impl World {
         for operation in (0..AGAIN).filter(|operation| process.applied & 1 << operation != 0) {
             if self.journal_now().open() & 1 << operation != 0 {
                 let entries = Self::to_announce(case, operation, process.dead);
-                self.record(case, &Entry { entries, close: Some(operation), audits_change: true, open: None });
+                self.record(
+                    case,
+                    &Entry { entries, close: Some(operation), audits_change: true, open: None },
+                );
             }
         }
         let unheard = process.dead & !self.remembers(process.node);
@@ -203,7 +211,7 @@ impl World {
     pub(crate) fn go_on(&mut self, case: &Case, which: usize) {
         let process = self.processes[which];
         let next = if which >= RESOLVER {
-            self.resolver_goes_on(case, &process)
+            Some(self.resolver_goes_on(case, &process))
         } else if which == REFRESH {
             self.refresh_goes_on(case, &process)
         } else {
@@ -217,8 +225,8 @@ impl World {
         }
     }
 
-    fn resolver_goes_on(&mut self, case: &Case, process: &Process) -> Option<Step> {
-        Some(match process.step {
+    fn resolver_goes_on(&mut self, case: &Case, process: &Process) -> Step {
+        match process.step {
             Step::Confirm => Step::ConfirmWait,
             Step::ConfirmWait => {
                 self.remember(process.node, case.scope(process.about));
@@ -237,7 +245,7 @@ impl World {
             }
             Step::InspectWait => Step::Resolve,
             _ => Step::Idle,
-        })
+        }
     }
 
     fn refresh_goes_on(&mut self, case: &Case, process: &Process) -> Option<Step> {

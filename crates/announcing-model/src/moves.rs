@@ -5,24 +5,61 @@ use std::fmt;
 use super::process::{On, Process, Step};
 use super::protocol::Flaw;
 use super::store::{Journal, User, subjects};
-use super::world::{CALL, Case, NODES, REFRESH, REPETITION, RESOLVER, SECOND_RESOLVER, World};
+use super::world::{CALL, Case, NODES, REFRESH, REPETITION, RESOLVER, SECOND_RESOLVER, With, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
-    Begin { which: usize, node: u8, about: u16 },
-    Takes { which: usize, step: Step },
-    RunsLate { which: usize, step: Step },
+    Begin {
+        which: usize,
+        node: u8,
+        about: u16,
+    },
+    Takes {
+        which: usize,
+        step: Step,
+    },
+    RunsLate {
+        which: usize,
+        step: Step,
+    },
     /// The node has not examined what was promoted.
-    Refused { which: usize, step: Step },
-    CutBefore { which: usize, step: Step },
-    CutAfter { which: usize, step: Step },
-    CutAndLate { which: usize, step: Step },
-    Crash { node: u8 },
-    CrashWithCallUnderWay { which: usize, node: u8, step: Step },
-    FailsOver { on: On, to: u16 },
-    Hears { node: u8 },
-    ExaminesJournal { node: u8 },
-    ExaminesUser { node: u8 },
+    Refused {
+        which: usize,
+        step: Step,
+    },
+    CutBefore {
+        which: usize,
+        step: Step,
+    },
+    CutAfter {
+        which: usize,
+        step: Step,
+    },
+    CutAndLate {
+        which: usize,
+        step: Step,
+    },
+    Crash {
+        node: u8,
+    },
+    CrashWithCallUnderWay {
+        which: usize,
+        node: u8,
+        step: Step,
+    },
+    FailsOver {
+        on: On,
+        to: u16,
+    },
+    Hears {
+        node: u8,
+    },
+    ExaminesJournal {
+        node: u8,
+    },
+    ExaminesUser {
+        node: u8,
+    },
     AnotherChange,
 }
 
@@ -56,24 +93,45 @@ impl fmt::Display for Move {
                 write!(f, "{} begins on node {}, about {about}", name(which), node_name(node))
             }
             Self::Takes { which, step } => write!(f, "{}: {step:?}", name(which)),
-            Self::RunsLate { which, step } => write!(f, "{}: {step:?}, given up before, runs now", name(which)),
+            Self::RunsLate { which, step } => {
+                write!(f, "{}: {step:?}, given up before, runs now", name(which))
+            }
             Self::Refused { which, step } => write!(f, "{}: {step:?} is refused; failed", name(which)),
-            Self::CutBefore { which, step } => write!(f, "FAULT {}: cut before {step:?}; failed", name(which)),
-            Self::CutAfter { which, step } => write!(f, "FAULT {}: {step:?} ran, answer cut; failed", name(which)),
+            Self::CutBefore { which, step } => {
+                write!(f, "FAULT {}: cut before {step:?}; failed", name(which))
+            }
+            Self::CutAfter { which, step } => {
+                write!(f, "FAULT {}: {step:?} ran, answer cut; failed", name(which))
+            }
             Self::CutAndLate { which, step } => {
                 write!(f, "FAULT {}: cut, {step:?} will run later; failed", name(which))
             }
             Self::Crash { node } => write!(f, "FAULT node {} crashes", node_name(node)),
             Self::CrashWithCallUnderWay { which, node, step } => {
-                write!(f, "FAULT node {} crashes; {step:?} of {} will run later", node_name(node), name(which))
+                write!(
+                    f,
+                    "FAULT node {} crashes; {step:?} of {} will run later",
+                    node_name(node),
+                    name(which)
+                )
             }
             Self::FailsOver { on: On::Journal, to } => {
                 let journal = Journal(to);
-                write!(f, "FAULT the journal fails over: log {:02b}, open {:02b}", journal.log(), journal.open())
+                write!(
+                    f,
+                    "FAULT the journal fails over: log {:02b}, open {:02b}",
+                    journal.log(),
+                    journal.open()
+                )
             }
             Self::FailsOver { on: On::User, to } => {
                 let user = User(to);
-                write!(f, "FAULT the user's shard fails over: dead {:02b}, applied {:02b}", user.dead(), user.applied())
+                write!(
+                    f,
+                    "FAULT the user's shard fails over: dead {:02b}, applied {:02b}",
+                    user.dead(),
+                    user.applied()
+                )
             }
             Self::Hears { node } => write!(f, "node {} reads the log", node_name(node)),
             Self::ExaminesJournal { node } => {
@@ -116,17 +174,18 @@ fn beginnings(case: &Case, world: &World, found: &mut Vec<(Move, World)>) {
         }
         found.push((Move::Begin { which, node, about }, after));
     };
-    let idle = |which: usize| world.processes[which].step == Step::Idle && world.processes[which].late.is_none();
+    let idle =
+        |which: usize| world.processes[which].step == Step::Idle && world.processes[which].late.is_none();
     if idle(CALL) {
         begin(CALL, 0, 0, World::first_step(case, 0));
     }
     let comes_again = case.kinds[0] != case.kinds[1] || (!idle(CALL) && world.succeeded == 0);
-    if case.repeats && idle(REPETITION) && comes_again {
+    if case.with != With::Refresh && idle(REPETITION) && comes_again {
         for node in NODES {
             begin(REPETITION, node, 1, World::first_step(case, 1));
         }
     }
-    if case.refreshes && idle(REFRESH) {
+    if case.with != With::Second && idle(REFRESH) {
         let scope = case.kinds[0].scope() | case.kinds[1].scope();
         for subject in subjects().filter(|subject| scope & 1 << subject != 0) {
             for node in NODES {
@@ -259,7 +318,7 @@ fn failovers(world: &World, found: &mut Vec<(Move, World)>) {
         let shard = if on == On::Journal { &world.journal } else { &world.user };
         for to in shard.earlier().iter().copied().chain([shard.now]) {
             let mut after = *world;
-                after.fail_over(on, to);
+            after.fail_over(on, to);
             found.push((Move::FailsOver { on, to }, after));
         }
     }

@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// Ways to get the protocol wrong. The first six are in the protocol as it was first written down.
+/// Ways to get the protocol wrong. The search found the first eight in drafts of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     /// What is announced again after a failover of the journal comes without its audit record.
@@ -65,7 +65,7 @@ pub(crate) enum Flaw {
     ResolverDoesNotWaitForTheJournal,
     /// A resolver writes the entry again, but not the operation, which may have been lost with it.
     ResolverAnnouncesWithoutAnOperation,
-    /// A node takes what it reads in the log for durable. Chosen: see `told_from_memory`.
+    /// A node takes what it reads in the log for durable. Chosen, or hearing would need a replica.
     HearsWhatMayBeLost,
     /// A resolver, and an answer that reveals, take what the user's shard says for durable.
     ReaderDoesNotWaitForTheUser,
@@ -85,6 +85,8 @@ pub(crate) enum Flaw {
     NobodyAnnouncesAgain,
     /// An answer that reveals an end leaves before its entry is in the log.
     RevealsBeforeTheEntry,
+    /// An answer that reveals does not wait for the journal if the node remembers what it reveals.
+    TrustsMemoryWhenItReveals,
     /// What is announced is what died just now, not everything in scope that is dead.
     CountsWhatDiedJustNow,
     /// Tombstone, then entry, and no operation.

@@ -89,7 +89,8 @@ fn broken_at_rest(case: &Case, world: &World) -> Option<&'static str> {
         return Some("D7: the audit does not have each end exactly once");
     }
     let applied = user.changed();
-    if (0..2).any(|operation| journal.changes_audited(operation) != u16::from(applied & 1 << operation != 0)) {
+    if (0..2).any(|operation| journal.changes_audited(operation) != u16::from(applied & 1 << operation != 0))
+    {
         return Some("D7: the audit does not have each change that is in effect exactly once");
     }
     if case.minds_memory && world.told_from_memory & !ended != 0 {

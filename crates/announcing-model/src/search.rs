@@ -54,13 +54,15 @@ impl Hasher for Fold {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
     }
 
     fn write_u64(&mut self, word: u64) {
         let mixed = u128::from(self.0 ^ 0x9e37_79b9_7f4a_7c15) * u128::from(word ^ 0xd6e8_feb8_6659_fd93);
-        let [low, high] = [mixed as u64, (mixed >> 64) as u64];
-        self.0 = (low ^ high).rotate_left(29).wrapping_add(word);
+        let folded = (mixed ^ (mixed >> 64)) & u128::from(u64::MAX);
+        self.0 = u64::try_from(folded).unwrap().rotate_left(29).wrapping_add(word);
     }
 }
 

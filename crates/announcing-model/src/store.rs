@@ -59,14 +59,17 @@ impl Shard {
 
 impl Hash for Shard {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let words = self.earlier().chunks(3).map(|states| states.iter().fold(1, shifted_in));
-        state.write_u64(shifted_in(u64::from(self.number), &self.now));
+        let words = self
+            .earlier()
+            .chunks(3)
+            .map(|states| states.iter().fold(1, |word, state| shifted_in(word, *state)));
+        state.write_u64(shifted_in(u64::from(self.number), self.now));
         words.for_each(|word| state.write_u64(word));
     }
 }
 
-fn shifted_in(word: u64, state: &u16) -> u64 {
-    word << 16 | u64::from(*state)
+fn shifted_in(word: u64, state: u16) -> u64 {
+    word << 16 | u64::from(state)
 }
 
 /// The journal. Two sessions, two operations: for each session how many live entries and how many records of its end,

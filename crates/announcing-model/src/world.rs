@@ -18,13 +18,22 @@ pub(crate) const AGAIN: u16 = 2;
 
 pub(crate) const NODES: [u8; 2] = [0, 1];
 
+/// Who comes besides the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum With {
+    /// The same call once more on either node, or another operation.
+    Second,
+    /// A client that refreshes what is ended, on either node.
+    Refresh,
+    Both,
+}
+
 /// What is played.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) kinds: [Kind; 2],
     pub(crate) protocol: Protocol,
-    pub(crate) repeats: bool,
-    pub(crate) refreshes: bool,
+    pub(crate) with: With,
     pub(crate) two_resolvers: bool,
     /// Whether another change may take away what the conditions ask for.
     pub(crate) spoils: bool,
