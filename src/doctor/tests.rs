@@ -145,6 +145,16 @@ fn each_rule_of_a_process_finds_what_it_is_for_and_nothing_else() {
 }
 
 #[test]
+fn one_address_must_lead_to_the_primary() {
+    let mut replica = good();
+    replica.info.0.insert("role".into(), "slave".into());
+    assert_eq!(found(&facts(Layout::Single, vec![replica.clone()]), 1), ["replica_address"]);
+    // Behind Sentinels and in a Cluster there are replicas beside it.
+    assert_eq!(found(&facts(Layout::Sentinel, vec![good(), replica.clone()]), 1), Vec::<&str>::new());
+    assert_eq!(found(&facts(Layout::Cluster, vec![good(), replica]), 1), Vec::<&str>::new());
+}
+
+#[test]
 fn each_rule_of_a_group_finds_what_it_is_for() {
     let mut set = facts(Layout::Sentinel, vec![good()]);
     assert_eq!(found(&set, 0), ["unsynced"]);

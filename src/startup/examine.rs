@@ -24,9 +24,13 @@ impl Keeper {
     pub(super) async fn look(&mut self) -> Result<(), NotJoined> {
         let shards = self.app.store.shards().await?;
         let has_joined = self.known.is_some();
-        let known = match &self.known {
-            Some(known) => known.clone(),
-            None => self.join(&shards).await?,
+        let known = match (&self.known, shards.away.first()) {
+            (Some(known), _) => known.clone(),
+            (None, Some(away)) if away.is_replica && shards.there.is_empty() => {
+                self.app.node.membership.stands(Standing::AtReplica);
+                return Err(away.clone().into());
+            }
+            (None, _) => self.join(&shards).await?,
         };
         self.hear_out(&shards).await;
         let mut troubles = Vec::new();
@@ -35,13 +39,14 @@ impl Keeper {
         }
         // After that, so that whoever waits for one of them finds another open.
         self.forget_others(&shards);
-        troubles
-            .extend(shards.away.into_iter().map(|away| NotJoined::Away { at: away.at, error: away.error }));
+        troubles.extend(shards.away.into_iter().map(NotJoined::from));
         let membership = &self.app.node.membership;
         if !self.served.is_empty() {
             membership.stands(Standing::Member);
         } else if troubles.iter().any(|trouble| matches!(trouble, NotJoined::NotOurs(_))) {
             membership.stands(Standing::Estranged);
+        } else if troubles.iter().any(|trouble| matches!(trouble, NotJoined::AtReplica { .. })) {
+            membership.stands(Standing::AtReplica);
         }
         if !self.served.is_empty() {
             troubles.extend(follow_cutoff(&self.app).await.err().map(NotJoined::from));
@@ -75,7 +80,7 @@ impl Keeper {
     fn forget_others(&mut self, shards: &Shards) {
         self.served.retain(|served| {
             shards.there.iter().any(|there| there.process == served.process)
-                || shards.away.iter().any(|away| away.is_silent && away.at == served.at)
+                || shards.away.iter().any(|away| !away.is_replica && away.at == served.at)
         });
         if let Some(gate) = self.parts.backend.gate() {
             // Of those that it is shut to it must be known, too.

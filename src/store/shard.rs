@@ -124,8 +124,8 @@ pub struct Away {
     pub at: String,
     /// What came instead of an answer.
     pub error: StoreError,
-    /// Whether nothing is known of it: it may still be what it was.
-    pub is_silent: bool,
+    /// Whether it answers that it is a replica. If not, nothing is known of it: it may still be what it was.
+    pub is_replica: bool,
 }
 
 /// How closely a shard is looked at.

@@ -74,6 +74,9 @@ async fn must_be_ready(app: &App) -> Answer<()> {
     let unready = match app.ready().await? {
         Ok(()) => return Ok(()),
         Err(Unready::NotJoined) => "The server has not joined its store yet; the log says why.",
+        Err(Unready::AtReplica) => {
+            "The address of the store leads to a replica, which takes no writes; it has to lead to the primary."
+        }
         Err(Unready::Leaving) => "The server is about to stop.",
         Err(Unready::Estranged) => {
             "The store is not the one that this server knew; see `relatch store adopt`."

@@ -93,6 +93,11 @@ impl RedisBackend {
         self.handle_with(self.synced.clone(), None)
     }
 
+    /// As [`RedisBackend::handle`], for whoever only reads: a replica will do.
+    pub fn reading_handle(&self) -> Arc<dyn Store> {
+        Self { network: self.network.clone().for_reading(), ..self.clone() }.handle_with(None, None)
+    }
+
     /// As [`RedisBackend::handle`], but no replica is waited for: for whoever writes again what somebody remembers. A replica that
     /// has just been promoted may have none itself.
     pub fn restoring_handle(&self) -> Arc<dyn Store> {

@@ -8,7 +8,7 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value};
 pub(super) enum Wanted {
     /// Any Redis that takes our requests.
     Any,
-    /// A Redis that is primary: what was one may have been demoted since Sentinels named it.
+    /// A Redis that is primary: what was one may have been demoted since Sentinels named it, or since its address led there.
     Primary,
     /// A Sentinel, which has no data that it could have lost.
     Sentinel,
@@ -24,25 +24,20 @@ pub(super) struct Process {
     pub(super) is_wanted: bool,
 }
 
+/// What is said of a connection to a process that is not the primary, where it must be.
+pub(super) const IS_A_REPLICA: &str = "it is a replica, not the primary";
+
 /// The first words on a connection.
 pub(super) struct Introduction;
 
 impl Introduction {
     /// Says who we are, for whoever reads `CLIENT LIST`, and asks which process is there, in one round trip.
-    ///
-    /// # Errors
-    /// Also if it is not what is wanted.
-    pub(super) async fn make(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<String> {
+    pub(super) async fn make(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<Process> {
         let mut words = Pipeline::with_capacity(2);
         words.cmd("CLIENT").arg("SETNAME").arg(format!("relatch-{}", std::process::id())).add_command(info());
         // A server that forbids the name gets none.
         let answers = connection.send_packed_commands(&words, 0, 2).await?;
-        let process = told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)?;
-        if process.is_wanted {
-            Ok(process.name)
-        } else {
-            Err((ErrorKind::Io, "it is a replica, not the primary").into())
-        }
+        told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)
     }
 
     /// Asks which process is there by now.

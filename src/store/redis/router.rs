@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::failure::{Connection, Failure, Redirect};
 use super::gate::Gate;
 use super::lane::Lane;
-use super::process::{Process, Wanted};
+use super::process::{IS_A_REPLICA, Process, Wanted};
 use super::request::{Entry, Request};
 use super::target::{Address, Doors, Form, Target};
 use super::topology::{Map, Topology, parse};
@@ -43,11 +43,19 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(target: Target, config: AsyncConnectionConfig, patience: Duration) -> Self {
         let wanted = match target.form {
-            Form::Sentinel { .. } => Wanted::Primary,
-            Form::Single(_) | Form::Cluster { .. } => Wanted::Any,
+            // One address may lead elsewhere from one moment to the next, as a managed service's does: connections that are
+            // open then stay with the process that was demoted.
+            Form::Single(_) | Form::Sentinel { .. } => Wanted::Primary,
+            // A replica sends everything on to its primary.
+            Form::Cluster { .. } => Wanted::Any,
         };
         let doors = target.doors.clone();
         Self { topology: Arc::new(Topology::new(target, config.clone())), doors, wanted, config, patience }
+    }
+
+    /// The same for whoever only reads, of a replica too.
+    pub(super) fn for_reading(self) -> Self {
+        Self { wanted: Wanted::Any, ..self }
     }
 
     /// A client for the Redis at this address, and what it must lead to.
@@ -210,10 +218,7 @@ impl Router {
     /// What the store consists of, found out anew, each process asked who it is.
     pub(super) async fn shards(&self) -> Result<Shards, StoreError> {
         let map = self.network.topology.refreshed().await?;
-        let asking = map
-            .parts
-            .iter()
-            .map(|part| async { self.lane(&part.address)?.process().await.map_err(|failure| failure.error) });
+        let asking = map.parts.iter().map(|part| async { self.lane(&part.address)?.process().await });
         let mut shards = Shards::default();
         for (part, process) in map.parts.iter().zip(join_all(asking).await) {
             let at = part.address.to_string();
@@ -221,11 +226,11 @@ impl Router {
                 Ok(Process { name, is_wanted: true }) => {
                     shards.there.push(Shard { at, process: name, slots: part.slots.clone() });
                 }
-                Ok(_) => {
-                    let error = StoreError::Unavailable("it is a replica now".to_owned());
-                    shards.away.push(Away { at, error, is_silent: false });
+                Ok(_) | Err(Failure { connection: Connection::Replica, .. }) => {
+                    let error = StoreError::Unavailable(IS_A_REPLICA.to_owned());
+                    shards.away.push(Away { at, error, is_replica: true });
                 }
-                Err(error) => shards.away.push(Away { at, error, is_silent: true }),
+                Err(Failure { error, .. }) => shards.away.push(Away { at, error, is_replica: false }),
             }
         }
         Ok(shards)

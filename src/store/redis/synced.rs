@@ -13,7 +13,7 @@ use redis::{Cmd, FromRedisValue, RedisResult, Value};
 
 use super::failure::{self, Effect, Failure};
 use super::gate::{Gate, Passage};
-use super::process::{Introduction, Wanted};
+use super::process::{IS_A_REPLICA, Introduction, Wanted};
 use super::request::{Entry, Request};
 use super::router::{Network, Router};
 use super::settings::RedisSettings;
@@ -188,7 +188,10 @@ fn leads_where_we_may(gate: Option<Arc<Gate>>, wanted: Wanted) -> Hook {
         let (gate, opened) = (gate.clone(), metrics.created.into());
         Box::pin(async move {
             let process = Introduction::make(connection, wanted).await.map_err(HookError::Backend)?;
-            match gate.map_or(Passage::Free, |gate| gate.passage(&process, opened)) {
+            if !process.is_wanted {
+                return Err(HookError::message(IS_A_REPLICA));
+            }
+            match gate.map_or(Passage::Free, |gate| gate.passage(&process.name, opened)) {
                 Passage::Free => Ok(()),
                 Passage::Closed(error) => Err(HookError::message(error.to_string())),
                 Passage::Outdated => Err(HookError::message("the store's process was replaced meanwhile")),

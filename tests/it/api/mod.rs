@@ -78,4 +78,5 @@ mod sign_in_crowd;
 mod sign_out;
 mod sliding;
 mod stats;
+mod swapped;
 mod timeline;
