@@ -15,6 +15,7 @@ mod keyspace;
 mod lane;
 mod listing;
 mod marker;
+mod pooled;
 mod process;
 mod reply;
 mod request;
@@ -219,8 +220,13 @@ impl Store for Handle {
             self.is_settled()?;
         }
         let ended = self.end(step).await?;
-        if is_one && ended.covered == 0 {
-            self.is_settled()?;
+        if ended.covered == 0 {
+            match step.scope {
+                Scope::One(_) => self.confirm_missing(step.user).await?,
+                // The guards refuse these sessions, wherever they are.
+                Scope::SignedInBefore(_) => {}
+                _ => self.confirm_user(step.user).await?,
+            }
         }
         Ok(ended)
     }
@@ -266,11 +272,19 @@ impl Store for Handle {
     }
 
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
-        self.change(change).await
+        let outcome = self.change(change).await?;
+        if matches!(outcome, UserChangeOutcome::Unknown) {
+            self.confirm_user(change.user).await?;
+        }
+        Ok(outcome)
     }
 
     async fn delete_user(&self, user: UserId) -> Result<Option<UserDeleted>, StoreError> {
-        self.delete(user).await
+        let deleted = self.delete(user).await?;
+        if deleted.is_none() {
+            self.confirm_user(user).await?;
+        }
+        Ok(deleted)
     }
 
     async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {

@@ -73,6 +73,7 @@ mod rollback;
 mod round_trips;
 mod secrets;
 mod sessions;
+mod shards;
 mod sign_in;
 mod sign_in_crowd;
 mod sign_out;

@@ -16,7 +16,7 @@ async fn soon(begun: Instant, status: u16, mut send: impl AsyncFnMut() -> Answer
         if answer.status == status {
             return answer;
         }
-        let shown = answer.text.clone();
+        let shown = format!("{} {}", answer.request, answer.text);
         answer.problem(503, "temporarily_unavailable");
         assert!(begun.elapsed() < SOON, "{:?} after the swap: {shown}", begun.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;

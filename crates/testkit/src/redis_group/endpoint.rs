@@ -58,10 +58,10 @@ impl PrimaryEndpoint {
         &self.nodes[1 - self.primary]
     }
 
-    /// Swaps the roles, and has new connections lead to the new primary. Open ones stay. Gives the time of the order.
+    /// Swaps the roles, and has new connections lead to the new primary. Open ones stay. Gives the time at which both have
+    /// their new roles.
     pub async fn swap(&mut self) -> Instant {
         let (before, after) = (self.primary().address(), self.replica().address());
-        let begun = Instant::now();
         tokio::task::block_in_place(|| {
             assert_eq!(self.replica().say("REPLICAOF NO ONE"), "+OK");
             let follow = format!("REPLICAOF {} {}", after.ip(), after.port());
@@ -71,7 +71,7 @@ impl PrimaryEndpoint {
         self.primary = 1 - self.primary;
         assert_eq!(self.replica().address(), before);
         self.until_in_step().await;
-        begun
+        Instant::now()
     }
 
     /// Has new connections lead to the replica, though it is one.
