@@ -1,14 +1,14 @@
 //! Looking at the store: which processes it consists of, whether they are the ones that are served from, and whether they
 //! have what must not be lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::{NotJoined, NotOurStore};
 use super::join::join;
 use super::keeper::Keeper;
 use crate::app::cutoff::follow_cutoff;
 use crate::app::membership::Standing;
-use crate::app::restore::{Restored, apply_again, tell_restored};
+use crate::app::restore::{Restored, begin_again, end_again, last_sign_ins, tell_restored};
 use crate::app::revocations::{follow_revocations, hear_out};
 use crate::keys::error::KeysError;
 use crate::store::{Look, Marker, Shard, Shards, StoreError};
@@ -50,7 +50,12 @@ impl Keeper {
         }
         if !self.served.is_empty() {
             troubles.extend(follow_cutoff(&self.app).await.err().map(NotJoined::from));
-            troubles.extend(follow_revocations(&self.app).await.err().map(NotJoined::from));
+            // What was due before the feed was followed: by then it says what has ended.
+            let due_at = Instant::now();
+            match follow_revocations(&self.app).await {
+                Ok(()) => troubles.extend(self.begin_again(due_at).await.err().map(NotJoined::from)),
+                Err(error) => troubles.push(error.into()),
+            }
         }
         troubles.into_iter().next().map_or(Ok(()), Err)
     }
@@ -113,8 +118,9 @@ impl Keeper {
             Some(before) => {
                 // It was given slots of another process, which may have lost writes shortly before.
                 if let Some(new) = shard.beyond(before) {
-                    let restored = apply_again(&self.app, &*self.app.store, &new).await?;
+                    let restored = end_again(&self.app, &*self.app.store, &new).await?;
                     tell_restored(&self.app, restored).await;
+                    self.owed.owe(&new, last_sign_ins(&self.app, &new), Instant::now());
                 }
                 *before = shard;
             }
@@ -134,7 +140,11 @@ impl Keeper {
         }
         if let Some(gate) = self.parts.backend.gate() {
             match restored {
-                Some(_) => gate.open_to_successor(&shard.process, known),
+                Some(_) => {
+                    // Now, since new sign-ins displace the last ones before.
+                    self.owed.owe(&shard, last_sign_ins(&self.app, &shard), Instant::now());
+                    gate.open_to_successor(&shard.process, known);
+                }
                 None => gate.open_to(&shard.process, known),
             }
         }
@@ -146,6 +156,30 @@ impl Keeper {
         }
         self.served.retain(|served| served.process != shard.process);
         self.served.push(shard);
+        Ok(())
+    }
+
+    /// Begins the sign-ins again that were due at this time.
+    async fn begin_again(&mut self, due_at: Instant) -> Result<(), StoreError> {
+        let due = self.owed.due(due_at);
+        if !due.is_empty() {
+            let (restorer, remembered) = (&self.restorer, due.len());
+            match begin_again(restorer, &*restorer.store, &due).await {
+                Ok(lost) => {
+                    tracing::info!(remembered, lost, "the store has the last sign-ins that it may have lost");
+                }
+                Err(error) => {
+                    self.owed.give_up(due_at);
+                    return Err(error);
+                }
+            }
+        }
+        self.owed.settle(due_at);
+        if let Some(gate) = self.parts.backend.gate()
+            && self.owed.is_empty()
+        {
+            gate.owes_nothing();
+        }
         Ok(())
     }
 
@@ -161,6 +195,6 @@ impl Keeper {
             Err(KeysError::Store(StoreError::Unavailable(_) | StoreError::Indeterminate(_))) if is_part => {}
             loaded => drop(loaded?),
         }
-        Ok(apply_again(app, &*app.store, shard).await?)
+        Ok(end_again(app, &*app.store, shard).await?)
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::Announce;
 use super::error::{NotJoined, StartError};
 use super::join::{ours, own_marker};
+use super::owed::Owed;
 use super::parts::Parts;
 use crate::app::App;
 use crate::app::membership::{Adopted, AdoptionOrder};
@@ -34,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) known: Option<Marker>,
     /// The processes that are served from.
     pub(super) served: Vec<Shard>,
+    /// The sign-ins that it has yet to give back.
+    pub(super) owed: Owed,
     orders: Option<mpsc::Receiver<AdoptionOrder>>,
     /// What was last told, so that it is told once and not ten times a second.
     told: String,
@@ -52,6 +55,7 @@ impl Keeper {
             announce,
             known: None,
             served: Vec::new(),
+            owed: Owed::default(),
             orders,
             told: String::new(),
             at_replica: None,

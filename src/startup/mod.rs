@@ -8,6 +8,7 @@ mod keeper;
 mod listen;
 mod master_key;
 mod offline;
+mod owed;
 mod parts;
 mod stop;
 mod supervisor;

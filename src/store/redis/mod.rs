@@ -39,7 +39,7 @@ use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::user::{User, Username};
 use relatch_domain::{SessionRef, UnixSeconds, UserId};
 
-pub use gate::Gate;
+pub use gate::{Gate, SETTLES_FOR};
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
 
 use super::shard::slot_of_key;
@@ -272,6 +272,10 @@ impl Store for Handle {
     }
 
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
+        // As of an end of all sessions.
+        if change.end.is_some() {
+            self.is_settled()?;
+        }
         let outcome = self.change(change).await?;
         if matches!(outcome, UserChangeOutcome::Unknown) {
             self.confirm_user(change.user).await?;
