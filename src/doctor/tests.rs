@@ -126,6 +126,7 @@ fn each_rule_of_a_process_finds_what_it_is_for_and_nothing_else() {
     assert_eq!(of(|process| process.refused = vec!["WAIT 1 1".into()]), ["rights"]);
     assert_eq!(of(|process| process.round_trip = Duration::from_millis(6)), ["slow"]);
     assert_eq!(of(|process| process.clock_ahead = -1500), ["clock"]);
+    assert_eq!(of(|process| process.clock_ahead = 11_000), ["clock"]);
     assert_eq!(of(|process| process.config = None), ["configuration_hidden"]);
     let open = |process: &mut ProcessFacts| {
         let config = process.config.as_mut().unwrap();

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use relatch_domain::UnixMillis;
+
 use super::error::{NotJoined, NotOurStore};
 use super::join::join;
 use super::keeper::Keeper;
@@ -10,8 +12,10 @@ use crate::app::cutoff::follow_cutoff;
 use crate::app::membership::Standing;
 use crate::app::restore::{Restored, begin_again, end_again, last_sign_ins, tell_restored};
 use crate::app::revocations::{follow_revocations, hear_out};
+use crate::doctor::clock::{ClockOffset, Crossed};
+use crate::doctor::{Finding, Severity};
 use crate::keys::error::KeysError;
-use crate::store::{Look, Marker, Shard, Shards, StoreError};
+use crate::store::{Look, Marker, Shard, Shards, ShownTime, StoreError};
 
 /// How long a process may take to say what it took last: it may be dead.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -23,6 +27,7 @@ impl Keeper {
     /// The first trouble, when everything has been done that it leaves to be done.
     pub(super) async fn look(&mut self) -> Result<(), NotJoined> {
         let shards = self.app.store.shards().await?;
+        self.compare_clocks(&shards.clocks);
         let has_joined = self.known.is_some();
         let known = match (&self.known, shards.away.first()) {
             (Some(known), _) => known.clone(),
@@ -58,6 +63,49 @@ impl Keeper {
             }
         }
         troubles.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Compares the store's clocks with the node's own.
+    fn compare_clocks(&self, shown: &[ShownTime]) {
+        let offsets = shown.iter().map(|shown| self.offset(shown)).collect();
+        match self.app.node.store_clock.learn(offsets) {
+            Some(Crossed::Beyond(Finding { severity, at, what, why, change, .. })) => {
+                let at = at.unwrap_or_default();
+                if severity == Severity::Error {
+                    tracing::error!(
+                        at,
+                        what,
+                        why,
+                        change,
+                        "the store's clock and this server's are not in step"
+                    );
+                } else {
+                    tracing::warn!(
+                        at,
+                        what,
+                        why,
+                        change,
+                        "the store's clock and this server's are not in step"
+                    );
+                }
+            }
+            Some(Crossed::Back) => tracing::info!("the store's clock and this server's are in step again"),
+            None => {}
+        }
+    }
+
+    fn offset(&self, shown: &ShownTime) -> ClockOffset {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let signed = |time: UnixMillis| i64::try_from(time.0).unwrap_or(i64::MAX);
+        let half = shown.round_trip / 2;
+        // What both showed when the answer was there.
+        let theirs = signed(shown.time).saturating_add(millis(half));
+        let ours = signed(self.app.clock.now()).saturating_sub(millis(shown.heard.elapsed()));
+        ClockOffset {
+            at: shown.at.clone(),
+            ahead: theirs.saturating_sub(ours),
+            error: u64::try_from(half.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Hears out those that have been replaced, as far as they still answer. Not of a Cluster, where one that is replaced by

@@ -64,6 +64,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 pub struct Surroundings {
     /// The clock by which everything goes, Redis included; the machine's (and Redis' own) if there is none.
     pub clock: Option<Arc<dyn Clock>>,
+    /// The server's own clock where it is to be another than Redis': for tests of clocks that are not in step.
+    pub own_clock: Option<Arc<dyn Clock>>,
     /// Whom to tell what the operator must know and no log may hold.
     pub announce: Option<Announce>,
     /// Where to write the address once the server answers.
@@ -129,7 +131,11 @@ impl Server {
     /// # Errors
     /// Why the server cannot start, in words for its operator.
     pub async fn build(settings: &Settings, surroundings: Surroundings) -> Result<Self, StartError> {
-        let parts = Arc::new(Parts::open(settings, surroundings.clock.clone()).await?);
+        let mut parts = Parts::open(settings, surroundings.clock.clone()).await?;
+        if let Some(own) = surroundings.own_clock {
+            parts.clock = own;
+        }
+        let parts = Arc::new(parts);
         let announce = surroundings.announce.clone();
         let mut keeper = Keeper::new(parts.clone(), announce.clone());
         keeper.at_start().await?;

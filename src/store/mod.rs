@@ -25,7 +25,7 @@ pub use error::StoreError;
 pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
 pub use measured::{Measured, StoreMetrics};
 pub use relatch_domain::event::Party;
-pub use shard::{Away, Bearing, Look, Shard, Shards};
+pub use shard::{Away, Bearing, Look, Shard, Shards, ShownTime};
 pub use steps::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, FEED_KEEPS, FeedEntry,
     HISTORY_KEEPS, KeyShelf, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, StoredKey,

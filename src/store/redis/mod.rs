@@ -369,7 +369,11 @@ impl Store for Handle {
     }
 
     async fn shards(&self) -> Result<Shards, StoreError> {
-        self.router.shards().await
+        let mut shards = self.router.shards().await?;
+        if let TimeSource::Handed(clock) = &self.time {
+            shards.clocks.iter_mut().for_each(|shown| shown.time = clock.now());
+        }
+        Ok(shards)
     }
 
     async fn rearranged(&self) {

@@ -19,7 +19,7 @@ use super::request::{Entry, Request};
 use super::target::{Address, Doors, Form, Target};
 use super::topology::{Map, Topology, parse};
 use crate::store::StoreError;
-use crate::store::shard::{Away, Shard, Shards};
+use crate::store::shard::{Away, Shard, Shards, ShownTime};
 
 /// How many servers may send a request on to another.
 const MOST_REDIRECTIONS: u32 = 5;
@@ -218,12 +218,20 @@ impl Router {
     /// What the store consists of, found out anew, each process asked who it is.
     pub(super) async fn shards(&self) -> Result<Shards, StoreError> {
         let map = self.network.topology.refreshed().await?;
-        let asking = map.parts.iter().map(|part| async { self.lane(&part.address)?.process().await });
+        let asking = map.parts.iter().map(|part| async {
+            let asked = Instant::now();
+            let process = self.lane(&part.address)?.process().await?;
+            let (heard, round_trip) = (std::time::Instant::now(), asked.elapsed());
+            let at = part.address.to_string();
+            let shown = process.time.map(|time| ShownTime { at, time, heard, round_trip });
+            Ok((process, shown))
+        });
         let mut shards = Shards::default();
         for (part, process) in map.parts.iter().zip(join_all(asking).await) {
             let at = part.address.to_string();
             match process {
-                Ok(Process { name, is_wanted: true }) => {
+                Ok((Process { name, is_wanted: true, .. }, shown)) => {
+                    shards.clocks.extend(shown);
                     shards.there.push(Shard { at, process: name, slots: part.slots.clone() });
                 }
                 Ok(_) | Err(Failure { connection: Connection::Replica, .. }) => {

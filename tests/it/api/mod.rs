@@ -79,5 +79,6 @@ mod sign_in_crowd;
 mod sign_out;
 mod sliding;
 mod stats;
+mod store_clock;
 mod swapped;
 mod timeline;
