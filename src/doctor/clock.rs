@@ -37,9 +37,9 @@ impl ClockOffset {
     /// How bad it is, if it is.
     pub fn severity(&self) -> Option<Severity> {
         match self.at_least() {
-            ..=WARNING => None,
-            ..=ERROR => Some(Severity::Warning),
-            _ => Some(Severity::Error),
+            ERROR.. => Some(Severity::Error),
+            WARNING..ERROR => Some(Severity::Warning),
+            ..WARNING => None,
         }
     }
 
@@ -132,11 +132,11 @@ mod tests {
     fn the_limits_are_a_second_and_ten() {
         for (ahead, error, severity) in [
             (0, 0, None),
-            (1000, 0, None),
-            (-1001, 0, Some(Severity::Warning)),
+            (999, 0, None),
+            (-1000, 0, Some(Severity::Warning)),
             (1200, 250, None),
-            (10_000, 0, Some(Severity::Warning)),
-            (-10_001, 0, Some(Severity::Error)),
+            (9_999, 0, Some(Severity::Warning)),
+            (-10_000, 0, Some(Severity::Error)),
             (10_200, 250, Some(Severity::Warning)),
             (i64::MIN, 0, Some(Severity::Error)),
         ] {

@@ -131,10 +131,7 @@ impl Server {
     /// # Errors
     /// Why the server cannot start, in words for its operator.
     pub async fn build(settings: &Settings, surroundings: Surroundings) -> Result<Self, StartError> {
-        let mut parts = Parts::open(settings, surroundings.clock.clone()).await?;
-        if let Some(own) = surroundings.own_clock {
-            parts.clock = own;
-        }
+        let parts = Parts::open(settings, surroundings.clock).await?.with_own_clock(surroundings.own_clock);
         let parts = Arc::new(parts);
         let announce = surroundings.announce.clone();
         let mut keeper = Keeper::new(parts.clone(), announce.clone());
@@ -163,8 +160,7 @@ impl Server {
         if let Some(path) = &parts.admin_socket {
             let socket = AdminSocket::bind(path).await;
             let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
-            let app = Arc::new(parts.app());
-            background.0.push(actix_web::rt::spawn(socket.serve(app)));
+            background.0.push(actix_web::rt::spawn(socket.serve(Arc::new(parts.app()))));
         }
 
         if let Some(certificate) = &certificate {

@@ -150,6 +150,12 @@ impl Parts {
         })
     }
 
+    /// With a clock of the server's own, if there is one: another than its store's.
+    pub(super) fn with_own_clock(self, clock: Option<Arc<dyn Clock>>) -> Self {
+        let clock = clock.unwrap_or_else(|| self.clock.clone());
+        Self { clock, ..self }
+    }
+
     /// The application, with a store handle of its own.
     pub fn app(&self) -> App {
         self.app_on(self.backend.gated_handle())

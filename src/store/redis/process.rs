@@ -67,7 +67,7 @@ fn told(answer: Value, wanted: Wanted) -> RedisResult<Process> {
     let micros = says("server_time_usec").and_then(|micros| micros.parse::<u64>().ok());
     Ok(Process {
         name,
-        is_wanted: wanted != Wanted::Primary || says("role") == Some("master"),
+        is_wanted: wanted != Wanted::Primary || says("role") != Some("slave"),
         time: micros.map(|micros| UnixMillis(micros / 1000)),
     })
 }
