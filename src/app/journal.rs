@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use relatch_domain::revocation::Revocation;
 use relatch_domain::{SessionRef, UnixMillis};
 
+use super::App;
 use super::operation::{concerned, resolve_open};
-use super::{App, Failure};
 use crate::keys::error::KeysError;
 use crate::store::{
     JournalPage, JournalWrite, JournalWritten, LogEntry, NewEntry, Shard, Store, StoreError, Trail, kept_for,
@@ -258,12 +258,16 @@ impl App {
 /// Writes what waits to be written, reads what others have, and finishes operations that were left behind.
 ///
 /// # Errors
-/// If the store fails. What was read is remembered.
-pub async fn follow_journal(app: &App) -> Result<(), Failure> {
+/// If the journal cannot be read or written. What was read is remembered.
+pub async fn follow_journal(app: &App) -> Result<(), StoreError> {
     app.write_waiting(&*app.store).await?;
     app.declare_lifetime(&*app.store).await?;
     app.read_journal(&*app.store).await?;
-    resolve_open(app).await
+    // What cannot be finished now, since a user's shard is away, is left for the next time.
+    if let Err(error) = resolve_open(app).await {
+        tracing::debug!(%error, "an operation that was left behind could not be finished yet");
+    }
+    Ok(())
 }
 
 /// Drains the log of a process that the store consisted of until now: what it took last may not have come to the one in its

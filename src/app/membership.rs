@@ -17,6 +17,8 @@ pub enum Standing {
     Member,
     /// The store is not the one that it knew: it was wiped, or replaced by another.
     Estranged,
+    /// Where its primary should be there is a replica.
+    AtReplica,
 }
 
 /// What came of an operator's order to take the store as it is.
@@ -73,6 +75,8 @@ pub enum Unready {
     NotJoined,
     /// The store is not the one that it knew.
     Estranged,
+    /// Where the store's primary should be there is a replica.
+    AtReplica,
     /// It is about to stop.
     Leaving,
 }
@@ -89,6 +93,7 @@ impl App {
         match self.node.membership.standing() {
             Standing::NotJoined => return Ok(Err(Unready::NotJoined)),
             Standing::Estranged => return Ok(Err(Unready::Estranged)),
+            Standing::AtReplica => return Ok(Err(Unready::AtReplica)),
             Standing::Member => {}
         }
         self.ring()?;

@@ -1,9 +1,10 @@
 //! The last sign-ins of a node, for a store that turns out to have lost them.
 //!
 //! A sign-in is answered before every replica and every disk has it. Whoever has just signed in must not be signed out
-//! because the primary died right then: the node does the same step again before it serves from the store that has come in
-//! its place ([`super::restore`]). The step carries its conditions: where the session is there, or the password is another
-//! one by now, nothing happens.
+//! because the primary died right then: the node does the same step again on the store that has come in its place, as soon as
+//! the other nodes have had time to say what has ended since ([`super::restore`]). Until then the session is missing, which is
+//! no verdict. The step carries its conditions: where the session is there, or the password is another one by now, nothing
+//! happens.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

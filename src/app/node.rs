@@ -12,6 +12,7 @@ use super::membership::Membership;
 use super::newcomers::Newcomers;
 use super::revocations::Revocations;
 use crate::doctor::Checkup;
+use crate::doctor::clock::StoreClock;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
 
@@ -30,6 +31,8 @@ pub struct NodeState {
     pub cutoff: KnownCutoff,
     /// What was found when its store was last looked at.
     pub checkup: Checkup,
+    /// How far its store's clock is from its own.
+    pub store_clock: StoreClock,
     /// How it stands to its store.
     pub membership: Membership,
     /// Whether it is about to stop: whoever sends it requests shall send them elsewhere.
@@ -79,6 +82,7 @@ impl NodeState {
             metrics,
             cutoff: KnownCutoff::default(),
             checkup: Checkup::default(),
+            store_clock: StoreClock::default(),
             membership: Membership::default(),
             leaving: AtomicBool::new(false),
             revocations: Revocations::default(),

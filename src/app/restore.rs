@@ -1,4 +1,7 @@
 //! A store that has come back without some of its last sign-ins and revocations gets them again.
+//!
+//! What has ended is ended again before anything is served. What has begun is begun again when those who may remember that it
+//! has ended have had their turn: a session that somebody has left must not be served meanwhile.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use relatch_domain::event::Event;
@@ -7,9 +10,9 @@ use relatch_domain::{SessionId, SessionRef};
 use super::App;
 use super::origin::Origin;
 use super::revocations::Remembered;
-use crate::store::{Begun, Shard, Store, StoreError};
+use crate::store::{BeginStep, Begun, Shard, Store, StoreError};
 
-/// How many revocations are applied at the same time.
+/// How many steps are taken at the same time.
 const AT_ONCE: usize = 32;
 
 /// What a store had lost, and has again.
@@ -19,28 +22,18 @@ pub struct Restored {
     pub sessions: usize,
     /// Users who were there.
     pub users: usize,
-    /// Sign-ins that it had never heard of.
-    pub sign_ins: usize,
 }
 
-/// Begins the last sign-ins of a shard's users once more, and applies every revocation that this node remembers, with those
-/// that the store's own log has.
+/// Applies every revocation of a shard's users that this node remembers, with those that the store's own log has.
 /// To be done before anything is served from a shard that may have lost writes: after its process was another one.
 ///
 /// What it does may be repeated: what has ended has ended.
 ///
 /// # Errors
 /// The first error of the store.
-pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
+pub async fn end_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<Restored, StoreError> {
     let log = app.complete_log(store).await;
-    // Before what has ended: it may be one of these.
     let mut restored = Restored::default();
-    let mut again = app.node.newcomers.of(shard, app.clock.now());
-    again.retain(|step| app.node.revocations.of(step.session).is_none());
-    let mut beginning = stream::iter(again.iter().map(|step| store.begin_session(step))).buffered(AT_ONCE);
-    while let Some(begun) = beginning.try_next().await? {
-        restored.sign_ins += usize::from(begun != Begun::Blocked);
-    }
     let mut known = app.node.revocations.everything();
     known.sessions.retain(|(session, _)| shard.holds(session.user));
     known.users.retain(|user| shard.holds(*user));
@@ -65,9 +58,31 @@ pub async fn apply_again(app: &App, store: &dyn Store, shard: &Shard) -> Result<
     }
 }
 
+/// The last sign-ins of a shard's users, which it may have lost.
+pub fn last_sign_ins(app: &App, shard: &Shard) -> Vec<BeginStep> {
+    app.node.newcomers.of(shard, app.clock.now())
+}
+
+/// Begins sign-ins once more, but for those of which this node knows that they have ended: to be done when the feed was
+/// followed after everybody had time to say what has. Gives how many had been lost.
+///
+/// It may be repeated, too: what is there is not begun twice, and a step carries its conditions.
+///
+/// # Errors
+/// The first error of the store.
+pub async fn begin_again(app: &App, store: &dyn Store, steps: &[BeginStep]) -> Result<usize, StoreError> {
+    let alive = steps.iter().filter(|step| app.node.revocations.of(step.session).is_none());
+    let mut beginning = stream::iter(alive.map(|step| store.begin_session(step))).buffered(AT_ONCE);
+    let mut lost = 0;
+    while let Some(begun) = beginning.try_next().await? {
+        lost += usize::from(begun != Begun::Blocked);
+    }
+    Ok(lost)
+}
+
 /// Tells what was restored, if anything was.
 pub async fn tell_restored(app: &App, restored: Restored) {
-    let Restored { sessions, users, .. } = restored;
+    let Restored { sessions, users } = restored;
     if sessions + users > 0 {
         app.tell(&Origin::server(), &Event::RevocationsRestored { sessions, users }).await;
     }

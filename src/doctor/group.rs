@@ -26,11 +26,25 @@ pub(super) fn judge(facts: &Facts, sync_replicas: u8, findings: &mut Findings) {
         );
     }
     match facts.layout {
-        Layout::Single => {}
+        Layout::Single => single(facts, findings),
         Layout::Sentinel => sentinels(facts, findings),
         Layout::Cluster => cluster(facts, findings),
     }
     findings.at = None;
+}
+
+/// One address, which may lead to any process.
+fn single(facts: &Facts, findings: &mut Findings) {
+    for replica in facts.processes.iter().filter(|process| !process.is_primary()) {
+        findings.at = Some(replica.at.clone());
+        findings.add(
+            Error,
+            "replica_address",
+            "store.url leads to a replica",
+            "a replica takes no writes, and nothing is served from it",
+            "a store.url that leads to the primary and follows it; or promote this one: REPLICAOF NO ONE",
+        );
+    }
 }
 
 fn sentinels(facts: &Facts, findings: &mut Findings) {

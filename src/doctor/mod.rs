@@ -2,6 +2,7 @@
 //! what to change.
 
 mod checkup;
+pub mod clock;
 mod group;
 mod process;
 

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::Severity::{Error, Note, Warning};
+use super::clock::ClockOffset;
 use super::{Findings, Severity};
 use crate::store::redis::inspect::{Facts, Fields, Layout, ProcessFacts};
 
 /// A round trip of more than this is felt in every refresh.
 const SLOW: Duration = Duration::from_millis(5);
-/// How far clocks may differ, in milliseconds: access tokens are dated by the servers, sessions by Redis.
-const CLOCKS: u64 = 1000;
 /// Replicas that are further behind lose much in a failover, in bytes and seconds.
 const BEHIND: u64 = 1024 * 1024;
 const LATE: u64 = 10;
@@ -191,15 +190,9 @@ fn pace(process: &ProcessFacts, findings: &mut Findings) {
             "bring it nearer, or find out what it does meanwhile: SLOWLOG GET, LATENCY DOCTOR",
         );
     }
-    if process.clock_ahead.unsigned_abs() > CLOCKS {
-        findings.add(
-            Warning,
-            "clock",
-            format!("its clock is {} ms ahead of this machine's", process.clock_ahead),
-            "sessions go by Redis' clock and access tokens by the servers': deadlines come early or late",
-            "keep the clocks in step (NTP)",
-        );
-    }
+    let error = u64::try_from(process.round_trip.as_millis() / 2).unwrap_or(u64::MAX);
+    let offset = ClockOffset { at: process.at.clone(), ahead: process.clock_ahead, error };
+    findings.found.extend(offset.finding());
     if process.info.is("loading", "1") {
         let change = "wait until it has loaded its data";
         findings.add(

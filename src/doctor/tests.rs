@@ -126,6 +126,7 @@ fn each_rule_of_a_process_finds_what_it_is_for_and_nothing_else() {
     assert_eq!(of(|process| process.refused = vec!["WAIT 1 1".into()]), ["rights"]);
     assert_eq!(of(|process| process.round_trip = Duration::from_millis(6)), ["slow"]);
     assert_eq!(of(|process| process.clock_ahead = -1500), ["clock"]);
+    assert_eq!(of(|process| process.clock_ahead = 11_000), ["clock"]);
     assert_eq!(of(|process| process.config = None), ["configuration_hidden"]);
     let open = |process: &mut ProcessFacts| {
         let config = process.config.as_mut().unwrap();
@@ -142,6 +143,16 @@ fn each_rule_of_a_process_finds_what_it_is_for_and_nothing_else() {
     };
     assert_eq!(replica("master_link_status", "down"), ["replica_not_linked"]);
     assert_eq!(replica("slave_read_only", "0"), ["writable_replica"]);
+}
+
+#[test]
+fn one_address_must_lead_to_the_primary() {
+    let mut replica = good();
+    replica.info.0.insert("role".into(), "slave".into());
+    assert_eq!(found(&facts(Layout::Single, vec![replica.clone()]), 1), ["replica_address"]);
+    // Behind Sentinels and in a Cluster there are replicas beside it.
+    assert_eq!(found(&facts(Layout::Sentinel, vec![good(), replica.clone()]), 1), Vec::<&str>::new());
+    assert_eq!(found(&facts(Layout::Cluster, vec![good(), replica]), 1), Vec::<&str>::new());
 }
 
 #[test]

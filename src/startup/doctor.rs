@@ -8,6 +8,7 @@ use super::error::{NotOurStore, StartError};
 use super::join::ours;
 use super::parts::{Parts, redis_settings};
 use crate::ambient::Clock;
+use crate::doctor::clock::CLOCK;
 use crate::doctor::{Finding, Severity, judge};
 use crate::settings::{Settings, StoreUrl};
 use crate::store::redis::inspect::inspect;
@@ -63,7 +64,13 @@ pub(super) async fn look_now_and_then(patient: Patient, parts: Arc<Parts>) {
     let app = parts.app();
     loop {
         match patient.findings(&*parts.clock).await {
-            Ok(findings) => {
+            Ok(mut findings) => {
+                // Of clocks more is known by whoever looks at them all the time.
+                let measured = app.node.store_clock.last();
+                findings.retain(|finding| {
+                    finding.finding != CLOCK
+                        || !measured.iter().any(|one| finding.at.as_ref() == Some(&one.at))
+                });
                 for Finding { finding, at, what, why, change, .. } in app.node.checkup.learn(findings) {
                     let at = at.unwrap_or_default();
                     tracing::error!(

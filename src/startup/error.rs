@@ -11,7 +11,7 @@ use crate::app::copy::NotCopied;
 use crate::keys::error::KeysError;
 use crate::keys::master::{InvalidMasterKey, InvalidMasterKeys};
 use crate::keys::mint::InvalidIssuer;
-use crate::store::{Bearing, StoreError};
+use crate::store::{Away, Bearing, StoreError};
 
 /// Why a server does not start. Each names the key to look at.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,15 @@ pub enum NotJoined {
         /// What came instead.
         error: StoreError,
     },
+    /// Where the primary should be there is a replica.
+    #[error(
+        "{at} is a replica, which takes no writes: nothing is served from it until it is promoted, or until store.url leads to \
+         the primary"
+    )]
+    AtReplica {
+        /// Where it is.
+        at: String,
+    },
     /// It is not ours.
     #[error(transparent)]
     NotOurs(#[from] NotOurStore),
@@ -120,6 +129,12 @@ pub enum NotJoined {
     /// The configured administrator makes no sense.
     #[error("bootstrap: {0}")]
     Bootstrap(String),
+}
+
+impl From<Away> for NotJoined {
+    fn from(Away { at, error, is_replica }: Away) -> Self {
+        if is_replica { Self::AtReplica { at } } else { Self::Away { at, error } }
+    }
 }
 
 impl NotJoined {
@@ -135,6 +150,7 @@ impl NotJoined {
             | Self::Away { error, .. }
             | Self::FirstUser(Failure::Store(error))
             | Self::Keys(KeysError::Store(error)) => !matches!(error, StoreError::Corrupt(_)),
+            Self::AtReplica { .. } => true,
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 //! that nothing is served from it before it has what it may have lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relatch_domain::event::Event;
 use tokio::sync::mpsc;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::Announce;
 use super::error::{NotJoined, StartError};
 use super::join::{ours, own_marker};
+use super::owed::Owed;
 use super::parts::Parts;
 use crate::app::App;
 use crate::app::membership::{Adopted, AdoptionOrder};
@@ -20,6 +21,8 @@ use crate::store::{Marker, Shard};
 const FOLLOW: Duration = Duration::from_millis(300);
 /// How soon the store is tried again after it failed.
 const AGAIN: Duration = Duration::from_millis(100);
+/// For how long there may be a replica where the primary should be: longer than while the two swap their roles.
+const SWAP: Duration = Duration::from_secs(5);
 
 /// Watches over the store, by a handle that the gate does not stop.
 pub(super) struct Keeper {
@@ -32,16 +35,31 @@ pub(super) struct Keeper {
     pub(super) known: Option<Marker>,
     /// The processes that are served from.
     pub(super) served: Vec<Shard>,
+    /// The sign-ins that it has yet to give back.
+    pub(super) owed: Owed,
     orders: Option<mpsc::Receiver<AdoptionOrder>>,
     /// What was last told, so that it is told once and not ten times a second.
     told: String,
+    /// Since when there is a replica where the primary should be, and whether the operator was told that it stays so.
+    at_replica: Option<(Instant, bool)>,
 }
 
 impl Keeper {
     pub(super) fn new(parts: Arc<Parts>, announce: Option<Announce>) -> Self {
         let (app, restorer) = (parts.plain_app(), parts.restoring_app());
         let orders = app.node.membership.take_orders();
-        Self { parts, app, restorer, announce, known: None, served: Vec::new(), orders, told: String::new() }
+        Self {
+            parts,
+            app,
+            restorer,
+            announce,
+            known: None,
+            served: Vec::new(),
+            owed: Owed::default(),
+            orders,
+            told: String::new(),
+            at_replica: None,
+        }
     }
 
     /// Joins the store once, if it is there.
@@ -144,6 +162,7 @@ impl Keeper {
     }
 
     fn tell(&mut self, done: Result<(), NotJoined>) {
+        self.tell_of_a_replica(&done);
         let told = match &done {
             Ok(()) if self.told.is_empty() => return,
             Ok(()) => {
@@ -162,5 +181,21 @@ impl Keeper {
             }
         }
         self.told = told;
+    }
+
+    /// Where the roles swap this passes. Where it does not, the address is wrong, or nothing was promoted.
+    fn tell_of_a_replica(&mut self, done: &Result<(), NotJoined>) {
+        let Err(NotJoined::AtReplica { at }) = done else {
+            self.at_replica = None;
+            return;
+        };
+        let (since, told) = self.at_replica.get_or_insert_with(|| (Instant::now(), false));
+        if !*told && since.elapsed() > SWAP {
+            *told = true;
+            tracing::error!(
+                at,
+                "the store's address goes on leading to a replica: store.url has to lead to the primary"
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ mod keeper;
 mod listen;
 mod master_key;
 mod offline;
+mod owed;
 mod parts;
 mod serve;
 mod stop;
@@ -53,6 +54,8 @@ pub use stop::Stop;
 pub struct Surroundings {
     /// The clock by which everything goes, Redis included; the machine's (and Redis' own) if there is none.
     pub clock: Option<Arc<dyn Clock>>,
+    /// The server's own clock where it is to be another than Redis': for tests of clocks that are not in step.
+    pub own_clock: Option<Arc<dyn Clock>>,
     /// Whom to tell what the operator must know and no log may hold.
     pub announce: Option<Announce>,
     /// Where to write the address once the server answers.
@@ -118,7 +121,8 @@ impl Server {
     /// # Errors
     /// Why the server cannot start, in words for its operator.
     pub async fn build(settings: &Settings, surroundings: Surroundings) -> Result<Self, StartError> {
-        let parts = Arc::new(Parts::open(settings, surroundings.clock.clone()).await?);
+        let parts = Parts::open(settings, surroundings.clock).await?.with_own_clock(surroundings.own_clock);
+        let parts = Arc::new(parts);
         let announce = surroundings.announce.clone();
         let mut keeper = Keeper::new(parts.clone(), announce.clone());
         keeper.at_start().await?;
@@ -146,8 +150,7 @@ impl Server {
         if let Some(path) = &parts.admin_socket {
             let socket = AdminSocket::bind(path).await;
             let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
-            let app = Arc::new(parts.app());
-            background.0.push(actix_web::rt::spawn(socket.serve(app)));
+            background.0.push(actix_web::rt::spawn(socket.serve(Arc::new(parts.app()))));
         }
 
         if let Some(certificate) = &certificate {

@@ -51,7 +51,15 @@ impl Backend {
         }
     }
 
-    /// The same, for whoever writes again what the store has lost.
+    /// A handle for whoever is alone with the store and only reads: of a replica as well.
+    pub(super) fn reading_handle(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.handle(),
+            Self::Redis(redis) => redis.reading_handle(),
+        }
+    }
+
+    /// The same as [`Backend::plain_handle`], for whoever writes again what the store has lost.
     pub fn restoring_handle(&self) -> Arc<dyn Store> {
         match self {
             Self::Embedded(store) => store.handle(),
@@ -140,6 +148,12 @@ impl Parts {
                 audit_keep: settings.audit.max_records,
             },
         })
+    }
+
+    /// With a clock of the server's own, if there is one: another than its store's.
+    pub(super) fn with_own_clock(self, clock: Option<Arc<dyn Clock>>) -> Self {
+        let clock = clock.unwrap_or_else(|| self.clock.clone());
+        Self { clock, ..self }
     }
 
     /// The application, with a store handle of its own.

@@ -28,7 +28,7 @@ pub use journal::{
 };
 pub use measured::{Measured, StoreMetrics};
 pub use relatch_domain::event::Party;
-pub use shard::{Away, Bearing, Look, Shard, Shards};
+pub use shard::{Away, Bearing, Look, Shard, Shards, ShownTime};
 pub use steps::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, HISTORY_KEEPS, KeyShelf,
     Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Settled, StoredKey, StoredSession,

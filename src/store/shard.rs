@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use relatch_domain::UserId;
+use relatch_domain::{UnixMillis, UserId};
 
 use super::{Marker, StoreError};
 
@@ -108,12 +109,14 @@ pub struct Shards {
     pub there: Vec<Shard>,
     /// Those that do not.
     pub away: Vec<Away>,
+    /// What the clocks of those that answer showed, if they are not the server's own.
+    pub clocks: Vec<ShownTime>,
 }
 
 impl Shards {
     /// A store of one process.
     pub fn one(shard: Shard) -> Self {
-        Self { there: vec![shard], away: Vec::new() }
+        Self { there: vec![shard], ..Self::default() }
     }
 }
 
@@ -124,8 +127,21 @@ pub struct Away {
     pub at: String,
     /// What came instead of an answer.
     pub error: StoreError,
-    /// Whether nothing is known of it: it may still be what it was.
-    pub is_silent: bool,
+    /// Whether it answers that it is a replica. If not, nothing is known of it: it may still be what it was.
+    pub is_replica: bool,
+}
+
+/// What the clock of a process showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownTime {
+    /// Where the process is.
+    pub at: String,
+    /// What it showed, about in the middle of the round trip.
+    pub time: UnixMillis,
+    /// When the answer was there.
+    pub heard: Instant,
+    /// How long it took.
+    pub round_trip: Duration,
 }
 
 /// How closely a shard is looked at.

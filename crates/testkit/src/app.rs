@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::actor::{Device, PASSWORD};
 use crate::answer::Answer;
 use crate::browser::Browser;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, SkewedClock};
 use crate::launch::{Launched, in_this_process, own_process};
 use crate::node::Node;
 use crate::redis_server::{RedisServer, RedisServerBuilder};
@@ -26,6 +26,7 @@ pub struct On {
     url: Option<String>,
     settings: BTreeMap<String, String>,
     clock: bool,
+    own_clock: Option<SkewedClock>,
     own_process: bool,
 }
 
@@ -59,7 +60,7 @@ impl On {
             ("master_key", &master_key()),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        Self { redis, url: None, settings, clock: false, own_process: false }
+        Self { redis, url: None, settings, clock: false, own_clock: None, own_process: false }
     }
 
     /// With a setting, written as in the environment.
@@ -73,6 +74,12 @@ impl On {
     #[must_use]
     pub fn with_clock(self) -> Self {
         Self { clock: true, ..self }
+    }
+
+    /// With a clock of the first node's own, with which the store is not in step.
+    #[must_use]
+    pub fn with_own_clock(self, clock: &SkewedClock) -> Self {
+        Self { own_clock: Some(clock.clone()), ..self }
     }
 
     /// As a process of the real binary, so that its log can be read.
@@ -132,7 +139,8 @@ impl TestApp {
             own_process(&settings, self.dir.path()).await?
         } else {
             let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
-            in_this_process(settings, clock).await?
+            let own = self.on.own_clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
+            in_this_process(settings, clock, own).await?
         };
         let node = Node::at(format!("http://{}", launched.address()));
         self.launched.push(launched);
@@ -158,7 +166,7 @@ impl TestApp {
         let mut settings = self.on.settings.clone();
         settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
-        let launched = in_this_process(settings, clock).await?;
+        let launched = in_this_process(settings, clock, None).await?;
         let mut node = Node::at(format!("http://{}", launched.address()));
         node.launched = Some(Arc::new(launched));
         Ok(node)

@@ -1,10 +1,10 @@
-//! A clock that stands still until somebody moves it.
+//! A clock that stands still until somebody moves it, and one that is not in step with the machine's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use relatch::ambient::Clock;
+use relatch::ambient::{Clock, SystemClock};
 use relatch_domain::{UnixMillis, UnixSeconds};
 
 /// A clock for tests. Clones show the same time.
@@ -42,5 +42,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A clock that goes as the machine's does, so many milliseconds ahead of it. Clones show the same time.
+#[derive(Debug, Clone, Default)]
+pub struct SkewedClock(Arc<AtomicI64>);
+
+impl SkewedClock {
+    /// Goes on so many milliseconds ahead of the machine's clock, or behind it.
+    pub fn set_ahead(&self, millis: i64) {
+        self.0.store(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SkewedClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(SystemClock.now().0.saturating_add_signed(self.0.load(Ordering::SeqCst)))
     }
 }

@@ -98,10 +98,11 @@ impl Drop for Launched {
 pub(crate) async fn in_this_process(
     settings: BTreeMap<String, String>,
     clock: Option<Arc<dyn Clock>>,
+    own_clock: Option<Arc<dyn Clock>>,
 ) -> Result<Launched, String> {
     let environment: Vec<_> = settings.iter().map(|(key, value)| (variable(key), value.clone())).collect();
     let settings = relatch::settings::load(None, environment).map_err(|error| error.to_string())?.settings;
-    let surroundings = Surroundings { clock, ..Surroundings::default() };
+    let surroundings = Surroundings { clock, own_clock, ..Surroundings::default() };
     let (started, starting) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         relatch::startup::block_on(async move {

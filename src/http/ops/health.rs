@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::app::membership::Unready;
 use crate::doctor::Finding;
+use crate::doctor::clock::ClockOffset;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::openapi::{problems, tag};
 
@@ -65,8 +66,14 @@ struct HealthWithFindings<'a> {
 /// 503 as there.
 pub async fn ready_with_findings(app: web::Data<App>) -> Answer<HttpResponse> {
     must_be_ready(&app).await?;
-    let found = app.node.checkup.found();
-    let findings = found.as_deref().map(Vec::as_slice);
+    let found = app.node.checkup.found().map(|found| {
+        let clocks = app.node.store_clock.last();
+        let mut all: Vec<_> =
+            found.iter().cloned().chain(clocks.iter().filter_map(ClockOffset::finding)).collect();
+        all.sort_by_key(|finding| finding.severity);
+        all
+    });
+    let findings = found.as_deref();
     Ok(HttpResponse::Ok().json(HealthWithFindings { status: "ready", findings }))
 }
 
@@ -74,6 +81,9 @@ async fn must_be_ready(app: &App) -> Answer<()> {
     let unready = match app.ready().await? {
         Ok(()) => return Ok(()),
         Err(Unready::NotJoined) => "The server has not joined its store yet; the log says why.",
+        Err(Unready::AtReplica) => {
+            "The address of the store leads to a replica, which takes no writes; it has to lead to the primary."
+        }
         Err(Unready::Leaving) => "The server is about to stop.",
         Err(Unready::Estranged) => {
             "The store is not the one that this server knew; see `relatch store adopt`."

@@ -20,6 +20,8 @@ pub(super) enum Connection {
     Discard,
     /// The server behind it cannot serve at the moment: as above, though not in a hurry.
     WrongServer,
+    /// The same, for the server is a replica.
+    Replica,
 }
 
 /// What a server of a Cluster says instead of carrying a request out.

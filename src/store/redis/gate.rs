@@ -13,9 +13,12 @@ use tokio::time::Instant;
 
 use crate::store::{Marker, StoreError};
 
-/// How long what is missing in a store that has taken another's place may yet come, from servers that remember it: each notices
-/// within some tenths of a second.
-const SETTLES_FOR: Duration = Duration::from_secs(1);
+/// How long a server that remembers a sign-in waits before it gives it back to a store that has taken another's place: so long
+/// others may still be about to say that the session has ended. Each notices within some tenths of a second.
+pub const SETTLES_FOR: Duration = Duration::from_secs(1);
+/// How long a session that is missing there is no verdict: the server that remembers its sign-in may have noticed up to
+/// [`SETTLES_FOR`] later than this one, waits for as long, and has then some tenths of a second to look and to write.
+const MAY_BE_MISSING_FOR: Duration = SETTLES_FOR.saturating_mul(3);
 
 /// Lets requests through to the processes that were examined.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ struct State {
     since: Option<Instant>,
     /// When it was last opened to one that has taken another's place.
     succession: Option<Instant>,
+    /// Whether this node has yet to give back the sign-ins that it remembers.
+    owes: bool,
     /// Why nothing passes to the others.
     why: String,
 }
@@ -50,6 +55,16 @@ pub(super) enum Passage {
     Closed(StoreError),
 }
 
+impl State {
+    fn open_to(&mut self, process: &str, marker: &Marker) {
+        self.marker = Some(marker.clone());
+        if self.processes.get(process) != Some(&None) {
+            self.processes.insert(process.to_owned(), None);
+            self.since = Some(Instant::now());
+        }
+    }
+}
+
 impl Gate {
     pub(super) fn closed() -> Self {
         let state = State {
@@ -57,6 +72,7 @@ impl Gate {
             processes: BTreeMap::new(),
             since: None,
             succession: None,
+            owes: false,
             why: "the store has not been joined yet".to_owned(),
         };
         Self { state: ArcSwap::from_pointee(state), knocked: Notify::new(), changed: Notify::new() }
@@ -64,27 +80,36 @@ impl Gate {
 
     /// Lets requests through to this process of the store with this marker.
     pub fn open_to(&self, process: &str, marker: &Marker) {
+        self.change(|state| state.open_to(process, marker));
+    }
+
+    /// The same for a process that has taken another's place, while all who served from that one look at it. This node owes it
+    /// the sign-ins that it remembers.
+    pub fn open_to_successor(&self, process: &str, marker: &Marker) {
         self.change(|state| {
-            state.marker = Some(marker.clone());
-            if state.processes.get(process) != Some(&None) {
-                state.processes.insert(process.to_owned(), None);
-                state.since = Some(Instant::now());
-            }
+            // At once: whoever finds it open must find it unsettled.
+            state.open_to(process, marker);
+            state.succession = Some(Instant::now());
+            state.owes = true;
         });
     }
 
-    /// The same for a process that has taken another's place, while all who served from that one look at it.
-    pub fn open_to_successor(&self, process: &str, marker: &Marker) {
-        self.open_to(process, marker);
-        self.change(|state| state.succession = Some(Instant::now()));
+    /// This node has given back all sign-ins that it remembers.
+    pub fn owes_nothing(&self) {
+        if self.state.load().owes {
+            self.change(|state| state.owes = false);
+        }
     }
 
     /// An error while what is missing may yet be given back.
     pub(super) fn is_settled(&self) -> Result<(), StoreError> {
-        match self.state.load().succession {
-            Some(since) if since.elapsed() < SETTLES_FOR => Err(StoreError::Unavailable(
-                "the store is another process, and may yet be given what is missing".to_owned(),
-            )),
+        let state = self.state.load();
+        match state.succession {
+            Some(since) if state.owes || since.elapsed() < MAY_BE_MISSING_FOR => {
+                Err(StoreError::Unavailable(
+                    "the store is another process, and may yet be given what is missing".to_owned(),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -225,7 +250,9 @@ mod tests {
         assert_eq!(gate.is_settled(), Ok(()));
         gate.open_to_successor("c", &marker());
         assert!(matches!(gate.is_settled(), Err(StoreError::Unavailable(_))));
-        gate.change(|state| state.succession = Instant::now().checked_sub(SETTLES_FOR));
+        gate.change(|state| state.succession = Instant::now().checked_sub(MAY_BE_MISSING_FOR));
+        assert!(gate.is_settled().is_err(), "the sign-ins that this node remembers are not back yet");
+        gate.owes_nothing();
         assert_eq!(gate.is_settled(), Ok(()));
         gate.close("over");
         assert_eq!(gate.marker(), Err(StoreError::Unavailable("over".into())));

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::failure::{Connection, Effect, Failure, Redirect};
 use super::gate::{Gate, Passage};
-use super::process::{Introduction, Process, Wanted};
+use super::process::{IS_A_REPLICA, Introduction, Process, Wanted};
 use super::request::{Entry, Request};
 use crate::store::StoreError;
 
@@ -131,7 +131,7 @@ impl Lane {
         match failure.connection {
             Connection::Keep => {}
             Connection::Discard => self.discard(open),
-            Connection::WrongServer => {
+            Connection::WrongServer | Connection::Replica => {
                 self.discard(open);
                 self.failed(failure.error.to_string());
             }
@@ -168,21 +168,24 @@ impl Lane {
         }
         self.backed_off()?;
         match self.connect().await {
-            Ok(open) => {
+            Ok(Some(open)) => {
                 self.state().open = Some(open);
                 let closed = || StoreError::Unavailable("the connection closed at once".to_owned());
                 // The gate may not be open to where it leads.
                 self.usable()?.ok_or_else(|| Failure::new(closed(), Connection::Discard))
             }
-            Err(error) => {
-                let text = format!("cannot connect: {error}");
-                self.failed(text.clone());
-                Err(Failure::new(StoreError::Unavailable(text), Connection::Discard))
-            }
+            Ok(None) => Err(self.not_connected(IS_A_REPLICA.to_owned(), Connection::Replica)),
+            Err(error) => Err(self.not_connected(format!("cannot connect: {error}"), Connection::Discard)),
         }
     }
 
-    async fn connect(&self) -> Result<Open, RedisError> {
+    fn not_connected(&self, text: String, connection: Connection) -> Failure {
+        self.failed(text.clone());
+        Failure::new(StoreError::Unavailable(text), connection)
+    }
+
+    /// A new connection. None if it leads to a replica and must not.
+    async fn connect(&self) -> Result<Option<Open>, RedisError> {
         let closed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&closed);
         let config = self.config.clone().set_push_sender(move |push: PushInfo| {
@@ -193,8 +196,9 @@ impl Lane {
         });
         let since = Instant::now();
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let process = Introduction::make(&mut connection, self.wanted).await?.into();
-        Ok(Open { connection, closed, process, since })
+        let process = Introduction::make(&mut connection, self.wanted).await?;
+        let open = || Open { connection, closed, process: process.name.into(), since };
+        Ok(process.is_wanted.then(open))
     }
 
     /// The connection, unless it has closed while it was idle: then nothing is sent over it, and nothing is lost. Nor if

@@ -15,6 +15,7 @@ mod keyspace;
 mod lane;
 mod listing;
 mod marker;
+mod pooled;
 mod process;
 mod reply;
 mod request;
@@ -38,7 +39,7 @@ use relatch_domain::revocation::Scope;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
 
-pub use gate::Gate;
+pub use gate::{Gate, SETTLES_FOR};
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
 
 use super::shard::slot_of_key;
@@ -91,6 +92,11 @@ impl RedisBackend {
     /// It takes any Redis for ours: for whoever examines it.
     pub fn handle(&self) -> Arc<dyn Store> {
         self.handle_with(self.synced.clone(), None)
+    }
+
+    /// As [`RedisBackend::handle`], for whoever only reads: a replica will do.
+    pub fn reading_handle(&self) -> Arc<dyn Store> {
+        Self { network: self.network.clone().for_reading(), ..self.clone() }.handle_with(None, None)
     }
 
     /// As [`RedisBackend::handle`], but no replica is waited for: for whoever writes again what somebody remembers. A replica that
@@ -214,8 +220,13 @@ impl Store for Handle {
             self.is_settled()?;
         }
         let ended = self.end(step).await?;
-        if is_one && ended.covered == 0 {
-            self.is_settled()?;
+        if ended.covered == 0 {
+            match step.scope {
+                Scope::One(_) => self.confirm_missing(step.user).await?,
+                // The guards refuse these sessions, wherever they are.
+                Scope::SignedInBefore(_) => {}
+                _ => self.confirm_user(step.user).await?,
+            }
         }
         Ok(ended)
     }
@@ -261,7 +272,15 @@ impl Store for Handle {
     }
 
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
-        self.change(change).await
+        // As of an end of all sessions.
+        if change.end.is_some() {
+            self.is_settled()?;
+        }
+        let outcome = self.change(change).await?;
+        if matches!(outcome, UserChangeOutcome::Unknown) {
+            self.confirm_user(change.user).await?;
+        }
+        Ok(outcome)
     }
 
     async fn delete_user(
@@ -269,7 +288,11 @@ impl Store for Handle {
         user: UserId,
         operation: Option<OperationId>,
     ) -> Result<Option<UserDeleted>, StoreError> {
-        self.delete(user, operation).await
+        let deleted = self.delete(user, operation).await?;
+        if deleted.is_none() {
+            self.confirm_user(user).await?;
+        }
+        Ok(deleted)
     }
 
     async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {
@@ -358,7 +381,11 @@ impl Store for Handle {
     }
 
     async fn shards(&self) -> Result<Shards, StoreError> {
-        self.router.shards().await
+        let mut shards = self.router.shards().await?;
+        if let TimeSource::Handed(clock) = &self.time {
+            shards.clocks.iter_mut().for_each(|shown| shown.time = clock.now());
+        }
+        Ok(shards)
     }
 
     async fn rearranged(&self) {

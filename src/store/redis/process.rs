@@ -2,13 +2,14 @@
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value};
+use relatch_domain::UnixMillis;
 
 /// What a connection must lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Any Redis that takes our requests.
     Any,
-    /// A Redis that is primary: what was one may have been demoted since Sentinels named it.
+    /// A Redis that is primary: what was one may have been demoted since Sentinels named it, or since its address led there.
     Primary,
     /// A Sentinel, which has no data that it could have lost.
     Sentinel,
@@ -22,27 +23,24 @@ pub(super) struct Process {
     pub(super) name: String,
     /// Whether it is what is wanted.
     pub(super) is_wanted: bool,
+    /// What its clock showed when it answered, if it says so.
+    pub(super) time: Option<UnixMillis>,
 }
+
+/// What is said of a connection to a process that is not the primary, where it must be.
+pub(super) const IS_A_REPLICA: &str = "it is a replica, not the primary";
 
 /// The first words on a connection.
 pub(super) struct Introduction;
 
 impl Introduction {
     /// Says who we are, for whoever reads `CLIENT LIST`, and asks which process is there, in one round trip.
-    ///
-    /// # Errors
-    /// Also if it is not what is wanted.
-    pub(super) async fn make(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<String> {
+    pub(super) async fn make(connection: &mut MultiplexedConnection, wanted: Wanted) -> RedisResult<Process> {
         let mut words = Pipeline::with_capacity(2);
         words.cmd("CLIENT").arg("SETNAME").arg(format!("relatch-{}", std::process::id())).add_command(info());
         // A server that forbids the name gets none.
         let answers = connection.send_packed_commands(&words, 0, 2).await?;
-        let process = told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)?;
-        if process.is_wanted {
-            Ok(process.name)
-        } else {
-            Err((ErrorKind::Io, "it is a replica, not the primary").into())
-        }
+        told(answers.into_iter().last().unwrap_or(Value::Nil), wanted)
     }
 
     /// Asks which process is there by now.
@@ -66,7 +64,12 @@ fn told(answer: Value, wanted: Wanted) -> RedisResult<Process> {
         Some(reign) if wanted != Wanted::Sentinel => format!("{run_id}/{reign}"),
         _ => run_id.to_owned(),
     };
-    Ok(Process { name, is_wanted: wanted != Wanted::Primary || says("role") == Some("master") })
+    let micros = says("server_time_usec").and_then(|micros| micros.parse::<u64>().ok());
+    Ok(Process {
+        name,
+        is_wanted: wanted != Wanted::Primary || says("role") != Some("slave"),
+        time: micros.map(|micros| UnixMillis(micros / 1000)),
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +80,7 @@ mod tests {
     fn a_process_is_known_by_its_start_and_its_reign() {
         let text = "# Server\r\nrun_id:abc\r\n# Replication\r\nrole:slave\r\nmaster_replid:def\r\n";
         let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let process = |name: &str, is_wanted| Process { name: name.to_owned(), is_wanted };
+        let process = |name: &str, is_wanted| Process { name: name.to_owned(), is_wanted, time: None };
         assert_eq!(told(info(text), Wanted::Any).unwrap(), process("abc/def", true));
         assert_eq!(told(info(text), Wanted::Primary).unwrap(), process("abc/def", false));
         assert_eq!(
@@ -86,5 +89,7 @@ mod tests {
         );
         assert_eq!(told(info("run_id:abc\r\n"), Wanted::Sentinel).unwrap(), process("abc", true));
         assert!(told(info("role:master\r\n"), Wanted::Any).is_err());
+        let text = "run_id:abc\r\nserver_time_usec:1796047025910579\r\n";
+        assert_eq!(told(info(text), Wanted::Any).unwrap().time, Some(UnixMillis(1_796_047_025_910)));
     }
 }

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use super::failure::{Connection, Failure, Redirect};
 use super::gate::Gate;
 use super::lane::Lane;
-use super::process::{Process, Wanted};
+use super::process::{IS_A_REPLICA, Process, Wanted};
 use super::request::{Entry, Request};
 use super::target::{Address, Doors, Form, Target};
 use super::topology::{Map, Topology, parse};
 use crate::store::StoreError;
-use crate::store::shard::{Away, Shard, Shards};
+use crate::store::shard::{Away, Shard, Shards, ShownTime};
 
 /// How many servers may send a request on to another.
 const MOST_REDIRECTIONS: u32 = 5;
@@ -43,11 +43,19 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(target: Target, config: AsyncConnectionConfig, patience: Duration) -> Self {
         let wanted = match target.form {
-            Form::Sentinel { .. } => Wanted::Primary,
-            Form::Single(_) | Form::Cluster { .. } => Wanted::Any,
+            // One address may lead elsewhere from one moment to the next, as a managed service's does: connections that are
+            // open then stay with the process that was demoted.
+            Form::Single(_) | Form::Sentinel { .. } => Wanted::Primary,
+            // A replica sends everything on to its primary.
+            Form::Cluster { .. } => Wanted::Any,
         };
         let doors = target.doors.clone();
         Self { topology: Arc::new(Topology::new(target, config.clone())), doors, wanted, config, patience }
+    }
+
+    /// The same for whoever only reads, of a replica too.
+    pub(super) fn for_reading(self) -> Self {
+        Self { wanted: Wanted::Any, ..self }
     }
 
     /// A client for the Redis at this address, and what it must lead to.
@@ -210,22 +218,27 @@ impl Router {
     /// What the store consists of, found out anew, each process asked who it is.
     pub(super) async fn shards(&self) -> Result<Shards, StoreError> {
         let map = self.network.topology.refreshed().await?;
-        let asking = map
-            .parts
-            .iter()
-            .map(|part| async { self.lane(&part.address)?.process().await.map_err(|failure| failure.error) });
+        let asking = map.parts.iter().map(|part| async {
+            let asked = Instant::now();
+            let process = self.lane(&part.address)?.process().await?;
+            let (heard, round_trip) = (std::time::Instant::now(), asked.elapsed());
+            let at = part.address.to_string();
+            let shown = process.time.map(|time| ShownTime { at, time, heard, round_trip });
+            Ok((process, shown))
+        });
         let mut shards = Shards::default();
         for (part, process) in map.parts.iter().zip(join_all(asking).await) {
             let at = part.address.to_string();
             match process {
-                Ok(Process { name, is_wanted: true }) => {
+                Ok((Process { name, is_wanted: true, .. }, shown)) => {
+                    shards.clocks.extend(shown);
                     shards.there.push(Shard { at, process: name, slots: part.slots.clone() });
                 }
-                Ok(_) => {
-                    let error = StoreError::Unavailable("it is a replica now".to_owned());
-                    shards.away.push(Away { at, error, is_silent: false });
+                Ok(_) | Err(Failure { connection: Connection::Replica, .. }) => {
+                    let error = StoreError::Unavailable(IS_A_REPLICA.to_owned());
+                    shards.away.push(Away { at, error, is_replica: true });
                 }
-                Err(error) => shards.away.push(Away { at, error, is_silent: true }),
+                Err(Failure { error, .. }) => shards.away.push(Away { at, error, is_replica: false }),
             }
         }
         Ok(shards)

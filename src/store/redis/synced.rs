@@ -2,18 +2,20 @@
 //!
 //! `WAIT` asks after the writes of its own connection and blocks whatever is sent behind it. So such a write and its
 //! `WAIT` have a connection of their own, taken from a pool: one pool for each process that is written to, since of a
-//! Cluster each primary has replicas of its own.
+//! Cluster each primary has replicas of its own. Whether the process may be served from is asked right before each write, as
+//! a lane does, and once more when its replicas have answered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::{self, Object, PoolConfig, PoolError, Timeouts};
 use redis::{Cmd, FromRedisValue, RedisResult, Value};
 
-use super::failure::{self, Effect, Failure};
+use super::failure::{Connection, Effect, Failure, Redirect};
 use super::gate::{Gate, Passage};
-use super::process::{Introduction, Wanted};
+use super::pooled::{Opener, Pooled};
 use super::request::{Entry, Request};
 use super::router::{Network, Router};
 use super::settings::RedisSettings;
@@ -22,6 +24,8 @@ use crate::store::StoreError;
 
 /// Connections for synced writes: all workers of a node together rarely need as many at once.
 const POOL_SIZE: usize = 16;
+
+type Pool = managed::Pool<Opener>;
 
 /// What a write answered, and whether as many replicas have it as were asked.
 pub(super) struct Written<T> {
@@ -94,14 +98,14 @@ impl SyncedWrites {
             gate.marker()?;
         }
         let mut way = router.way(request.slot).await?;
-        let (answer, connection) = loop {
+        let (answer, pooled) = loop {
             match self.send(&way.address, request, way.entry).await {
                 Ok(sent) => break sent,
                 Err(failure) => way = router.onward(way, failure).await?,
             }
         };
         let answer = read(answer)?;
-        let heard = if wrote(&answer) { self.await_replicas(connection).await } else { Heard::ByEnough };
+        let heard = if wrote(&answer) { self.await_replicas(pooled).await } else { Heard::ByEnough };
         let (durable, abandoned) = (heard == Heard::ByEnough, heard == Heard::Unknown);
         Ok(Written { answer, durable, abandoned })
     }
@@ -111,16 +115,29 @@ impl SyncedWrites {
         address: &Address,
         request: &Request,
         entry: Entry,
-    ) -> Result<(Value, Connection), Failure> {
-        let mut connection = self.pool(address)?.get().await.map_err(|error| {
-            let error = StoreError::Unavailable(format!("cannot connect: {error}"));
-            Failure::new(error, failure::Connection::Discard)
+    ) -> Result<(Value, Object<Opener>), Failure> {
+        let mut pooled = self.pool(address)?.get().await.map_err(|error| {
+            let error = match error {
+                PoolError::Backend(error) => error,
+                error => StoreError::Unavailable(format!("cannot connect: {error}")),
+            };
+            Failure::new(error, Connection::Discard)
         })?;
-        match request.send(&mut connection, entry).await {
-            Ok(answer) => Ok((answer, connection)),
+        // It may have been shut since the pool looked.
+        match pooled.passage(self.gate.as_deref()) {
+            Passage::Free => {}
+            Passage::Closed(error) => return Err(error.into()),
+            Passage::Outdated => {
+                drop(Object::take(pooled));
+                let error = StoreError::Unavailable("the store's process was replaced meanwhile".to_owned());
+                return Err(Failure { redirect: Some(Redirect::TryAgain), ..Failure::from(error) });
+            }
+        }
+        match request.send(&mut pooled.connection, entry).await {
+            Ok(answer) => Ok((answer, pooled)),
             Err(error) => {
                 // The pool would take a connection to a demoted primary for a good one.
-                drop(Connection::take(connection));
+                drop(Object::take(pooled));
                 Err(Failure::of(&error, Effect::Writes))
             }
         }
@@ -143,28 +160,25 @@ impl SyncedWrites {
     fn new_pool(&self, address: &Address) -> Result<Pool, StoreError> {
         let text = |error: String| StoreError::Unavailable(format!("the pool of connections: {error}"));
         let (client, wanted) = self.network.client(address)?;
-        let info = client.get_connection_info().clone();
-        let manager = Manager::new_with_config(info, self.network.config.clone())
+        let opener = Opener::new(&client, self.network.config.clone(), wanted, self.gate.clone())
             .map_err(|error| text(error.to_string()))?;
         let config = PoolConfig { max_size: POOL_SIZE, timeouts: self.timeouts, ..PoolConfig::default() };
-        let mut pool = Pool::builder(manager)
-            .config(config)
-            .runtime(Runtime::Tokio1)
-            .post_create(leads_where_we_may(self.gate.clone(), wanted));
-        if let Some(gate) = &self.gate {
-            pool = pool.pre_recycle(is_not_outdated(gate.clone()));
-        }
-        pool.build().map_err(|error| text(error.to_string()))
+        let pool = Pool::builder(opener).config(config).runtime(Runtime::Tokio1).build();
+        pool.map_err(|error| text(error.to_string()))
     }
 
-    async fn await_replicas(&self, mut connection: Connection) -> Heard {
-        let (heard, missing) = match self.wait(&mut connection).await {
-            Ok(count) if count >= u64::from(self.replicas) => return Heard::ByEnough,
+    async fn await_replicas(&self, mut pooled: Object<Opener>) -> Heard {
+        let (heard, missing) = match self.wait(&mut pooled).await {
+            Ok(count) if count >= u64::from(self.replicas) => match pooled.passage(self.gate.as_deref()) {
+                Passage::Free => return Heard::ByEnough,
+                Passage::Closed(error) => (Heard::Unknown, error.to_string()),
+                Passage::Outdated => (Heard::Unknown, "the store's process was replaced".to_owned()),
+            },
             Ok(count) => {
                 (Heard::ByTooFew, format!("{count} of {} replicas acknowledged in time", self.replicas))
             }
             Err(error) => {
-                drop(Connection::take(connection));
+                drop(Object::take(pooled));
                 (Heard::Unknown, error.to_string())
             }
         };
@@ -172,35 +186,12 @@ impl SyncedWrites {
         heard
     }
 
-    async fn wait(&self, connection: &mut Connection) -> RedisResult<u64> {
+    async fn wait(&self, pooled: &mut Pooled) -> RedisResult<u64> {
         let mut wait = Cmd::new();
         // Zero would wait for ever.
         let patience = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1);
         wait.arg("WAIT").arg(self.replicas).arg(patience);
-        let answer = connection.send_packed_command(&wait).await?.extract_error()?;
+        let answer = pooled.connection.send_packed_command(&wait).await?.extract_error()?;
         Ok(u64::from_redis_value(answer)?)
     }
-}
-
-/// Introduces us on a new connection, and refuses one to a process that was not examined.
-fn leads_where_we_may(gate: Option<Arc<Gate>>, wanted: Wanted) -> Hook {
-    Hook::async_fn(move |connection, metrics| {
-        let (gate, opened) = (gate.clone(), metrics.created.into());
-        Box::pin(async move {
-            let process = Introduction::make(connection, wanted).await.map_err(HookError::Backend)?;
-            match gate.map_or(Passage::Free, |gate| gate.passage(&process, opened)) {
-                Passage::Free => Ok(()),
-                Passage::Closed(error) => Err(HookError::message(error.to_string())),
-                Passage::Outdated => Err(HookError::message("the store's process was replaced meanwhile")),
-            }
-        })
-    })
-}
-
-/// Drops a connection that is older than the last examination: it may lead to the process before.
-fn is_not_outdated(gate: Arc<Gate>) -> Hook {
-    Hook::sync_fn(move |_, metrics| match gate.open_since() {
-        Some(since) if since <= metrics.created.into() => Ok(()),
-        _ => Err(HookError::message("the store was examined since")),
-    })
 }

@@ -26,6 +26,7 @@ pub(super) struct Collected {
     keys: ByName<i64>,
     is_member: bool,
     store: &'static str,
+    clock_offset: f64,
     started_at: f64,
     usage: Option<Usage>,
 }
@@ -54,6 +55,7 @@ impl Collected {
             ],
             is_member: app.node.membership.standing() == Standing::Member,
             store: app.node.store.name(),
+            clock_offset: app.node.store_clock.worst() as f64 / 1000.0,
             started_at: app.node.started_at.0 as f64 / 1000.0,
             usage: usage(),
         }
@@ -82,6 +84,12 @@ impl Collector for Collected {
             "1 if the node serves from its store, 0 if not",
             "store",
             &member,
+        )?;
+        let offset = ConstGauge::new(self.clock_offset);
+        out.one(
+            "relatch_store_clock_offset_seconds",
+            "How far the store's clock is ahead of the node's, of several the one that is furthest off",
+            &offset,
         )?;
         let build = [(env!("CARGO_PKG_VERSION"), 1)];
         out.gauges("relatch_build", "The version that runs; always 1", "version", &build)?;

@@ -86,7 +86,88 @@ async fn a_sign_out_of_a_session_that_redis_has_forgotten_holds() {
     for device in [&device, &there] {
         once_settled(device).await.problem(401, "session_revoked");
     }
-    assert!(app.log().contains("sign_ins: 0"), "{}", app.log());
+    let begun = Instant::now();
+    while !app.log().contains("the last sign-ins that it may have lost") {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{}", app.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(app.log().contains("\"lost\":0"), "{}", app.log());
+}
+
+/// Two servers on a Redis that writes everything down.
+async fn two_servers() -> (TestApp, TestApp) {
+    let on = On::redis_with_a_memory().set("rate_limit.enabled", "false");
+    let mut app = on.set("issuer", "http://localhost:8080").in_own_process().start().await;
+    let on = On::store_at(app.redis().url()).set("rate_limit.enabled", "false");
+    let other = on.set("issuer", "http://localhost:8080").in_own_process().start().await;
+    app.user("ada").await;
+    app.sign_in("ada").await;
+    (app, other)
+}
+
+/// What a device is told that refreshes, and that asks whether it is signed in.
+async fn told(device: &Device) -> [Answer; 2] {
+    [device.send_refresh(Some(KEY)).await, device.get("/auth/check?live=true").await]
+}
+
+/// One server remembers the sign-in, the other its end, and Redis has forgotten both. The first must not serve the session
+/// before the other, which is a little later, has had its turn.
+#[tokio::test]
+async fn a_sign_in_whose_end_another_server_remembers_is_never_served_again() {
+    let (mut app, other) = two_servers().await;
+    app.redis().set_aside();
+    let device = app.sign_in("ada").await;
+    let there = Device { node: other.node.clone(), ..device.clone() };
+    app.pause();
+    there.sign_out().await.expect(204);
+    other.pause();
+    app.redis().fall_back().await;
+    app.resume();
+    let begun = Instant::now();
+    let mut is_there = false;
+    while begun.elapsed() < Duration::from_secs(5) {
+        if !is_there && begun.elapsed() > Duration::from_millis(300) {
+            other.resume();
+            is_there = true;
+        }
+        for device in [Some(&device), is_there.then_some(&there)].into_iter().flatten() {
+            for answer in told(device).await {
+                assert_ne!(answer.status, 200, "{answer:?} {:?} after the return", begun.elapsed());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for device in [&device, &there] {
+        once_settled(device).await.problem(401, "session_revoked");
+    }
+}
+
+/// Nobody has ended it: it is served again by both, and until then it is an outage.
+#[tokio::test]
+async fn a_sign_in_that_redis_has_forgotten_comes_back_on_every_server() {
+    let (mut app, other) = two_servers().await;
+    app.redis().set_aside();
+    let device = app.sign_in("ada").await;
+    let there = Device { node: other.node.clone(), ..device.clone() };
+    app.redis().fall_back().await;
+    let begun = Instant::now();
+    for device in [&there, &device, &there] {
+        loop {
+            let answers = told(device).await;
+            for answer in &answers {
+                assert!(
+                    [200, 503].contains(&answer.status),
+                    "{answer:?} {:?} after the return",
+                    begun.elapsed()
+                );
+            }
+            if answers.iter().all(|answer| answer.status == 200) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(4), "it does not come back");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 fn lose_the_marker(app: &mut TestApp) {
@@ -130,7 +211,7 @@ async fn what_was_revoked_stays_revoked_on_a_redis_that_has_forgotten_it() {
     ahead.refresh().await.ok();
     // Began since: the server that it began with remembers it.
     known_since.check().await.ok();
-    known_since.send_refresh(None).await.ok();
+    once_settled(&known_since).await.ok();
     early.check().await.ok();
     let again = app.sign_in("eve").await;
     let there = Device { node: app.second_node().await, ..again };

@@ -136,7 +136,7 @@ async fn a_redis_user_who_may_too_little_is_found() {
 #[tokio::test]
 async fn a_replica_without_its_primary_and_a_wrong_clock_are_found() {
     let lost = good().args(["--replicaof", "127.0.0.1", "1"]).start().await;
-    assert_eq!(doctor(&lost.url(), &[]), wrong(&["replica_not_linked"]));
+    assert_eq!(doctor(&lost.url(), &[]), wrong(&["replica_address", "replica_not_linked"]));
     let server = good().start().await;
     let settings = RedisSettings::at(server.url());
     let slow = ManualClock::at(UnixMillis(1_000_000));

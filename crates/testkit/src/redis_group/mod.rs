@@ -1,13 +1,15 @@
-//! Redis processes that belong together: a primary with replicas and Sentinels, and a Cluster of six; if asked for, with doors
-//! between them, by which the network can be played with.
+//! Redis processes that belong together: a primary with replicas and Sentinels, a Cluster of six, and two behind one address;
+//! if asked for, with doors between them, by which the network can be played with.
 
 mod cluster;
 mod door;
+mod endpoint;
 mod sentinels;
 
 use std::time::{Duration, Instant};
 
 pub use cluster::{ClusterBuilder, RedisCluster};
+pub use endpoint::PrimaryEndpoint;
 pub use sentinels::{SentinelSet, SentinelSetBuilder};
 
 /// How long a group may take for what it must come to.
