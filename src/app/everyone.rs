@@ -1,10 +1,10 @@
 //! The end of sessions of all users, a page of users at a time.
 
 use futures_util::{StreamExt as _, stream};
-use relatch_domain::revocation::{Revocation, Scope};
+use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::user::Username;
-use relatch_domain::{SessionId, SessionRef, UserId};
+use relatch_domain::{UnixMillis, UserId};
 
 use super::App;
 use crate::store::{EndNote, EndStep, StoreError, UserQuery};
@@ -14,45 +14,23 @@ const PAGE: usize = 64;
 /// Of how many users sessions are ended at the same time.
 const AT_ONCE: usize = 16;
 
-/// Remembers the ends of single sessions, to be announced. Not those that the cutoff has ended for everybody.
-fn remember(app: &App, ending: &Ending, user: UserId, ended: &[SessionId]) {
-    for session in ended.iter().filter(|_| ending.is_announced()) {
-        let session = SessionRef { user, session: *session };
-        let revocation = Revocation::Session { session, reason: ending.reason };
-        app.node.revocations.ours(revocation, app.clock.now());
-    }
-}
-
-/// Which sessions of each user end, and why.
+/// Which sessions of each user end, and why. None of them is announced by itself: every node holds the cutoff.
 #[derive(Debug, Clone)]
 pub(super) struct Ending {
     pub(super) scope: Scope,
+    /// Those that began before this.
+    pub(super) before: UnixMillis,
     pub(super) reason: EndReason,
     pub(super) note: EndNote,
 }
 
-impl Ending {
-    /// Whether each session that ends is announced.
-    const fn is_announced(&self) -> bool {
-        !matches!(self.scope, Scope::SignedInBefore(_))
-    }
-}
-
 /// How far it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tally {
     /// Users who were looked at.
     pub(super) users: usize,
     /// Live sessions that have ended.
     pub(super) ended: usize,
-    /// Whether as many replicas have heard of all that as the configuration asks for.
-    pub(super) durable: bool,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self { users: 0, ended: 0, durable: true }
-    }
 }
 
 /// Ends the sessions of the users of one page, those after `after`. Gives the last one's name; nothing after the last
@@ -67,28 +45,21 @@ pub(super) async fn end_page(
     after: Option<&Username>,
     tally: &mut Tally,
 ) -> Result<Option<Username>, StoreError> {
-    let since = app.since();
     let query = UserQuery { after: after.cloned(), limit: PAGE, ..UserQuery::default() };
     let users = app.store.list_users(&query).await?;
     let last = users.last().filter(|_| users.len() == PAGE).map(|user| user.profile.username.clone());
-    let end = |user| async move {
-        let Ending { scope, reason, note } = ending.clone();
-        (user, app.store.end_sessions(&EndStep { user, scope, reason, note }).await)
+    let end = |user: UserId| async move {
+        let Ending { scope, before, reason, note } = ending.clone();
+        let step = EndStep { user, scope, begun_before: Some(before), reason, note };
+        app.store.end_sessions(&step).await
     };
     let mut ends = stream::iter(users.iter().map(|user| end(user.id))).buffer_unordered(AT_ONCE);
     let mut failed = None;
-    while let Some((user, outcome)) = ends.next().await {
+    while let Some(outcome) = ends.next().await {
         match outcome {
-            Ok(ended) => {
-                tally.ended += ended.ended.len();
-                tally.durable &= ended.durable;
-                remember(app, ending, user, &ended.ended);
-            }
+            Ok(ended) => tally.ended += ended.ended.len(),
             Err(error) => failed = failed.or(Some(error)),
         }
-    }
-    if ending.is_announced() {
-        tally.durable = app.in_force(since, tally.durable).await;
     }
     if let Some(error) = failed {
         return Err(error);

@@ -150,7 +150,7 @@ fn step(
             mac_key: app.macs.minting_id(),
             origin: request.origin.tag(),
         },
-        policy: app.rotation_policy(),
+        policy: app.rotation_policy(presented.client),
     })
 }
 
@@ -286,8 +286,13 @@ async fn end_session(
 ) -> Result<bool, Failure> {
     let session = step.presented.session;
     let note = EndNote { other, ..origin.end_note(Some(session.user), None) };
-    let end =
-        EndStep { user: session.user, scope: Scope::One(session.session), reason: EndReason::Reuse, note };
+    let end = EndStep {
+        user: session.user,
+        scope: Scope::One(session.session),
+        begun_before: None,
+        reason: EndReason::Reuse,
+        note,
+    };
     let ended = app.store.end_sessions(&end).await?;
     if !ended.durable {
         tracing::warn!(%session, "a reuse was detected; its revocation has not reached enough replicas");

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use relatch_domain::cutoff::Whose;
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::rotation::Verdict;
 use relatch_domain::session::EndReason;
@@ -49,7 +50,13 @@ impl Remembered {
         match self {
             Self::Ended(reason) => {
                 let note = EndNote::saying("ended again: the store had lost it");
-                let step = EndStep { user: session.user, scope: Scope::One(session.session), reason, note };
+                let step = EndStep {
+                    user: session.user,
+                    scope: Scope::One(session.session),
+                    begun_before: None,
+                    reason,
+                    note,
+                };
                 Ok(!store.end_sessions(&step).await?.ended.is_empty())
             }
             Self::UserDeleted => Ok(store.delete_user(session.user).await?.is_some()),
@@ -191,8 +198,8 @@ impl Revocations {
         let (subject, reason) = match revocation {
             Revocation::Session { session, reason } => (Subject::Session(session), reason),
             Revocation::User(user) => (Subject::User(user), EndReason::RevokedByAdmin),
-            // Every node holds the cutoff for good.
-            Revocation::SignedInBefore(_) => return,
+            // Every node holds the cutoffs for good.
+            Revocation::SignedInBefore(_) | Revocation::Client { .. } => return,
         };
         self.write().remember(subject, reason, now, MOST);
     }
@@ -201,7 +208,10 @@ impl Revocations {
     fn heard_all(&self, app: &App, entries: &[FeedEntry]) {
         for entry in entries {
             match entry.revocation {
-                Some(Revocation::SignedInBefore(cutoff)) => drop(app.node.cutoff.learn(cutoff)),
+                Some(Revocation::SignedInBefore(at)) => app.node.cutoffs.learn(Whose::Everyone, at),
+                Some(Revocation::Client { client, before }) => {
+                    app.node.cutoffs.learn(Whose::Client(client), before);
+                }
                 Some(revocation) => self.heard(revocation, app.clock.now()),
                 None if !std::mem::replace(&mut self.write().unknown_kinds, true) => {
                     tracing::warn!("the feed has revocations of a kind that this version does not know");

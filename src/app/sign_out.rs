@@ -51,6 +51,7 @@ pub async fn sign_out(app: &App, request: SignOut<'_>) -> Result<SignedOut, Fail
     let step = EndStep {
         user: session.user,
         scope: Scope::One(session.session),
+        begun_before: None,
         reason: EndReason::SignedOut,
         note: request.origin.end_note(Some(session.user), None),
     };

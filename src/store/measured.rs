@@ -10,10 +10,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Revocation;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixSeconds, UserId};
+use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 use super::{
     Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, FeedEntry, GuessStep,
@@ -156,8 +157,9 @@ steps! {
     count_users() -> u64;
     change_user(change: &UserChange) -> UserChangeOutcome;
     delete_user(user: UserId) -> Option<UserDeleted>;
-    cutoff() -> UnixSeconds;
-    raise_cutoff(cutoff: UnixSeconds) -> CutoffRaised;
+    cutoffs() -> Cutoffs;
+    raise_cutoff(whose: Whose, at: UnixMillis) -> CutoffRaised;
+    latest_time() -> UnixMillis;
     append_audit(trail: Trail, record: &[u8], keep: usize) -> ();
     audit(trail: Trail, before: Option<EntryId>, limit: usize) -> Vec<TrailEntry>;
     announce(revocations: &[Revocation]) -> ();

@@ -28,8 +28,7 @@ impl Counters {
                 }
             }
             Event::SessionEnded { reason, .. } => self.ended(*reason, 1),
-            Event::ClientRevoked { sessions, .. } => self.ended(EndReason::RevokedByAdmin, *sessions),
-            Event::CutoffSwept { sessions, .. } => self.ended(EndReason::SignedInBefore, *sessions),
+            Event::CutoffSwept { reason, sessions, .. } => self.ended(*reason, *sessions),
             Event::UserCreated { .. }
             | Event::UsersImported { .. }
             | Event::UsersExported
@@ -38,6 +37,7 @@ impl Counters {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }
+            | Event::ClientRevoked { .. }
             | Event::RevocationsRestored { .. }
             | Event::StoreAdopted { .. }
             | Event::KeyRotated { .. }
@@ -86,7 +86,7 @@ fn add_named(names: &[&str], counters: &[AtomicU64], name: &str, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relatch_domain::{Generation, SessionId, SessionRef, UserId};
+    use relatch_domain::{Generation, SessionId, SessionRef, UnixMillis, UserId};
 
     #[test]
     fn each_event_is_counted_under_its_name() {
@@ -109,7 +109,12 @@ mod tests {
             // Two presented old tokens at the same time, and the session ended once.
             refreshed(Verdict::Reuse, false),
             Event::SessionEnded { session, reason: EndReason::SignedOut },
-            Event::ClientRevoked { client: "relatch", sessions: 3 },
+            Event::CutoffSwept {
+                cutoff: UnixMillis(7),
+                reason: EndReason::RevokedByAdmin,
+                users: 2,
+                sessions: 3,
+            },
         ] {
             counters.count(&event);
         }

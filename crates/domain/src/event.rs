@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, SessionRef, UserId};
+use crate::ids::{ClientNumber, Generation, SessionRef, UserId};
 use crate::revocation::Revocation;
 use crate::rotation::Verdict;
 use crate::session::EndReason;
-use crate::time::UnixSeconds;
+use crate::time::UnixMillis;
 use crate::user::Username;
 
 /// Who caused an event.
@@ -152,12 +152,14 @@ pub enum Event {
     /// Everyone who signed in before a point in time was signed out.
     CutoffRaised {
         /// The point in time.
-        cutoff: UnixSeconds,
+        cutoff: UnixMillis,
     },
-    /// The sessions that began before the cutoff have got their tombstones.
+    /// The sessions that began before a cutoff, everyone's or a client's, have got their tombstones.
     CutoffSwept {
         /// The cutoff.
-        cutoff: UnixSeconds,
+        cutoff: UnixMillis,
+        /// The reason in the tombstones.
+        reason: EndReason,
         /// How many users were looked at.
         users: usize,
         /// How many live sessions ended.
@@ -175,12 +177,14 @@ pub enum Event {
         /// The store's id, from its marker.
         store_id: String,
     },
-    /// Sessions of a client were ended, of all users.
+    /// The sessions of a client that began before a point in time were ended, of all users.
     ClientRevoked {
         /// The client.
         client: &'static str,
-        /// How many live sessions ended.
-        sessions: usize,
+        /// The client's number.
+        number: ClientNumber,
+        /// The point in time.
+        cutoff: UnixMillis,
     },
     /// A new signing key signs access tokens from now on.
     KeyRotated {
@@ -234,6 +238,9 @@ impl Event {
             }
             Self::UserDeleted { user, .. } => Some(Revocation::User(user)),
             Self::CutoffRaised { cutoff } => Some(Revocation::SignedInBefore(cutoff)),
+            Self::ClientRevoked { number, cutoff, .. } => {
+                Some(Revocation::Client { client: number, before: cutoff })
+            }
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ use relatch::store::{
     TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
     UserSessions, WholeSession, WholeUser,
 };
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
@@ -22,7 +23,7 @@ use relatch_domain::rotation::{guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, User, Username};
-use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, revocation};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UserId, revocation};
 
 /// A store in memory that keeps the contract of [`Store`] to the letter.
 pub struct ModelStore {
@@ -38,7 +39,7 @@ struct State {
     sessions: BTreeMap<SessionRef, Session>,
     shelf: KeyShelf,
     marker: Option<Marker>,
-    cutoff: UnixSeconds,
+    cutoffs: Cutoffs,
     feed: Vec<FeedEntry>,
     audit: BTreeMap<Trail, Vec<TrailEntry>>,
 }
@@ -89,8 +90,7 @@ impl State {
     fn end(&mut self, now: UnixMillis, step: &EndStep) -> Ended {
         let mut answer = Ended { now, covered: 0, ended: Vec::new(), durable: true };
         let of_user = self.sessions.range_mut(sessions_from(step.user));
-        for (id, stored) in of_user.filter(|(id, stored)| step.scope.covers(id.session, Some(&stored.record)))
-        {
+        for (id, stored) in of_user.filter(|(id, stored)| step.covers(id.session, Some(&stored.record))) {
             answer.covered += 1;
             if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
                 stored.record = tombstone;
@@ -263,7 +263,9 @@ impl Store for ModelStore {
         *password_hash = change.password_hash.clone().or(password_hash.take());
         let user = user.clone();
         let ended = match change.end.clone() {
-            Some((scope, reason, note)) => state.end(now, &EndStep { user: user.id, scope, reason, note }),
+            Some((scope, reason, note)) => {
+                state.end(now, &EndStep { user: user.id, scope, begun_before: None, reason, note })
+            }
             None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
         };
         Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
@@ -277,17 +279,20 @@ impl Store for ModelStore {
         Ok(Some(UserDeleted { user, durable: true }))
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        Ok(self.step().0.cutoff)
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        Ok(self.step().0.cutoffs.clone())
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
         let (mut state, now) = self.step();
-        if cutoff.millis() > now {
+        if whose == Whose::Everyone && at > now {
             return Ok(CutoffRaised::InFuture);
         }
-        state.cutoff = state.cutoff.max(cutoff);
-        Ok(CutoffRaised::Raised { cutoff: state.cutoff, durable: true })
+        Ok(CutoffRaised::Raised { cutoff: state.cutoffs.raise(whose, at), durable: true })
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        Ok(self.clock.now())
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

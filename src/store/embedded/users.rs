@@ -108,7 +108,7 @@ pub(super) fn change(
     save(tables, Credentials { user: user.clone(), password_hash })?;
     let ended = match change.end.clone() {
         Some((scope, reason, note)) => {
-            sessions::end(tables, now, &EndStep { user: user.id, scope, reason, note })?
+            sessions::end(tables, now, &EndStep { user: user.id, scope, begun_before: None, reason, note })?
         }
         None => Ended { now, covered: 0, ended: Vec::new(), durable: true },
     };

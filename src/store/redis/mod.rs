@@ -6,6 +6,7 @@
 
 mod audit;
 mod changes;
+mod cutoffs;
 mod failure;
 mod feed;
 mod gate;
@@ -33,10 +34,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{SessionRef, UnixSeconds, UserId};
+use relatch_domain::{SessionRef, UnixMillis, UserId};
 
 pub use gate::Gate;
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
@@ -210,7 +212,7 @@ impl Store for Handle {
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
         // Of all sessions none may be missing that another server is about to give back.
         let is_one = matches!(step.scope, Scope::One(_));
-        if !is_one && !matches!(step.scope, Scope::SignedInBefore(_)) {
+        if !is_one && step.begun_before.is_none() {
             self.is_settled()?;
         }
         let ended = self.end(step).await?;
@@ -268,12 +270,16 @@ impl Store for Handle {
         self.delete(user).await
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        self.read_cutoff().await
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        self.read_cutoffs().await
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        self.raise(cutoff).await
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
+        self.raise(whose, at).await
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        self.latest_of_all().await
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

@@ -91,7 +91,7 @@ impl Handle {
             return Ok(None);
         }
         match found.since {
-            Some(since) if now.age_since(since).max(since.age_since(now)) < CLAIM_HOLDS => return Ok(None),
+            Some(since) if now.is_within(CLAIM_HOLDS, since) => return Ok(None),
             Some(_) => {}
             // The user was there and has been deleted, and the deletion did not get to its end.
             None => self.unlist(name, found.by).await?,

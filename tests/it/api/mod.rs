@@ -32,6 +32,8 @@ mod audit;
 mod authorization;
 mod bad_input;
 mod check;
+mod client_cutoff;
+mod clocks;
 mod cookies;
 mod cookies_mixed;
 mod cookies_out;

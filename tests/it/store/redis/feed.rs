@@ -2,7 +2,7 @@
 
 use relatch::store::FEED_KEEPS;
 use relatch_domain::revocation::Revocation;
-use relatch_domain::{UnixSeconds, UserId};
+use relatch_domain::{UnixMillis, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
 use super::{raw, store_at, tell};
@@ -23,15 +23,15 @@ async fn what_is_older_than_an_hour_goes_with_the_next_announcement() {
     store.announce(&[user]).await.unwrap();
     let left: Vec<_> =
         store.announced(None, 10).await.unwrap().into_iter().map(|entry| entry.revocation).collect();
-    let young = u32::try_from(hour - 60_000).unwrap();
-    assert_eq!(left, [Some(Revocation::SignedInBefore(UnixSeconds(young))), Some(user)]);
+    let young = UnixMillis(hour - 60_000);
+    assert_eq!(left, [Some(Revocation::SignedInBefore(young)), Some(user)]);
 }
 
 #[tokio::test]
 async fn many_are_announced_in_order() {
     let server = RedisServer::start().await;
     let store = store_at(&server.url());
-    let many: Vec<_> = (0..600).map(|at| Revocation::SignedInBefore(UnixSeconds(at))).collect();
+    let many: Vec<_> = (0..600).map(|at| Revocation::SignedInBefore(UnixMillis(at))).collect();
     store.announce(&many).await.unwrap();
     let (mut read, mut after) = (Vec::new(), None);
     loop {
