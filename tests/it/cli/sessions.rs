@@ -114,6 +114,11 @@ on_each_way! {
         assert!(asked.contains("--yes"), "{asked}");
         let future = place.fails(&[&everyone[..], &["2105-01-01T00:00:00Z", "--yes"]].concat(), 1);
         assert!(future.contains("future"), "{future}");
+        for (time, cutoff) in [("00:00:00.5Z", "00:00:00.500Z"), ("00:00:00.5000001Z", "00:00:00.501Z")] {
+            let time = format!("2020-01-01T{time}");
+            let told = place.object(&[&everyone[..], &[&time, "--yes"]].concat());
+            assert_eq!(told, json!({ "cutoff": format!("2020-01-01T{cutoff}") }));
+        }
         phone.refresh().await.ok();
 
         let said = place.does(&[&everyone[..], &["now", "--yes", "--reason", "the backup leaked"]].concat());
