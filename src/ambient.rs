@@ -99,12 +99,14 @@ impl Random {
         Ok(uuid::Builder::from_unix_timestamp_millis(now.0, &random).into_uuid().into())
     }
 
-    /// An id for a new session: a version 4 UUID (RFC 9562, section 5.4).
+    /// An id for a session that begins at this point by the store's clock: a version 7 UUID (RFC 9562, section 5.7), so that
+    /// it tells when that was.
     ///
     /// # Errors
     /// If there is no randomness.
-    pub fn session_id(self) -> Result<SessionId, NoEntropy> {
-        Ok(uuid::Builder::from_random_bytes(self.bytes()?).into_uuid().into())
+    pub fn session_id(self, at: UnixMillis) -> Result<SessionId, NoEntropy> {
+        let random = self.bytes::<10>()?;
+        Ok(uuid::Builder::from_unix_timestamp_millis(at.0, &random).into_uuid().into())
     }
 
     /// An id for whatever else needs one: a version 4 UUID (RFC 9562, section 5.4).
@@ -120,6 +122,17 @@ impl Random {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_session_id_tells_when_the_session_began() {
+        for at in [0, 1, 1_800_000_000_123, UnixMillis::MAX.0] {
+            let id = Random.session_id(UnixMillis(at)).unwrap();
+            assert_eq!(id.began_at(), UnixMillis(at));
+            let uuid = Uuid::from_bytes(*id.as_bytes());
+            assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_ne!(id, Random.session_id(UnixMillis(at)).unwrap());
+        }
+    }
 
     #[test]
     fn nothing_is_given_out_twice_and_nothing_is_left_behind() {

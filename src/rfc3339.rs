@@ -16,12 +16,32 @@ pub fn millis(at: UnixMillis) -> String {
     format!("{}.{:03}Z", whole.trim_end_matches('Z'), at.0 % 1000)
 }
 
+/// A point in time to the millisecond, with a fraction only if there is one.
+pub fn exact(at: UnixMillis) -> String {
+    if at.0.is_multiple_of(1000) { seconds(at.seconds()) } else { millis(at) }
+}
+
 /// Reads a point in time, whatever its offset. Finer fractions than milliseconds are cut.
 ///
 /// Nothing for what is not RFC 3339, or lies before 1970 or after the last time that a record can hold.
 pub fn parse(text: &str) -> Option<UnixMillis> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    from_nanos(nanos(text)?)
+}
+
+/// The same, but a finer fraction than milliseconds is rounded up: what is to be over by then is over.
+pub fn parse_up(text: &str) -> Option<UnixMillis> {
+    from_nanos(nanos(text)?.checked_add(NANOS_IN_A_MILLI - 1)?)
+}
+
+const NANOS_IN_A_MILLI: i128 = 1_000_000;
+
+fn nanos(text: &str) -> Option<i128> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    (at >= 0).then_some(at)
+}
+
+fn from_nanos(nanos: i128) -> Option<UnixMillis> {
+    let millis = nanos.div_euclid(NANOS_IN_A_MILLI);
     u64::try_from(millis).ok().map(UnixMillis).filter(|at| *at <= UnixMillis::MAX)
 }
 
@@ -34,6 +54,8 @@ mod tests {
         assert_eq!(seconds(UnixSeconds(1_700_000_000)), "2023-11-14T22:13:20Z");
         assert_eq!(millis(UnixMillis(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
         assert_eq!(millis(UnixMillis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
+        assert_eq!(exact(UnixMillis(1_700_000_000_000)), "2023-11-14T22:13:20Z");
+        assert_eq!(exact(UnixMillis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
     }
 
     #[test]
@@ -42,6 +64,12 @@ mod tests {
         assert_eq!(at("2023-11-14T22:13:20Z"), Some(1_700_000_000_000));
         assert_eq!(at("2023-11-15T00:13:20.1239+02:00"), Some(1_700_000_000_123));
         assert_eq!(at("1970-01-01T00:00:00Z"), Some(0));
+        for (text, millis) in [("20.123Z", 123), ("20.1230Z", 123), ("20.1230001Z", 124), ("20.9999Z", 1000)]
+        {
+            let read = parse_up(&format!("2023-11-14T22:13:{text}"));
+            assert_eq!(read, Some(UnixMillis(1_700_000_000_000 + millis)), "{text}");
+        }
+        assert_eq!(parse_up("1969-12-31T23:59:59.9999Z"), None);
         for wrong in [
             "",
             "now",

@@ -44,6 +44,7 @@ fn session_record() -> SessionRecord {
         mac_key: MAC_KEY,
         attempt: Some(key.hash(session())),
         rotated_at: UnixMillis(1_700_000_000_000),
+        idle_ahead: 0,
         signed_in_at: UnixSeconds(1_699_990_000),
         idle_deadline: UnixSeconds(1_701_000_000),
         absolute_deadline: UnixSeconds(1_707_000_000),

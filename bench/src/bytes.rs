@@ -129,6 +129,7 @@ fn record(now: UnixSeconds, noise: u64) -> SessionRecord {
         mac_key: MacKeyId(1),
         attempt: None,
         rotated_at: now.millis(),
+        idle_ahead: 0,
         signed_in_at: now,
         idle_deadline: UnixSeconds(now.0.saturating_add(14 * DAY)),
         absolute_deadline: UnixSeconds(now.0.saturating_add(90 * DAY)),

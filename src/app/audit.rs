@@ -207,13 +207,16 @@ fn details(event: &Event) -> Map<String, Value> {
             "attributes": edit.attributes,
             "password": edit.password,
         }),
-        Event::CutoffRaised { cutoff } => json!({ "cutoff": rfc3339::seconds(*cutoff) }),
-        Event::CutoffSwept { cutoff, users, sessions } => {
-            json!({ "cutoff": rfc3339::seconds(*cutoff), "users": users, "sessions": sessions })
+        Event::CutoffRaised { cutoff } => json!({ "cutoff": rfc3339::exact(*cutoff) }),
+        Event::CutoffSwept { cutoff, reason, users, sessions } => {
+            let cutoff = rfc3339::exact(*cutoff);
+            json!({ "cutoff": cutoff, "reason": reason.code(), "users": users, "sessions": sessions })
         }
         Event::RevocationsRestored { sessions, users } => json!({ "sessions": sessions, "users": users }),
         Event::StoreAdopted { store_id } => json!({ "store_id": store_id }),
-        Event::ClientRevoked { client, sessions } => json!({ "client_id": client, "sessions": sessions }),
+        Event::ClientRevoked { client, cutoff, .. } => {
+            json!({ "client_id": client, "cutoff": rfc3339::exact(*cutoff) })
+        }
         Event::KeyRotated { kid, revoked } => json!({ "kid": kid, "revoked": revoked }),
         Event::AdminCall { method, route, status, .. } => {
             json!({ "method": method, "route": route, "status": status })

@@ -4,7 +4,7 @@ use relatch_domain::event::Actor;
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
 use relatch_domain::user::Profile;
-use relatch_domain::{SessionRef, UnixMillis};
+use relatch_domain::{ClientNumber, SessionRef, UnixMillis};
 use relatch_verify::{AccessClaims, Refusal};
 
 use super::{App, Failure};
@@ -56,22 +56,24 @@ pub enum NotLetIn {
 }
 
 impl App {
-    /// Verifies an access token with the keys, the cutoff and the revocations at hand; asks the store only for a key that it does not
+    /// Verifies an access token with the keys, the cutoffs and the revocations at hand; asks the store only for a key that it does not
     /// know.
     ///
     /// # Errors
     /// If the keys are not loaded, or an unknown key could not be looked for.
     pub async fn caller(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
-        let cutoff = u64::from(self.node.cutoff.get().0);
-        Ok(match self.holder(access_token).await? {
-            Ok(caller) if caller.claims.auth_time < cutoff => {
-                Err(NotLetIn::SessionRevoked(Some(EndReason::SignedInBefore)))
-            }
-            Ok(caller) => match self.node.revocations.of(caller.session) {
-                Some(remembered) => Err(remembered.refusal()),
-                None => Ok(caller),
-            },
-            refused => refused,
+        let caller = match self.holder(access_token).await? {
+            Ok(caller) => caller,
+            refused => return Ok(refused),
+        };
+        // All access tokens are those of the first-party client.
+        let cutoff = self.node.cutoffs.of(ClientNumber::FIRST_PARTY);
+        if let Some(reason) = cutoff.end_of(caller.session.session) {
+            return Ok(Err(NotLetIn::SessionRevoked(Some(reason))));
+        }
+        Ok(match self.node.revocations.of(caller.session) {
+            Some(remembered) => Err(remembered.refusal()),
+            None => Ok(caller),
         })
     }
 
@@ -116,10 +118,12 @@ impl App {
     pub async fn live(&self, caller: Caller) -> Result<Result<LiveCaller, NotLetIn>, Failure> {
         let observed = self.store.observe(caller.session).await?;
         let now = observed.now;
-        let mut alive = match alive(observed.clone(), &self.rotation_policy()) {
+        let client = observed.seen.session.map(|record| record.client).unwrap_or_default();
+        let policy = self.rotation_policy(client);
+        let mut alive = match alive(observed.clone(), caller.session, &policy) {
             Err(NotLetIn::SessionRevoked(_) | NotLetIn::UserDisabled) => {
                 Box::pin(self.reveal_observed(caller.session, &observed)).await?;
-                alive(observed, &self.rotation_policy())
+                alive(observed, caller.session, &policy)
             }
             alive => alive,
         };
@@ -157,16 +161,22 @@ fn session_of(claims: &AccessClaims) -> Option<SessionRef> {
     (session.user.to_string() == claims.sub).then_some(session)
 }
 
-fn alive(observed: Observation, policy: &RotationPolicy) -> Result<(SessionRecord, Profile), NotLetIn> {
+/// The session as it is judged, if it is alive, and its user.
+fn alive(
+    observed: Observation,
+    session: SessionRef,
+    policy: &RotationPolicy,
+) -> Result<(SessionRecord, Profile), NotLetIn> {
     let Some(record) = observed.seen.session else { return Err(NotLetIn::SessionRevoked(None)) };
+    let record = record.bounded_by(policy);
     if observed.seen.user != Standing::Enabled {
         return Err(NotLetIn::UserDisabled);
     }
     if let Some(ended) = record.ended {
         return Err(NotLetIn::SessionRevoked(Some(ended.reason)));
     }
-    if record.signed_in_at < policy.cutoff {
-        return Err(NotLetIn::SessionRevoked(Some(EndReason::SignedInBefore)));
+    if let Some(reason) = policy.cutoff.end_of(session.session) {
+        return Err(NotLetIn::SessionRevoked(Some(reason)));
     }
     if !record.is_live(observed.now) {
         return Err(NotLetIn::SessionExpired);

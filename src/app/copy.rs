@@ -103,7 +103,7 @@ pub async fn copy(
     let marker = copyable(from, to).await?;
     to.identify(&incomplete(&marker)).await.map_err(NotCopied::To)?;
     let mut copied = Copied { keys: keys(from, to).await?, ..Copied::default() };
-    cutoff(from, to).await?;
+    cutoffs(from, to).await?;
     users(from, to, &mut copied, progress).await?;
     copied.revocations = revocations(from, to).await?;
     for trail in [Trail::Acts, Trail::Refused] {
@@ -125,15 +125,14 @@ async fn keys(from: &dyn Store, to: &dyn Store) -> Result<usize, NotCopied> {
     Ok(keys.len())
 }
 
-async fn cutoff(from: &dyn Store, to: &dyn Store) -> Result<(), NotCopied> {
-    let cutoff = from.cutoff().await.map_err(NotCopied::From)?;
-    match to.raise_cutoff(cutoff).await.map_err(NotCopied::To)? {
-        CutoffRaised::Raised { .. } => Ok(()),
-        CutoffRaised::InFuture => {
+async fn cutoffs(from: &dyn Store, to: &dyn Store) -> Result<(), NotCopied> {
+    for (whose, at) in from.cutoffs().await.map_err(NotCopied::From)?.iter() {
+        if to.raise_cutoff(whose, at).await.map_err(NotCopied::To)? == CutoffRaised::InFuture {
             let clocks = "its clock is behind: the cutoff is in its future".to_owned();
-            Err(NotCopied::To(StoreError::Unavailable(clocks)))
+            return Err(NotCopied::To(StoreError::Unavailable(clocks)));
         }
     }
+    Ok(())
 }
 
 async fn users(

@@ -4,7 +4,7 @@
 mod facts;
 
 use relatch_domain::session::EndReason;
-use relatch_domain::{Generation, UnixSeconds};
+use relatch_domain::{Generation, UnixMillis, UnixSeconds};
 
 use super::history::{Happening, Line};
 use super::session_history::SessionState;
@@ -61,8 +61,10 @@ fn known_cause(known: &SessionFacts, record: Option<&EndRecord>) -> (&'static st
                 What::Ended(_, note) => Some(note.clone()),
                 _ => None,
             });
-            let when = ended
-                .map_or_else(|| format!("on or after {}", at(known.cutoff)), |on| format!("on {}", at(on)));
+            let when = ended.map_or_else(
+                || format!("on or after {}", rfc3339::exact(known.cutoff)),
+                |on| format!("on {}", at(on)),
+            );
             (reason.code(), because(reason, &when, &note.unwrap_or_default(), record, known.cutoff))
         }
     }
@@ -92,7 +94,7 @@ fn forgotten_cause(facts: &Facts) -> (&'static str, String) {
                 other: record.other.clone(),
                 ..EndNote::default()
             };
-            (reason.code(), because(reason, &when, &note, Some(record), UnixSeconds(0)))
+            (reason.code(), because(reason, &when, &note, Some(record), UnixMillis(0)))
         }
         _ => (
             "unknown",
@@ -108,7 +110,7 @@ fn because(
     when: &str,
     note: &EndNote,
     record: Option<&EndRecord>,
-    cutoff: UnixSeconds,
+    cutoff: UnixMillis,
 ) -> String {
     let from = place(note.address.as_deref(), note.user_agent.as_deref());
     let from = from.map(|from| format!(", from {from}")).unwrap_or_default();
@@ -128,7 +130,8 @@ fn because(
         }
         EndReason::UserDisabled => format!("ended {when}: {someone} disabled the account{from}.{noted}"),
         EndReason::SignedInBefore => {
-            let before = if cutoff.0 > 0 { format!(" before {}", at(cutoff)) } else { String::new() };
+            let before =
+                if cutoff.0 > 0 { format!(" before {}", rfc3339::exact(cutoff)) } else { String::new() };
             format!("ended {when}: an administrator signed out everyone who had signed in{before}.{noted}")
         }
         EndReason::Replaced => format!(

@@ -131,13 +131,13 @@ impl Repeated {
     /// How many there were since the last that was kept, if this one is to be kept.
     fn keeps(&mut self, what: Repetition, now: UnixMillis) -> Option<u32> {
         if self.0.len() >= MOST {
-            self.0.retain(|_, (kept, _)| now.age_since(*kept) < ONCE_IN);
+            self.0.retain(|_, (kept, _)| now.is_within(ONCE_IN, *kept));
         }
         if self.0.len() >= MOST {
             self.0.clear();
         }
         match self.0.get_mut(&what) {
-            Some((kept, since)) if now.age_since(*kept) < ONCE_IN => {
+            Some((kept, since)) if now.is_within(ONCE_IN, *kept) => {
                 *since = since.saturating_add(1);
                 None
             }

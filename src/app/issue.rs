@@ -26,7 +26,7 @@ pub struct IssuedPair {
 
 impl App {
     /// The tokens that are current according to `record`: the refresh token is the same each time, the access token
-    /// a fresh one.
+    /// a fresh one. They live as long as the session is let live by the lifetimes that are configured now.
     pub(super) fn issue(
         &self,
         session: SessionRef,
@@ -34,6 +34,7 @@ impl App {
         profile: &Profile,
         now: UnixMillis,
     ) -> Result<IssuedPair, Failure> {
+        let record = &record.bounded_by(&self.policy.rotation);
         let access = self.mint(session, record, profile, now)?;
         let token = RefreshToken::current(session, record);
         // A record may name a MAC key that was taken out of the configuration since. A token under the minting key
@@ -67,7 +68,8 @@ impl App {
     }
 }
 
-/// Seconds until a session expires if it does not refresh. The idle deadline is never after the absolute one.
+/// Whole seconds until a session, as it is judged, expires if it does not refresh. The idle deadline is never after the
+/// absolute one.
 pub(super) fn left_of(record: &SessionRecord, now: UnixMillis) -> u32 {
-    record.idle_deadline.0.saturating_sub(now.seconds().0)
+    record.idle_deadline.millis().age_since(now).as_secs().try_into().unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::sync::{Mutex, atomic::Ordering};
 use std::time::{Duration, Instant};
 
+use relatch_domain::cutoff::Whose;
 use relatch_domain::revocation::Revocation;
 use relatch_domain::{SessionRef, UnixMillis};
 
@@ -193,7 +194,10 @@ impl App {
             let written = UnixMillis(entry.id.millis);
             known.keeps(entry.until.age_since(written));
             match &entry.revocation {
-                Some(Revocation::SignedInBefore(cutoff)) => drop(self.node.cutoff.learn(*cutoff)),
+                Some(Revocation::SignedInBefore(at)) => self.node.cutoffs.learn(Whose::Everyone, *at),
+                Some(Revocation::Client { client, before }) => {
+                    self.node.cutoffs.learn(Whose::Client(*client), *before);
+                }
                 Some(Revocation::Key(kid)) => {
                     has_leaked |= self.keys.snapshot().is_some_and(|ring| ring.trusts(kid.as_str()));
                 }

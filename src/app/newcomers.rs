@@ -40,7 +40,7 @@ impl Newcomers {
     pub(super) fn of(&self, shard: &Shard, now: UnixMillis) -> Vec<BeginStep> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let may_be_lost = |(made, step): &&(UnixMillis, BeginStep)| {
-            now.age_since(*made) <= OLDEST && shard.holds(step.session.user)
+            now.is_within(OLDEST, *made) && shard.holds(step.session.user)
         };
         all.iter().filter(may_be_lost).map(|(_, step)| step.clone()).collect()
     }
@@ -94,8 +94,8 @@ mod tests {
             newcomers.remember(step(second), at(second.into()));
         }
         assert_eq!(remembered(at(12)), [1, 5, 11]);
-        assert_eq!(remembered(at(11 + 1800)), [11], "nobody has signed in since");
-        assert_eq!(remembered(at(12 + 1800)), Vec::<u8>::new());
+        assert_eq!(remembered(at(10 + 1800)), [11], "nobody has signed in since");
+        assert_eq!(remembered(at(11 + 1800)), Vec::<u8>::new());
         for _ in 0..=MOST {
             newcomers.remember(step(12), at(12));
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use relatch_domain::UnixMillis;
 
-use super::cutoff::{KnownCutoff, SweepOrders};
+use super::cutoff::{KnownCutoffs, SweepOrders};
 use super::even_pace::EvenPace;
 use super::history::Histories;
 use super::journal::Unwritten;
@@ -27,8 +27,8 @@ pub struct NodeState {
     pub counters: Counters,
     /// What it measures.
     pub metrics: Metrics,
-    /// Whoever signed in before this is signed out.
-    pub cutoff: KnownCutoff,
+    /// Sessions that began before one that concerns them are over.
+    pub cutoffs: KnownCutoffs,
     /// What was found when its store was last looked at.
     pub checkup: Checkup,
     /// How far its store's clock is from its own.
@@ -80,7 +80,7 @@ impl NodeState {
             store,
             counters: Counters::default(),
             metrics,
-            cutoff: KnownCutoff::default(),
+            cutoffs: KnownCutoffs::default(),
             checkup: Checkup::default(),
             store_clock: StoreClock::default(),
             membership: Membership::default(),

@@ -45,6 +45,9 @@ pub(super) enum What {
         only: Option<SessionId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spared: Option<SessionId>,
+        /// Only those that began before this, in milliseconds since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        begun_before: Option<u64>,
         reason: EndReason,
         #[serde(default, skip_serializing_if = "EndNote::is_empty")]
         note: EndNote,
@@ -65,14 +68,15 @@ pub(super) enum What {
 
 impl What {
     fn end(end: &End) -> Self {
-        let End { user, scope, reason, ref note, ref sessions } = *end;
+        let End { user, scope, begun_before, reason, ref note, ref sessions } = *end;
         let (only, spared) = match scope {
             Scope::One(session) => (Some(session), None),
             Scope::AllBut(session) => (None, Some(session)),
             // The other scopes are those of sweeps, which are no operations.
-            Scope::All | Scope::SignedInBefore(_) | Scope::Client(_) => (None, None),
+            Scope::All | Scope::Client(_) => (None, None),
         };
-        Self::End { user, only, spared, reason, note: note.clone(), sessions: sessions.clone() }
+        let begun_before = begun_before.map(|before| before.0);
+        Self::End { user, only, spared, begun_before, reason, note: note.clone(), sessions: sessions.clone() }
     }
 
     const fn user(&self) -> Option<UserId> {
@@ -297,6 +301,8 @@ fn jsons(records: &[AuditRecord]) -> Vec<Vec<u8>> {
 pub(super) struct End {
     pub(super) user: UserId,
     pub(super) scope: Scope,
+    /// Only those that began before this: no others than were announced.
+    pub(super) begun_before: Option<UnixMillis>,
     pub(super) reason: EndReason,
     pub(super) note: EndNote,
     /// The sessions that it covers and that have not ended yet, each with whether it is live.

@@ -151,7 +151,7 @@ fn step(
             mac_key: app.macs.minting_id(),
             origin: request.origin.tag(),
         },
-        policy: app.rotation_policy(),
+        policy: app.rotation_policy(presented.client),
     })
 }
 
@@ -287,7 +287,7 @@ async fn end_session(
     let SessionRef { user, session } = step.presented.session;
     let note = EndNote { other, ..origin.end_note(Some(user), None) };
     let (scope, reason, sessions) = (Scope::One(session), EndReason::Reuse, vec![(session, true)]);
-    let ended = end(app, origin, End { user, scope, reason, note, sessions }).await?;
+    let ended = end(app, origin, End { user, scope, begun_before: None, reason, note, sessions }).await?;
     if !ended.in_force {
         let session = step.presented.session;
         tracing::warn!(%session, "a reuse was detected; its revocation has not reached enough replicas");

@@ -40,7 +40,13 @@ impl Remembered {
         match self {
             Self::Ended(reason) => {
                 let note = EndNote::saying("ended again: the store had lost it");
-                let step = EndStep { user: session.user, scope: Scope::One(session.session), reason, note };
+                let step = EndStep {
+                    user: session.user,
+                    scope: Scope::One(session.session),
+                    begun_before: None,
+                    reason,
+                    note,
+                };
                 Ok(!store.end_sessions(&step).await?.ended.is_empty())
             }
             Self::UserDeleted => {
@@ -211,8 +217,8 @@ impl Revocations {
         let (subject, reason) = match entry.revocation {
             Revocation::Session { session, reason } => (Subject::Session(session), reason),
             Revocation::User(user) => (Subject::User(user), EndReason::RevokedByAdmin),
-            // Every node holds the cutoff and the keys for good.
-            Revocation::SignedInBefore(_) | Revocation::Key(_) => return,
+            // Every node holds the cutoffs and the keys for good.
+            Revocation::SignedInBefore(_) | Revocation::Client { .. } | Revocation::Key(_) => return,
         };
         let mut memory = self.write();
         memory.remember(subject, reason, now, until);

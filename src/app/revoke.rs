@@ -1,14 +1,12 @@
 //! Revoke: an administrator ends sessions: one, all of a user, all of a client, or all from before a point in time.
 
-use relatch_domain::event::Event;
 use relatch_domain::refresh_token::RefreshToken;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::user::Username;
-use relatch_domain::{ClientNumber, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{ClientNumber, SessionRef, UnixMillis, UserId};
 
-use super::cutoff::{Raised, raise_cutoff};
-use super::everyone::{Ending, Tally, end_page};
+use super::cutoff::{Raised, raise_cutoff, revoke_client};
 use super::origin::Origin;
 use super::sessions::end_sessions;
 use super::{App, Failure};
@@ -30,7 +28,7 @@ pub enum Target<'a> {
     /// All sessions of a client, of all users.
     Client(&'a str),
     /// All sessions that began before a point in time, of all users.
-    SignedInBefore(UnixSeconds),
+    SignedInBefore(UnixMillis),
 }
 
 /// What came of a revocation.
@@ -38,14 +36,24 @@ pub enum Target<'a> {
 pub enum Revoked {
     /// So many live sessions have ended.
     Ended(usize),
-    /// Everyone who signed in before this point is signed out.
-    Cutoff(UnixSeconds),
+    /// All sessions, everyone's or the client's, that began before this point are over.
+    Cutoff(UnixMillis),
     /// The point lies in the future: nothing has changed.
     InFuture,
     /// They have ended, but too few replicas have heard of it: the administrator should repeat.
     NotDurable,
     /// There is no such session, user, token or client.
     Unknown,
+}
+
+impl From<Raised> for Revoked {
+    fn from(raised: Raised) -> Self {
+        match raised {
+            Raised::InForce(cutoff) => Self::Cutoff(cutoff),
+            Raised::NotDurable => Self::NotDurable,
+            Raised::InFuture => Self::InFuture,
+        }
+    }
 }
 
 /// Ends the sessions that the target names.
@@ -59,13 +67,10 @@ pub async fn revoke(
     note: Option<String>,
 ) -> Result<Revoked, Failure> {
     match target {
-        Target::SignedInBefore(at) => Ok(match raise_cutoff(app, origin, at, note).await? {
-            Raised::InForce(cutoff) => Revoked::Cutoff(cutoff),
-            Raised::NotDurable => Revoked::NotDurable,
-            Raised::InFuture => Revoked::InFuture,
-        }),
+        Target::SignedInBefore(at) => raise_cutoff(app, origin, at, note).await.map(Revoked::from),
         Target::Client(FIRST_PARTY_CLIENT) => {
-            revoke_client(app, origin, FIRST_PARTY_CLIENT, ClientNumber::FIRST_PARTY, note).await
+            let (client, number) = (FIRST_PARTY_CLIENT, ClientNumber::FIRST_PARTY);
+            revoke_client(app, origin, client, number, note).await.map(Revoked::from)
         }
         Target::Client(_) => Ok(Revoked::Unknown),
         target => revoke_of_user(app, origin, target, note).await,
@@ -85,34 +90,6 @@ async fn revoke_of_user(
         _ if !ended.in_force => Revoked::NotDurable,
         _ => Revoked::Ended(ended.ended),
     })
-}
-
-/// Ends the sessions of a client, of all users. One event tells of them all: one for each session would push everything
-/// else out of the audit trail.
-async fn revoke_client(
-    app: &App,
-    origin: &Origin,
-    client: &'static str,
-    number: ClientNumber,
-    note: Option<String>,
-) -> Result<Revoked, Failure> {
-    let note = origin.end_note(None, note);
-    let ending = Ending { scope: Scope::Client(number), reason: EndReason::RevokedByAdmin, note };
-    let mut tally = Tally::default();
-    let mut after = None;
-    let ended = loop {
-        match end_page(app, &ending, after.as_ref(), &mut tally).await {
-            Ok(None) => break Ok(()),
-            Ok(last) => after = last,
-            Err(error) => break Err(error),
-        }
-    };
-    // What has ended has ended, even if not all of them have.
-    if tally.ended > 0 {
-        app.tell(origin, &Event::ClientRevoked { client, sessions: tally.ended }).await;
-    }
-    ended?;
-    Ok(if tally.durable { Revoked::Ended(tally.ended) } else { Revoked::NotDurable })
 }
 
 async fn resolve(app: &App, target: Target<'_>) -> Result<Option<(UserId, Scope)>, Failure> {

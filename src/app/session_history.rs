@@ -1,8 +1,10 @@
 //! Session history: a user's sessions as operators see them, those that are over too, and how they ended.
 
+use relatch_domain::cutoff::Cutoffs;
 use relatch_domain::session::{EndReason, SessionRecord};
-use relatch_domain::{UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{SessionId, UnixMillis, UnixSeconds, UserId};
 
+use super::sessions::sessions_of;
 use super::{App, Failure};
 use crate::store::StoredSession;
 
@@ -17,7 +19,7 @@ pub enum SessionState {
     Ended {
         /// Why.
         reason: EndReason,
-        /// When; unknown while only the cutoff tells that it is over.
+        /// When; unknown while only a cutoff tells that it is over.
         at: Option<UnixSeconds>,
     },
 }
@@ -37,13 +39,13 @@ pub struct KnownSession {
 /// # Errors
 /// If the store fails.
 pub async fn known_sessions(app: &App, user: UserId) -> Result<Vec<KnownSession>, Failure> {
-    let all = app.store.sessions_of(user).await?;
+    let all = sessions_of(app, user).await?;
     if !all.corrupt.is_empty() {
         tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
-    let cutoff = app.node.cutoff.get();
+    let cutoffs = app.node.cutoffs.all();
     let known = |stored: StoredSession| {
-        let state = state_of(&stored.record, all.now, cutoff);
+        let state = state_of(stored.id, &stored.record, all.now, &cutoffs);
         KnownSession { stored, state }
     };
     let mut sessions: Vec<_> = all.sessions.into_iter().map(known).collect();
@@ -52,12 +54,17 @@ pub async fn known_sessions(app: &App, user: UserId) -> Result<Vec<KnownSession>
 }
 
 /// As a refresh would judge it: an end comes before the cutoff, and that before a deadline.
-pub(super) fn state_of(record: &SessionRecord, now: UnixMillis, cutoff: UnixSeconds) -> SessionState {
+pub(super) fn state_of(
+    session: SessionId,
+    record: &SessionRecord,
+    now: UnixMillis,
+    cutoffs: &Cutoffs,
+) -> SessionState {
     if let Some(ended) = record.ended {
         return SessionState::Ended { reason: ended.reason, at: Some(ended.at) };
     }
-    if record.signed_in_at < cutoff {
-        return SessionState::Ended { reason: EndReason::SignedInBefore, at: None };
+    if let Some(reason) = cutoffs.of(record.client).end_of(session) {
+        return SessionState::Ended { reason, at: None };
     }
     if record.is_live(now) { SessionState::Live } else { SessionState::Expired }
 }
@@ -65,19 +72,23 @@ pub(super) fn state_of(record: &SessionRecord, now: UnixMillis, cutoff: UnixSeco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relatch_domain::testing::live_record;
+    use relatch_domain::testing::{live_record, session_began_at};
 
     #[test]
     fn a_session_is_what_a_refresh_would_say() {
-        let record = live_record(UnixSeconds(1000));
-        let now = UnixMillis(1_000_500);
-        assert_eq!(state_of(&record, now, UnixSeconds(1000)), SessionState::Live);
+        let (record, now) = (live_record(UnixSeconds(1000)), UnixMillis(1_000_500));
+        let session = session_began_at(UnixMillis(1_000_300));
+        let state = |record: &SessionRecord, now, cutoff| {
+            let cutoffs = Cutoffs { everyone: UnixMillis(cutoff), ..Cutoffs::default() };
+            state_of(session, record, now, &cutoffs)
+        };
+        assert_eq!(state(&record, now, 1_000_300), SessionState::Live);
         let after = record.idle_deadline.millis();
-        assert_eq!(state_of(&record, after, UnixSeconds(0)), SessionState::Expired);
+        assert_eq!(state(&record, after, 0), SessionState::Expired);
         let cut = SessionState::Ended { reason: EndReason::SignedInBefore, at: None };
-        assert_eq!(state_of(&record, after, UnixSeconds(1001)), cut);
+        assert_eq!(state(&record, after, 1_000_301), cut);
         let ended = record.end(EndReason::Reuse, now);
         let reuse = SessionState::Ended { reason: EndReason::Reuse, at: Some(UnixSeconds(1000)) };
-        assert_eq!(state_of(&ended, after, UnixSeconds(1001)), reuse);
+        assert_eq!(state(&ended, after, 1_000_301), reuse);
     }
 }

@@ -10,20 +10,34 @@ use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{EndNote, EndStep, StoredSession, UserSessions};
 
+/// A user's sessions as they are judged: by the lifetimes that are configured now.
+///
+/// # Errors
+/// If the store fails.
+pub(super) async fn sessions_of(app: &App, user: UserId) -> Result<UserSessions, Failure> {
+    let mut all = app.store.sessions_of(user).await?;
+    for stored in &mut all.sessions {
+        stored.record = stored.record.bounded_by(&app.policy.rotation);
+    }
+    Ok(all)
+}
+
 /// The live sessions of a user, the latest sign-in first.
 ///
 /// # Errors
 /// If the store fails.
 pub async fn live_sessions(app: &App, user: UserId) -> Result<Vec<StoredSession>, Failure> {
-    let all = app.store.sessions_of(user).await?;
+    let all = sessions_of(app, user).await?;
     if !all.corrupt.is_empty() {
         tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
     // A list without a session says that it has ended.
     app.reveal(user, &dead(&all)).await?;
     let mut live: Vec<_> = all.sessions;
-    let cutoff = app.node.cutoff.get();
-    live.retain(|session| session.record.is_live(all.now) && session.record.signed_in_at >= cutoff);
+    let cutoffs = app.node.cutoffs.all();
+    live.retain(|session| {
+        session.record.is_live(all.now) && cutoffs.of(session.record.client).end_of(session.id).is_none()
+    });
     live.sort_by_key(|session| std::cmp::Reverse((session.record.signed_in_at, session.id)));
     Ok(live)
 }
@@ -61,9 +75,13 @@ pub async fn end_sessions(
     note: Option<String>,
 ) -> Result<EndedSessions, Failure> {
     let note = origin.end_note(Some(user), note);
-    let Covered { sessions, dead } = match scope {
-        Scope::One(session) => covered_one(app, SessionRef { user, session }).await?,
-        _ => covered(&app.store.sessions_of(user).await?, scope),
+    let (Covered { sessions, dead }, begun_before) = match scope {
+        Scope::One(session) => (covered_one(app, SessionRef { user, session }).await?, None),
+        _ => {
+            let all = sessions_of(app, user).await?;
+            // Who signs in from now on signs in after it.
+            (covered(&all, scope), Some(UnixMillis(all.now.0.saturating_add(1))))
+        }
     };
     if sessions.is_empty() && dead.is_empty() {
         // That there is none may be because the user is gone.
@@ -71,7 +89,7 @@ pub async fn end_sessions(
         return Ok(EndedSessions::NONE);
     }
     app.reveal(user, &dead).await?;
-    end(app, origin, End { user, scope, reason, note, sessions }).await
+    end(app, origin, End { user, scope, begun_before, reason, note, sessions }).await
 }
 
 /// The sessions that an end covers.
@@ -127,8 +145,8 @@ pub(super) async fn end(app: &App, origin: &Origin, end: End) -> Result<EndedSes
         true => None,
         false => Some(app.announce_end(origin, &end).await?),
     };
-    let End { user, scope, reason, note, .. } = end;
-    let ended = app.store.end_sessions(&EndStep { user, scope, reason, note }).await?;
+    let End { user, scope, begun_before, reason, note, .. } = end;
+    let ended = app.store.end_sessions(&EndStep { user, scope, begun_before, reason, note }).await?;
     for session in &ended.ended {
         let session = SessionRef { user, session: *session };
         app.note(origin, &Event::SessionEnded { session, reason });
@@ -157,6 +175,6 @@ pub(super) async fn end_genuine(
         // A store that has lost it may be given it back, by a server that remembers the sign-in.
         sessions.push((session.session, false));
     }
-    end(app, origin, End { user: session.user, scope: Scope::One(session.session), reason, note, sessions })
-        .await
+    let (user, scope) = (session.user, Scope::One(session.session));
+    end(app, origin, End { user, scope, begun_before: None, reason, note, sessions }).await
 }

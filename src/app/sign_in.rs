@@ -20,7 +20,7 @@ use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
-use crate::store::{BeginStep, Begun, Credentials, SessionDetails, UserSessions};
+use crate::store::{BeginStep, Begun, Credentials, SessionDetails, StoredSession, UserSessions};
 
 /// A sign-in as a client asks for it.
 pub struct SignIn<'a> {
@@ -245,8 +245,10 @@ async fn begin(
     };
     let mut operation = None;
     for _ in 0..BEGIN_ROUNDS {
-        let session = SessionRef { user: user.id, session: app.random.session_id()? };
         let existing = app.store.sessions_of(user.id).await?;
+        // The clock may be behind a cutoff: that of a promoted primary.
+        let begins_at = app.node.cutoffs.of(new.client).begin_at(existing.now);
+        let session = SessionRef { user: user.id, session: app.random.session_id(begins_at)? };
         let record = first_record(&new, existing.now, &app.policy.rotation);
         let pair = app.issue(session, &record, &user.profile, record.rotated_at)?;
         if request.cookie_room.is_some_and(|room| pair.access.token.len() > room) {
@@ -326,8 +328,18 @@ fn room(
     existing: &UserSessions,
     earlier: Option<SessionId>,
 ) -> (Vec<(SessionId, SessionRecord, Change)>, usize) {
-    let records: Vec<_> = existing.sessions.iter().map(|session| (session.id, session.record)).collect();
-    let as_seen = |id: SessionId| records.iter().find(|(other, _)| *other == id).map(|(_, record)| *record);
+    let as_seen =
+        |id: SessionId| existing.sessions.iter().find(|other| other.id == id).map(|session| session.record);
+    // One that a cutoff has ended may have no tombstone yet.
+    let cutoffs = app.node.cutoffs.all();
+    let as_judged = |session: &StoredSession| {
+        let record = session.record.bounded_by(&app.policy.rotation);
+        match cutoffs.of(record.client).end_of(session.id) {
+            Some(reason) => record.end(reason, existing.now),
+            None => record,
+        }
+    };
+    let records: Vec<_> = existing.sessions.iter().map(|session| (session.id, as_judged(session))).collect();
     let changes = make_room(&records, earlier, existing.now, &app.policy.limits)
         .into_iter()
         .filter_map(|(id, change)| Some((id, as_seen(id)?, change)))

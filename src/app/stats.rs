@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relatch_domain::{UnixMillis, UnixSeconds};
+use relatch_domain::UnixMillis;
 
 use super::node::StoreKind;
 use super::{App, Failure};
@@ -19,7 +19,7 @@ pub struct Stats {
     /// What kind of store it is.
     pub store: StoreKind,
     /// Whoever signed in before this is signed out; nothing if there never was a cutoff.
-    pub cutoff: Option<UnixSeconds>,
+    pub cutoff: Option<UnixMillis>,
     /// When this node started, by its clock.
     pub started_at: UnixMillis,
     /// For how long it has been running.
@@ -51,7 +51,7 @@ pub async fn stats(app: &App) -> Result<Stats, Failure> {
     };
     let ring = app.ring()?;
     let in_state = |state| ring.keys().iter().filter(|key| key.state == state).count();
-    let cutoff = app.node.cutoff.get();
+    let cutoff = app.node.cutoffs.all().everyone;
     Ok(Stats {
         users,
         keys: KeyCounts {
@@ -61,7 +61,7 @@ pub async fn stats(app: &App) -> Result<Stats, Failure> {
             revoked: in_state(KeyState::Revoked),
         },
         store: app.node.store,
-        cutoff: (cutoff > UnixSeconds(0)).then_some(cutoff),
+        cutoff: (cutoff > UnixMillis(0)).then_some(cutoff),
         started_at: app.node.started_at,
         uptime: app.clock.now().age_since(app.node.started_at),
     })

@@ -13,6 +13,7 @@ use relatch_domain::{Generation, SessionId, SessionRef, UnixMillis, UnixSeconds,
 use super::caller::LiveCaller;
 use super::history::{self, Line};
 use super::origin::Origin;
+use super::sessions::sessions_of;
 use super::{App, Failure};
 use crate::store::{EndNote, SessionDetails, StoredSession, UserSessions};
 
@@ -117,7 +118,7 @@ pub async fn session_timeline(
     if !is_own && !reader.profile.roles.has(Role::ADMIN) {
         return Ok(None);
     }
-    let mut all = app.store.sessions_of(session.user).await?;
+    let mut all = sessions_of(app, session.user).await?;
     all.sessions.retain(|stored| stored.id == session.session);
     let found = (!all.sessions.is_empty()).then(|| newest_first(&all));
     if !is_own {
@@ -134,7 +135,7 @@ pub async fn session_timeline(
 /// # Errors
 /// If the store fails.
 pub async fn user_timeline(app: &App, user: UserId) -> Result<Option<Vec<Entry>>, Failure> {
-    let all = app.store.sessions_of(user).await?;
+    let all = sessions_of(app, user).await?;
     if !all.corrupt.is_empty() {
         tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }

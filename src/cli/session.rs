@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::{ArgGroup, Args, Subcommand};
-use relatch_domain::UnixSeconds;
+use relatch_domain::UnixMillis;
 
 use super::door::{Door, ask, unexpected};
 use super::print::{Table, counted, json_line, or_dash};
@@ -81,12 +81,12 @@ struct Revoke {
     /// The session of a refresh token or access token, read from standard input. It may have expired.
     #[arg(long, group = "which")]
     token_stdin: bool,
-    /// All sessions of an OAuth client, of all users. The first-party client is called relatch.
+    /// All sessions of an OAuth client that have begun by now, of all users. The first-party client is called relatch.
     #[arg(long, group = "which", value_name = "ID")]
     client: Option<String>,
-    /// Everyone who signed in before this time (RFC 3339, or now). On a terminal you are asked once more.
+    /// Everyone who signed in before this time (RFC 3339 to the millisecond, or now). On a terminal you are asked once more.
     #[arg(long, group = "which", value_name = "TIME", value_parser = point_in_time)]
-    signed_in_before: Option<UnixSeconds>,
+    signed_in_before: Option<UnixMillis>,
     /// With --signed-in-before: do not ask.
     #[arg(long)]
     yes: bool,
@@ -129,13 +129,12 @@ fn explained(reply: Reply, json: bool, out: &mut dyn Write) -> Result<(), Failur
     Ok(explanation.story.iter().try_for_each(|line| writeln!(out, "  {line}"))?)
 }
 
-/// RFC 3339, in whole seconds, or `now`.
-fn point_in_time(text: &str) -> Result<UnixSeconds, String> {
+/// RFC 3339, or `now`: the second in which we are, for the store's clock may be a little behind ours.
+fn point_in_time(text: &str) -> Result<UnixMillis, String> {
     if text == "now" {
-        return Ok(SystemClock.now().seconds());
+        return Ok(SystemClock.now().seconds().millis());
     }
-    let time = rfc3339::parse(text).ok_or("write it like 2026-11-21T10:33:51Z, or now")?;
-    Ok(time.seconds())
+    rfc3339::parse_up(text).ok_or_else(|| "write it like 2026-11-21T10:33:51Z, or now".to_owned())
 }
 
 fn target(revoke: &Revoke, surroundings: &mut Surroundings<'_>) -> Result<RevokeTarget, Failure> {
@@ -151,7 +150,7 @@ fn target(revoke: &Revoke, surroundings: &mut Surroundings<'_>) -> Result<Revoke
         Revoke { signed_in_before: Some(cutoff), yes, .. } => {
             if !yes {
                 let question =
-                    format!("This signs out everyone who signed in before {}.", rfc3339::seconds(*cutoff));
+                    format!("This signs out everyone who signed in before {}.", rfc3339::exact(*cutoff));
                 surroundings.input.confirm(&question, "everyone", surroundings.err)?;
             }
             RevokeTarget::SignedInBefore(cutoff.0)
@@ -165,9 +164,14 @@ fn ended(reply: Reply, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         Reply::Revoked { revoked_sessions } if json => {
             json_line(out, &serde_json::json!({ "revoked_sessions": revoked_sessions }))?;
         }
-        Reply::CutoffRaised { cutoff } if json => json_line(out, &serde_json::json!({ "cutoff": cutoff }))?,
-        Reply::CutoffRaised { cutoff } => {
+        Reply::CutoffRaised { cutoff, .. } if json => {
+            json_line(out, &serde_json::json!({ "cutoff": cutoff }))?;
+        }
+        Reply::CutoffRaised { client: None, cutoff } => {
             writeln!(out, "everyone who signed in before {cutoff} is signed out")?;
+        }
+        Reply::CutoffRaised { client: Some(client), cutoff } => {
+            writeln!(out, "everyone who signed in by the client {client} before {cutoff} is signed out")?;
         }
         Reply::Revoked { revoked_sessions: 0 } => writeln!(out, "no live session; nothing to end")?,
         Reply::Revoked { revoked_sessions } => {

@@ -202,8 +202,8 @@ pub enum RevokeTarget {
     Token(Secret),
     /// All of an OAuth client, of all users.
     Client(String),
-    /// All that began before this point, of all users: seconds since the Unix epoch.
-    SignedInBefore(u32),
+    /// All that began before this point, of all users: milliseconds since the Unix epoch.
+    SignedInBefore(u64),
 }
 
 /// The answer to a command.
@@ -272,8 +272,11 @@ pub enum Reply {
         /// How many live ones.
         revoked_sessions: usize,
     },
-    /// Everyone who signed in before a point in time is signed out.
+    /// All sessions that began before a point in time are over.
     CutoffRaised {
+        /// The client whose sessions they are; everyone's if it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
         /// The point, RFC 3339: as asked for, or a later one that was set before.
         cutoff: String,
     },

@@ -1,6 +1,6 @@
 //! Commands about sessions.
 
-use relatch_domain::{SessionId, SessionRef, UnixSeconds};
+use relatch_domain::{SessionId, SessionRef, UnixMillis, UnixSeconds};
 
 use super::command::{Reply, RevokeTarget};
 use super::rows::{ExplanationRow, SessionRow};
@@ -77,11 +77,15 @@ pub(super) async fn revoke(app: &App, target: RevokeTarget, reason: Option<Strin
             }
         }
         RevokeTarget::Client(id) => (Target::Client(id), "there is no such client"),
-        RevokeTarget::SignedInBefore(cutoff) => (Target::SignedInBefore(UnixSeconds(*cutoff)), ""),
+        RevokeTarget::SignedInBefore(cutoff) => (Target::SignedInBefore(UnixMillis(*cutoff)), ""),
+    };
+    let client = match &target {
+        Target::Client(id) => Some((*id).to_owned()),
+        _ => None,
     };
     match revoke_target(app, &Origin::operator(), target, reason).await? {
         Revoked::Ended(revoked_sessions) => Ok(Reply::Revoked { revoked_sessions }),
-        Revoked::Cutoff(cutoff) => Ok(Reply::CutoffRaised { cutoff: rfc3339::seconds(cutoff) }),
+        Revoked::Cutoff(cutoff) => Ok(Reply::CutoffRaised { client, cutoff: rfc3339::exact(cutoff) }),
         Revoked::InFuture => Err(Stop::refused("the time lies in the future, by the clock of the store")),
         Revoked::NotDurable => Err(Stop::not_durable()),
         Revoked::Unknown => Err(Stop::refused(unknown)),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use relatch_domain::UnixSeconds;
 use relatch_domain::budget::{Budget, InvalidBudget};
+use relatch_domain::cutoff::Cutoff;
 use relatch_domain::guesses::GuessLimit;
 use relatch_domain::password_rules::{Password, PasswordRules};
 use relatch_domain::policy::{HealPolicy, RotationPolicy, SessionLimits};
@@ -63,7 +63,7 @@ impl Settings {
         let RefreshTokenSettings { idle_ttl, absolute_ttl, grace, heal, .. } = self.refresh_token;
         let RateLimitSettings { enabled, session_refresh, .. } = self.rate_limit;
         let budget = if enabled { session_refresh.budget } else { Budget::UNLIMITED };
-        RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: UnixSeconds(0) }
+        RotationPolicy { idle_ttl, absolute_ttl, grace, heal, budget, cutoff: Cutoff::NONE }
     }
 
     /// How much hashing goes on at once.

@@ -55,7 +55,7 @@ pub async fn copy_store(
         // Opening it would make it.
         return Err(StartError::Copy(NotCopied::NoSource));
     }
-    let from = open_backend(&settings.store, from, None).await?.reading_handle();
-    let to = open_backend(&settings.store, to, None).await?.plain_handle();
+    let from = open_backend(settings, from, None).await?.reading_handle();
+    let to = open_backend(settings, to, None).await?.plain_handle();
     copy(&*from, &*to, settings.audit.max_records, &mut progress).await.map_err(StartError::Copy)
 }

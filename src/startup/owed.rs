@@ -85,6 +85,7 @@ mod tests {
             changes: Vec::new(),
             max_found: 9,
             checked_hash: None,
+            operation: None,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::PasswordHasher;
 use crate::keys::service::Keys;
 use crate::settings::{RedisUrl, Settings, StoreLogin, StoreSettings, StoreUrl};
-use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::{EmbeddedStore, Housekeeping};
 use crate::store::redis::{ClientCertificate, Gate, Login, RedisBackend, RedisSettings, TimeSource};
 use crate::store::{Measured, Store};
 use crate::telemetry::metrics::Metrics;
@@ -190,7 +190,7 @@ async fn open_store(
     settings: &Settings,
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<(Backend, MasterKeys), StartError> {
-    let backend = open_backend(&settings.store, &settings.store.url, clock).await?;
+    let backend = open_backend(settings, &settings.store.url, clock).await?;
     let masters = match &settings.store.url {
         StoreUrl::Embedded(path) => master_keys(settings, || Ok(master_key::find_or_make(path)?))?,
         // The settings refuse it already; a key must never be made up here, each node would have its own.
@@ -201,7 +201,7 @@ async fn open_store(
 
 /// Opens the store at `url`, with all else that the settings say of stores.
 pub(super) async fn open_backend(
-    settings: &StoreSettings,
+    settings: &Settings,
     url: &StoreUrl,
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<Backend, StartError> {
@@ -210,12 +210,14 @@ pub(super) async fn open_backend(
             let path = path.clone();
             let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
             // Opening a file after a crash checks it first, which takes its time.
-            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, clock)).await;
+            let housekeeping = Housekeeping { policy: settings.rotation_policy(), ..Housekeeping::default() };
+            let open = move || EmbeddedStore::open_with(&path, clock, housekeeping);
+            let opening = tokio::task::spawn_blocking(open).await;
             let store = opening.map_err(|error| StartError::Opening(io::Error::other(error)))??;
             Ok(Backend::Embedded(store))
         }
         StoreUrl::Redis(url) => {
-            let redis = redis_settings(settings, url);
+            let redis = redis_settings(&settings.store, url);
             let time = clock.map_or(TimeSource::Store, TimeSource::Handed);
             Ok(Backend::Redis(Box::new(RedisBackend::open(&redis, time)?)))
         }

@@ -79,7 +79,11 @@ impl GuessBook {
     /// The time after which it may be made.
     pub fn guess(&self, step: &GuessStep, now: UnixMillis) -> Result<Try, Duration> {
         let mut book = self.book();
-        let (guesses, counted) = step.limit.guess(book.get(&step.guesser).copied(), now)?;
+        let seen = book.get_mut(&step.guesser).map(|seen| {
+            *seen = seen.as_of(now);
+            *seen
+        });
+        let (guesses, counted) = step.limit.guess(seen, now)?;
         if book.len() >= MOST && !book.contains_key(&step.guesser) {
             make_room(&mut book, now);
         }

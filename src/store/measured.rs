@@ -10,9 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
 
 use super::{
     Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessStep, Guesser,
@@ -191,8 +192,9 @@ steps! {
     writes change_user(change: &UserChange) -> UserChangeOutcome;
     writes delete_user(user: UserId, operation: Option<OperationId>) -> Option<UserDeleted>;
     writes settle_operation(user: UserId, operation: OperationId) -> Settled;
-    reads cutoff() -> UnixSeconds;
-    writes raise_cutoff(cutoff: UnixSeconds) -> CutoffRaised;
+    reads cutoffs() -> Cutoffs;
+    writes raise_cutoff(whose: Whose, at: UnixMillis) -> CutoffRaised;
+    reads latest_time() -> UnixMillis;
     writes append_audit(trail: Trail, record: &[u8], keep: usize) -> ();
     reads audit(trail: Trail, before: Option<EntryId>, limit: usize) -> Vec<TrailEntry>;
     writes write_journal(write: &JournalWrite) -> JournalWritten;

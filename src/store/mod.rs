@@ -17,9 +17,10 @@ pub mod steps;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
 
 pub use error::StoreError;
 pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
@@ -96,11 +97,15 @@ pub trait Store: Send + Sync + 'static {
     /// way is `Unavailable`.
     async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError>;
 
-    /// Whoever signed in before this point is signed out. Zero until it was first raised.
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError>;
+    /// All cutoffs: sessions that began before one that concerns them are over.
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError>;
 
-    /// Raises the cutoff, if the point is not in the future. It never goes back.
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError>;
+    /// Raises a cutoff. It never goes back. Everyone's is not raised into the future; those of clients are made by servers,
+    /// from [`Store::latest_time`], and it does not matter which part of the store keeps them.
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError>;
+
+    /// The store's time; of several shards, the latest: no session has begun after it. Fails if any of them is away.
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError>;
 
     /// Adds a record to a trail, which keeps at least the `keep` latest and not many more.
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError>;

@@ -9,7 +9,7 @@ use relatch_domain::rotation::{Fresh, Presented};
 use relatch_domain::session::{EndReason, Seen, SessionRecord};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, Roles, User, Username};
-use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 use serde::{Deserialize, Serialize};
 
 /// One ordinary refresh. Made once and used for all its tries, so that what it did can be recognised after a
@@ -62,10 +62,25 @@ pub struct EndStep {
     pub user: UserId,
     /// Which of them.
     pub scope: Scope,
+    /// Of those only the ones that began before this point.
+    pub begun_before: Option<UnixMillis>,
     /// Why.
     pub reason: EndReason,
     /// Kept beside each session that ends by this step.
     pub note: EndNote,
+}
+
+impl EndStep {
+    /// The end of sessions of a user, whenever they began, with nothing to keep about it.
+    pub fn of(user: UserId, scope: Scope, reason: EndReason) -> Self {
+        Self { user, scope, begun_before: None, reason, note: EndNote::default() }
+    }
+
+    /// Whether the step covers a session. Its record may be one that cannot be read.
+    pub fn covers(&self, session: SessionId, record: Option<&SessionRecord>) -> bool {
+        self.begun_before.is_none_or(|before| session.began_at() < before)
+            && self.scope.covers(session, record)
+    }
 }
 
 /// What is kept about the end of a session beside its record.
@@ -355,13 +370,13 @@ pub struct UserQuery {
     pub limit: usize,
 }
 
-/// What came of raising the cutoff.
+/// What came of raising a cutoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CutoffRaised {
     /// It stands at this point now, which may be later than asked for: it never goes back.
     Raised {
-        /// Whoever signed in before this is signed out.
-        cutoff: UnixSeconds,
+        /// Sessions that began before this are over.
+        cutoff: UnixMillis,
         /// Whether as many replicas have it as the configuration asks for.
         durable: bool,
     },

@@ -25,8 +25,7 @@ impl Counters {
                 add_named(&Verdict::NAMES, &self.refreshes, verdict.name(), 1);
             }
             Event::SessionEnded { reason, .. } => self.ended(*reason, 1),
-            Event::ClientRevoked { sessions, .. } => self.ended(EndReason::RevokedByAdmin, *sessions),
-            Event::CutoffSwept { sessions, .. } => self.ended(EndReason::SignedInBefore, *sessions),
+            Event::CutoffSwept { reason, sessions, .. } => self.ended(*reason, *sessions),
             Event::UserCreated { .. }
             | Event::UsersImported { .. }
             | Event::UsersExported
@@ -35,6 +34,7 @@ impl Counters {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }
+            | Event::ClientRevoked { .. }
             | Event::RevocationsRestored { .. }
             | Event::StoreAdopted { .. }
             | Event::KeyRotated { .. }
@@ -83,7 +83,7 @@ fn add_named(names: &[&str], counters: &[AtomicU64], name: &str, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relatch_domain::{Generation, SessionId, SessionRef, UserId};
+    use relatch_domain::{Generation, SessionId, SessionRef, UnixMillis, UserId};
 
     #[test]
     fn each_event_is_counted_under_its_name() {
@@ -102,7 +102,12 @@ mod tests {
             refreshed(Verdict::Reuse),
             Event::SessionEnded { session, reason: EndReason::Reuse },
             Event::SessionEnded { session, reason: EndReason::SignedOut },
-            Event::ClientRevoked { client: "relatch", sessions: 3 },
+            Event::CutoffSwept {
+                cutoff: UnixMillis(7),
+                reason: EndReason::RevokedByAdmin,
+                users: 2,
+                sessions: 3,
+            },
         ] {
             counters.count(&event);
         }

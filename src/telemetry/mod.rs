@@ -8,9 +8,11 @@ pub mod request;
 
 use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;
-use relatch_domain::{Generation, SessionRef};
+use relatch_domain::session::EndReason;
+use relatch_domain::{Generation, SessionRef, UnixMillis};
 
 use crate::app::origin::Origin;
+use crate::rfc3339;
 use request::Rotation;
 
 /// Tells of an event.
@@ -54,22 +56,21 @@ fn write(origin: &Origin, event: &Event) {
         }
         Event::UserDeleted { user, .. } => tracing::info!(event = name, %user, address, "user deleted"),
         Event::CutoffRaised { cutoff } => {
-            tracing::warn!(
-                event = name,
-                cutoff = cutoff.0,
-                address,
-                "everyone who signed in before is signed out"
-            );
+            let cutoff = rfc3339::exact(*cutoff);
+            tracing::warn!(event = name, cutoff, address, "everyone who signed in before is signed out");
         }
-        Event::CutoffSwept { cutoff, users, sessions } => swept(name, cutoff.0, *users, *sessions),
+        Event::CutoffSwept { cutoff, reason, users, sessions } => {
+            swept(name, *cutoff, *reason, *users, *sessions);
+        }
         Event::RevocationsRestored { sessions, users } => {
             tracing::warn!(event = name, sessions, users, "revocations that the store had lost hold again");
         }
         Event::StoreAdopted { store_id } => {
             tracing::warn!(event = name, store_id, "the store is taken as it is, by an operator's order");
         }
-        Event::ClientRevoked { client, sessions } => {
-            tracing::warn!(event = name, client, sessions, address, "all sessions of a client ended");
+        Event::ClientRevoked { client, cutoff, .. } => {
+            let cutoff = rfc3339::exact(*cutoff);
+            tracing::warn!(event = name, client, cutoff, address, "all sessions of a client ended");
         }
         Event::KeyRotated { kid, revoked } => {
             tracing::info!(event = name, kid, revoked, address, "signing key rotated");
@@ -89,8 +90,9 @@ fn is_left_to_the_request(origin: &Origin, event: &Event) -> bool {
     true
 }
 
-fn swept(event: &str, cutoff: u32, users: usize, sessions: usize) {
-    tracing::info!(event, cutoff, users, sessions, "sessions from before the cutoff have ended");
+fn swept(event: &str, cutoff: UnixMillis, reason: EndReason, users: usize, sessions: usize) {
+    let (cutoff, reason) = (rfc3339::exact(cutoff), reason.code());
+    tracing::info!(event, cutoff, reason, users, sessions, "sessions from before the cutoff have ended");
 }
 
 fn refreshed(address: Option<&str>, session: SessionRef, presented: Generation, verdict: Verdict) {

@@ -2,7 +2,8 @@
 //!
 //! What a session has spent is a *debt* in tenths of a second that time pays back. A refresh adds `interval` to
 //! it and is allowed while the debt stays within `burst` intervals. The debt is as of the last rotation, whose
-//! time the record keeps anyway.
+//! time the record keeps anyway. If that lies in the future, the clock has gone back since, and nobody can say how much of the
+//! debt time has paid back: it counts as paid.
 
 use std::time::Duration;
 
@@ -68,7 +69,11 @@ impl Budget {
     }
 
     fn owed(self, debt: Debt, last: UnixMillis, now: UnixMillis) -> u32 {
-        let paid_back = u16::try_from(now.age_since(last).as_millis() / 100).unwrap_or(u16::MAX);
+        let paid_back = if last > now {
+            u16::MAX
+        } else {
+            u16::try_from(now.age_since(last).as_millis() / 100).unwrap_or(u16::MAX)
+        };
         u32::from(debt.0.saturating_sub(paid_back)) + u32::from(self.interval)
     }
 }
@@ -88,6 +93,14 @@ mod tests {
         assert_eq!(budget.spend(debt, start, start), Err(Duration::from_secs(1)));
         let later = UnixMillis(start.0 + 1000);
         assert_eq!(budget.spend(debt, start, later), Ok(debt));
+    }
+
+    #[test]
+    fn a_debt_of_the_future_is_paid() {
+        let budget = Budget::new(Duration::from_secs(1), 3).unwrap();
+        let (now, later) = (UnixMillis(1_000_000), UnixMillis(1_000_001));
+        assert_eq!(budget.spend(Debt(30), later, now), Ok(Debt(10)));
+        assert_eq!(budget.spend(Debt(30), now, now), Err(Duration::from_secs(1)));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, SessionRef, UserId};
+use crate::ids::{ClientNumber, Generation, SessionRef, UserId};
 use crate::rotation::Verdict;
 use crate::session::EndReason;
-use crate::time::UnixSeconds;
+use crate::time::UnixMillis;
 use crate::user::Username;
 
 /// Who caused an event.
@@ -149,12 +149,14 @@ pub enum Event {
     /// Everyone who signed in before a point in time was signed out.
     CutoffRaised {
         /// The point in time.
-        cutoff: UnixSeconds,
+        cutoff: UnixMillis,
     },
-    /// The sessions that began before the cutoff have got their tombstones.
+    /// The sessions that began before a cutoff, everyone's or a client's, have got their tombstones.
     CutoffSwept {
         /// The cutoff.
-        cutoff: UnixSeconds,
+        cutoff: UnixMillis,
+        /// The reason in the tombstones.
+        reason: EndReason,
         /// How many users were looked at.
         users: usize,
         /// How many live sessions ended.
@@ -172,12 +174,14 @@ pub enum Event {
         /// The store's id, from its marker.
         store_id: String,
     },
-    /// Sessions of a client were ended, of all users.
+    /// The sessions of a client that began before a point in time were ended, of all users.
     ClientRevoked {
         /// The client.
         client: &'static str,
-        /// How many live sessions ended.
-        sessions: usize,
+        /// The client's number.
+        number: ClientNumber,
+        /// The point in time.
+        cutoff: UnixMillis,
     },
     /// A new signing key signs access tokens from now on.
     KeyRotated {

@@ -31,6 +31,17 @@ pub struct Guesses {
     pub last: UnixMillis,
 }
 
+impl Guesses {
+    /// The same at `now`. If the last try was counted in the future, the clock has gone back since: then it is as if it had
+    /// been counted now, or whoever had to wait would wait until the clock has caught up. To be kept in place of what was
+    /// found, or the wait would begin again with each look.
+    #[must_use]
+    pub fn as_of(self, now: UnixMillis) -> Self {
+        let ahead = self.last.0.saturating_sub(now.0);
+        Self { until: UnixMillis(self.until.0.saturating_sub(ahead)), last: self.last.min(now) }
+    }
+}
+
 /// A try that has been counted: what it takes to take it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Try {
@@ -41,13 +52,13 @@ pub struct Try {
 }
 
 impl GuessLimit {
-    /// Counts a try at `now`, if it need not wait.
+    /// Counts a try at `now`, if it need not wait. If it has to, [`Guesses::as_of`] is what is kept.
     ///
     /// # Errors
     /// The time after which it may be made.
     pub fn guess(&self, seen: Option<Guesses>, now: UnixMillis) -> Result<(Guesses, Try), Duration> {
         let forgotten = Guesses { until: now, last: UnixMillis(0) };
-        let seen = seen.filter(|seen| seen.until > now).unwrap_or(forgotten);
+        let seen = seen.map(|seen| seen.as_of(now)).filter(|seen| seen.until > now).unwrap_or(forgotten);
         let may_be_made = seen.last.0.saturating_add(millis(self.wait(self.counting(seen, now))));
         if may_be_made > now.0 {
             return Err(Duration::from_millis(may_be_made - now.0));
@@ -58,14 +69,15 @@ impl GuessLimit {
 
     /// What remains when a counted try has turned out to be none: if it was the last one, the next waits from the one before.
     pub fn take_back(&self, seen: Guesses, counted: Try, now: UnixMillis) -> Option<Guesses> {
-        let until = UnixMillis(seen.until.0.saturating_sub(self.interval()));
-        let last = if seen.last == counted.at { counted.before } else { seen.last };
+        let Guesses { until, last } = seen.as_of(now);
+        let until = UnixMillis(until.0.saturating_sub(self.interval()));
+        let last = if seen.last == counted.at { counted.before.min(last) } else { last };
         (until > now).then_some(Guesses { until, last })
     }
 
     /// How many failures count at `now`.
     pub fn counting(&self, seen: Guesses, now: UnixMillis) -> u64 {
-        seen.until.0.saturating_sub(now.0).div_ceil(self.interval())
+        seen.as_of(now).until.0.saturating_sub(now.0).div_ceil(self.interval())
     }
 
     /// How long the next try has to wait after the last one if so many failures count.
@@ -133,6 +145,29 @@ mod tests {
         assert_eq!(LIMIT.take_back(one, this, at(0)), None);
     }
 
+    #[test]
+    fn what_was_counted_by_a_clock_ahead_is_as_if_it_were_counted_now() {
+        const SIX_HOURS: u64 = 6 * 3600;
+        let (one, this) = LIMIT.guess(None, at(SIX_HOURS)).unwrap();
+        assert_eq!(LIMIT.counting(one, at(0)), 1);
+        assert!(LIMIT.guess(Some(one), at(0)).is_ok(), "two more are free");
+        assert_eq!(LIMIT.take_back(one, this, at(0)), None);
+
+        let mut seen = Guesses { until: at(SIX_HOURS + 20 * 900), last: at(SIX_HOURS) };
+        assert_eq!(LIMIT.guess(Some(seen), at(0)), Err(LIMIT.longest_wait));
+        seen = seen.as_of(at(0));
+        assert_eq!(
+            LIMIT.guess(Some(seen), at(LIMIT.longest_wait.as_secs() - 1)),
+            Err(Duration::from_secs(1))
+        );
+        assert!(LIMIT.guess(Some(seen), at(LIMIT.longest_wait.as_secs())).is_ok(), "the wait passes");
+
+        // The one before is not moved if it was counted by the right clock.
+        let (first, _) = LIMIT.guess(Some(Guesses { until: at(1800), last: at(0) }), at(10)).unwrap();
+        let (second, this) = LIMIT.guess(Some(first), at(1000)).unwrap();
+        assert_eq!(LIMIT.take_back(second, this, at(20)).unwrap().last, at(10));
+    }
+
     proptest! {
         /// Whoever tries as often as possible gets through the free ones, and after that as many as the waits allow.
         #[test]
@@ -155,8 +190,8 @@ mod tests {
         }
 
         #[test]
-        fn a_wait_is_true(until in 0_u64..10_000_000, last in 0_u64..1_000_000, now in 1_000_000_u64..2_000_000) {
-            let seen = Some(Guesses { until: UnixMillis(until), last: UnixMillis(last) });
+        fn a_wait_is_true(until in 0_u64..10_000_000, last in 0_u64..5_000_000, now in 1_000_000_u64..2_000_000) {
+            let seen = Some(Guesses { until: UnixMillis(until), last: UnixMillis(last) }.as_of(UnixMillis(now)));
             if let Err(wait) = LIMIT.guess(seen, UnixMillis(now)) {
                 prop_assert!(wait <= LIMIT.longest_wait);
                 let then = UnixMillis(now + u64::try_from(wait.as_millis()).unwrap());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base64url;
+use crate::time::UnixMillis;
 
 /// An identifier that is not what it should be. Says which kind, never the value: it may be a stranger's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,10 +73,19 @@ uuid_id!(
     "operation id"
 );
 uuid_id!(
-    /// One sign-in of one user. Only together with the user id ([`SessionRef`]) does it lead to a record.
+    /// One sign-in of one user. Only together with the user id ([`SessionRef`]) does it lead to a record. A version 7 UUID
+    /// (RFC 9562, section 5.7): it tells when the session began.
     SessionId,
     "session id"
 );
+
+impl SessionId {
+    /// When the session began, by the clock of the store: what cutoffs compare.
+    pub fn began_at(&self) -> UnixMillis {
+        let millis = u128::from_be_bytes(*self.as_bytes()) >> 80;
+        UnixMillis(u64::try_from(millis).unwrap_or(UnixMillis::MAX.0))
+    }
+}
 
 /// A session and the user it belongs to: what clients know as `session_id` and API servers as `sid`.
 ///
@@ -156,7 +166,7 @@ pub struct Nonce(pub [u8; 8]);
 pub struct MacKeyId(pub u8);
 
 /// The number of an OAuth client in session records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 pub struct ClientNumber(pub u16);
 
 impl ClientNumber {

@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod base64url;
 pub mod budget;
 pub mod bytes;
+pub mod cutoff;
 pub mod device_token;
 pub mod event;
 pub mod guesses;

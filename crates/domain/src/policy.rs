@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::budget::Budget;
+use crate::cutoff::Cutoff;
 use crate::time::{UnixMillis, UnixSeconds};
 
 /// The bounds within which a token that is ahead of its record is believed.
@@ -27,14 +28,15 @@ pub struct RotationPolicy {
     pub heal: HealPolicy,
     /// How many refreshes one session may make.
     pub budget: Budget,
-    /// Whoever signed in before this point is signed out.
-    pub cutoff: UnixSeconds,
+    /// Sessions that began before it are over: the later one of everyone's and that of the client concerned.
+    pub cutoff: Cutoff,
 }
 
 impl RotationPolicy {
-    /// The idle deadline of a session that rotates at `now`: never after the absolute one.
+    /// The idle deadline of a session that rotates at `now`: never after the absolute one. Rounded up, so that the session
+    /// lives as long as it was promised.
     pub fn idle_deadline(&self, now: UnixMillis, absolute: UnixSeconds) -> UnixSeconds {
-        now.seconds().plus(self.idle_ttl).min(absolute)
+        now.seconds_up().plus(self.idle_ttl).min(absolute)
     }
 }
 
@@ -48,7 +50,7 @@ impl Default for RotationPolicy {
             grace: Duration::from_secs(10),
             heal: HealPolicy { slack: Duration::from_mins(2), max_ahead: 1024 },
             budget: Budget::UNLIMITED,
-            cutoff: UnixSeconds(0),
+            cutoff: Cutoff::NONE,
         }
     }
 }

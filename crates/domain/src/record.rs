@@ -10,7 +10,7 @@
 //! | 8 | 8 | current nonce |
 //! | 16 | 8 | previous nonce |
 //! | 24 | 8 | hash of the attempt key, zero for none |
-//! | 32 | 6 | last rotation, milliseconds |
+//! | 32 | 6 | last rotation: hours from there to the one from which the idle deadline counts, 6 bits; milliseconds, 42 bits |
 //! | 38 | 4 | signed in, seconds |
 //! | 42 | 4 | idle deadline, seconds |
 //! | 46 | 4 | absolute deadline, seconds |
@@ -34,6 +34,9 @@ pub const LEN: usize = 64;
 /// The layout that this code writes.
 pub const VERSION: u8 = 1;
 
+/// The last point in time that 42 bits can hold, in the year 2109.
+const LAST_ROTATION: u64 = (1 << 42) - 1;
+
 const ENDED: u8 = 0b0000_0001;
 const DPOP_BOUND: u8 = 0b0000_1000;
 
@@ -56,8 +59,9 @@ pub fn encode(record: &SessionRecord) -> [u8; LEN] {
     let ended = record.ended.map_or(0, |_| ENDED);
     let dpop = if record.dpop_bound { DPOP_BOUND } else { 0 };
     let flags = ended | delivery_bits(record.delivery) << 1 | dpop | authentication_bits(record) << 4;
-    let rotated_at = record.rotated_at.0.min(UnixMillis::MAX.0).to_be_bytes();
-    let [_, _, rotated_at @ ..] = rotated_at;
+    let ahead = u64::from(record.idle_ahead.min(SessionRecord::MOST_AHEAD));
+    let rotated_at = ahead << 42 | record.rotated_at.0.min(LAST_ROTATION);
+    let [_, _, rotated_at @ ..] = rotated_at.to_be_bytes();
     let parts: [&[u8]; 16] = [
         &[VERSION, flags],
         &[record.ended.map_or(0, |ended| reason_byte(ended.reason))],
@@ -95,6 +99,7 @@ pub fn decode(packed: &[u8]) -> Result<SessionRecord, CorruptRecord> {
         return Err(CorruptRecord::Version(version));
     }
     let mut record = SessionRecord {
+        idle_ahead: 0,
         mac_key: MacKeyId(mac_key),
         generation: Generation(reader.u32()?),
         nonce: Nonce(reader.take()?),
@@ -112,6 +117,8 @@ pub fn decode(packed: &[u8]) -> Result<SessionRecord, CorruptRecord> {
         debt: Debt::default(),
         origin: OriginTag::default(),
     };
+    record.idle_ahead = u8::try_from(record.rotated_at.0 >> 42).unwrap_or_default();
+    record.rotated_at.0 &= LAST_ROTATION;
     let ended_at = UnixSeconds(reader.u32()?);
     if flags & ENDED != 0 {
         record.ended = Some(Ended { reason: reason_of(reason)?, at: ended_at });

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use crate::ids::{ClientNumber, SessionId, SessionRef, UserId};
 use crate::session::{EndReason, SessionRecord};
-use crate::time::{UnixMillis, UnixSeconds};
+use crate::time::UnixMillis;
 
 /// That somebody's tokens are good no more, as nodes and API servers are told. Needs no store to be understood.
 ///
-/// Written as a line of text: `session ID REASON`, `user ID`, `cutoff SECONDS` or `key KID`.
+/// Written as a line of text: `session ID REASON`, `user ID`, `cutoff MILLIS`, `client NUMBER MILLIS` or `key KID`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Revocation {
     /// A session has ended.
@@ -21,8 +21,15 @@ pub enum Revocation {
     },
     /// A user was deleted, with all sessions.
     User(UserId),
-    /// Whoever signed in before this point is signed out.
-    SignedInBefore(UnixSeconds),
+    /// All sessions that began before this point are over.
+    SignedInBefore(UnixMillis),
+    /// All sessions of a client that began before a point in time are over.
+    Client {
+        /// The client.
+        client: ClientNumber,
+        /// The point in time.
+        before: UnixMillis,
+    },
     /// What this signing key has signed is good no more.
     Key(KeyId),
 }
@@ -52,7 +59,7 @@ impl Revocation {
     pub fn subject(&self) -> String {
         match self {
             Self::Session { session, .. } => format!("session {session}"),
-            Self::User(_) | Self::SignedInBefore(_) | Self::Key(_) => self.to_string(),
+            Self::User(_) | Self::SignedInBefore(_) | Self::Client { .. } | Self::Key(_) => self.to_string(),
         }
     }
 }
@@ -68,6 +75,7 @@ impl fmt::Display for Revocation {
             Self::Session { session, reason } => write!(f, "session {session} {}", reason.code()),
             Self::User(user) => write!(f, "user {user}"),
             Self::SignedInBefore(cutoff) => write!(f, "cutoff {}", cutoff.0),
+            Self::Client { client, before } => write!(f, "client {} {}", client.0, before.0),
             Self::Key(kid) => write!(f, "key {}", kid.as_str()),
         }
     }
@@ -84,7 +92,12 @@ impl FromStr for Revocation {
                 session.parse().ok().zip(reason).map(|(session, reason)| Self::Session { session, reason })
             }
             (Some("user"), Some(user), None) => user.parse().ok().map(Self::User),
-            (Some("cutoff"), Some(at), None) => at.parse().ok().map(UnixSeconds).map(Self::SignedInBefore),
+            (Some("cutoff"), Some(at), None) => at.parse().ok().map(UnixMillis).map(Self::SignedInBefore),
+            (Some("client"), Some(client), Some(before)) => {
+                let before = before.parse().ok().map(UnixMillis);
+                let client = client.parse().ok().map(ClientNumber);
+                client.zip(before).map(|(client, before)| Self::Client { client, before })
+            }
             (Some("key"), Some(kid), None) => KeyId::new(kid).map(Self::Key),
             _ => None,
         };
@@ -101,8 +114,6 @@ pub enum Scope {
     AllBut(SessionId),
     /// All of them.
     All,
-    /// Those that began before this point.
-    SignedInBefore(UnixSeconds),
     /// Those of one OAuth client.
     Client(ClientNumber),
 }
@@ -115,7 +126,6 @@ impl Scope {
             Self::One(one) => session == one,
             Self::AllBut(spared) => session != spared,
             Self::All => true,
-            Self::SignedInBefore(cutoff) => record.is_some_and(|record| record.signed_in_at < cutoff),
             Self::Client(client) => record.is_some_and(|record| record.client == client),
         }
     }
@@ -134,6 +144,7 @@ mod tests {
     use super::*;
     use crate::session::Ended;
     use crate::testing::{record, sessions_at};
+    use crate::time::UnixSeconds;
     use proptest::prelude::*;
 
     fn revocation() -> impl Strategy<Value = Revocation> {
@@ -146,7 +157,10 @@ mod tests {
                 }
             ),
             id().prop_map(|user| Revocation::User(UserId::from_bytes(user))),
-            any::<u32>().prop_map(|at| Revocation::SignedInBefore(UnixSeconds(at))),
+            any::<u64>().prop_map(|at| Revocation::SignedInBefore(UnixMillis(at))),
+            any::<(u16, u64)>().prop_map(|(client, before)| {
+                Revocation::Client { client: ClientNumber(client), before: UnixMillis(before) }
+            }),
             "[!-~]{1,64}".prop_map(|kid| Revocation::Key(KeyId::new(&kid).unwrap())),
         ]
     }
@@ -191,12 +205,9 @@ mod tests {
     fn what_the_record_tells_decides_and_without_a_record_nothing_is_covered() {
         let id = SessionId::from_bytes([1; 16]);
         let record = crate::testing::live_record(UnixSeconds(1000));
-        for (scope, covered) in [
-            (Scope::SignedInBefore(UnixSeconds(1000)), false),
-            (Scope::SignedInBefore(UnixSeconds(1001)), true),
-            (Scope::Client(record.client), true),
-            (Scope::Client(ClientNumber(record.client.0 + 1)), false),
-        ] {
+        for (scope, covered) in
+            [(Scope::Client(record.client), true), (Scope::Client(ClientNumber(record.client.0 + 1)), false)]
+        {
             assert_eq!(scope.covers(id, Some(&record)), covered, "{scope:?}");
             assert!(!scope.covers(id, None), "{scope:?}");
         }

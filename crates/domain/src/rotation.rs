@@ -132,11 +132,12 @@ impl Verdict {
 
 /// Decides what becomes of `presented`, given what the store saw. The order of the checks is part of the rule.
 pub fn judge(seen: &Seen, presented: &Presented, now: UnixMillis, policy: &RotationPolicy) -> Verdict {
-    let Some(record) = &seen.session else { return Verdict::Unknown };
+    let Some(record) = seen.session else { return Verdict::Unknown };
+    let record = &record.bounded_by(policy);
     if seen.user != Standing::Enabled {
         return Verdict::Disabled;
     }
-    if let Some(reason) = end_of(record, policy) {
+    if let Some(reason) = end_of(record, presented, policy) {
         return Verdict::Revoked(reason);
     }
     if let Some(mismatch) = mismatch(seen, record, presented) {
@@ -157,10 +158,11 @@ pub fn judge(seen: &Seen, presented: &Presented, now: UnixMillis, policy: &Rotat
 /// Whether the token is the current one and nothing speaks against rotating it: the same as
 /// `judge(…) == Verdict::Rotate`, written as the store's script checks it.
 pub fn guards_hold(seen: &Seen, presented: &Presented, now: UnixMillis, policy: &RotationPolicy) -> bool {
-    let Some(record) = &seen.session else { return false };
+    let Some(record) = seen.session else { return false };
+    let record = &record.bounded_by(policy);
     seen.user == Standing::Enabled
         && record.ended.is_none()
-        && record.signed_in_at >= policy.cutoff
+        && presented.session.session.began_at() >= policy.cutoff.at
         && mismatch(seen, record, presented).is_none()
         && !record.absolute_deadline.is_over(now)
         && !record.idle_deadline.is_over(now)
@@ -170,7 +172,8 @@ pub fn guards_hold(seen: &Seen, presented: &Presented, now: UnixMillis, policy: 
         && policy.budget.spend(record.debt, record.rotated_at, now).is_ok()
 }
 
-/// The record after a Rotate or a Heal: the presented token becomes the previous one, whatever the record held.
+/// The record after a Rotate or a Heal: the presented token becomes the previous one, whatever the record held. The idle
+/// deadline does not move back, though the clock may have: a client was promised the later one.
 pub fn next(
     record: &SessionRecord,
     presented: &Presented,
@@ -178,6 +181,8 @@ pub fn next(
     now: UnixMillis,
     policy: &RotationPolicy,
 ) -> SessionRecord {
+    let record = record.bounded_by(policy);
+    let idle_deadline = policy.idle_deadline(now, record.absolute_deadline);
     SessionRecord {
         generation: presented.generation.next(),
         nonce: fresh.nonce,
@@ -185,11 +190,18 @@ pub fn next(
         mac_key: fresh.mac_key,
         attempt: presented.attempt,
         rotated_at: now,
-        idle_deadline: policy.idle_deadline(now, record.absolute_deadline),
+        idle_ahead: hours_ahead(record.idle_deadline, idle_deadline),
+        idle_deadline: idle_deadline.max(record.idle_deadline),
         debt: policy.budget.spend_anyway(record.debt, record.rotated_at, now),
         origin: fresh.origin,
-        ..*record
+        ..record
     }
+}
+
+/// By how many hours, rounded up, one deadline is after another.
+fn hours_ahead(one: UnixSeconds, other: UnixSeconds) -> u8 {
+    let hours = one.0.saturating_sub(other.0).div_ceil(3600).min(SessionRecord::MOST_AHEAD.into());
+    u8::try_from(hours).unwrap_or(SessionRecord::MOST_AHEAD)
 }
 
 /// Where a token stands in the life of its session.
@@ -217,10 +229,10 @@ fn place(record: &SessionRecord, presented: &Presented) -> Place {
     }
 }
 
-fn end_of(record: &SessionRecord, policy: &RotationPolicy) -> Option<EndReason> {
+fn end_of(record: &SessionRecord, presented: &Presented, policy: &RotationPolicy) -> Option<EndReason> {
     match record.ended {
         Some(ended) => Some(ended.reason),
-        None => (record.signed_in_at < policy.cutoff).then_some(EndReason::SignedInBefore),
+        None => policy.cutoff.end_of(presented.session.session),
     }
 }
 

@@ -4,12 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::budget::{Budget, Debt};
-use crate::ids::{SessionId, UserId};
+use crate::cutoff::Cutoff;
+use crate::ids::UserId;
 use crate::policy::HealPolicy;
 use crate::session::Ended;
 use crate::testing;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_500);
+const BEGAN: UnixMillis = UnixMillis(NOW.0 - 7_200_000);
 const THIS: Option<AttemptHash> = Some(AttemptHash::constant([1; 8]));
 const OTHER: Option<AttemptHash> = Some(AttemptHash::constant([2; 8]));
 
@@ -32,7 +34,7 @@ fn record() -> SessionRecord {
 
 fn presented(generation: u32, nonce: u8) -> Presented {
     Presented {
-        session: SessionRef { user: UserId::from_bytes([1; 16]), session: SessionId::from_bytes([2; 16]) },
+        session: SessionRef { user: UserId::from_bytes([1; 16]), session: testing::session_began_at(BEGAN) },
         generation: Generation(generation),
         nonce: Nonce([nonce; 8]),
         issued_at: UnixSeconds(NOW.seconds().0 - 60),
@@ -84,11 +86,14 @@ fn an_ended_session_is_refused_with_its_reason() {
 }
 
 #[test]
-fn whoever_signed_in_before_the_cutoff_is_refused() {
-    let signed_in_at = record().signed_in_at;
+fn a_session_that_began_before_the_cutoff_is_refused_with_its_reason() {
     let cut = |cutoff| judge(&seen(record()), &current(), NOW, &RotationPolicy { cutoff, ..policy() });
-    assert_eq!(cut(UnixSeconds(signed_in_at.0 + 1)), Verdict::Revoked(EndReason::SignedInBefore));
-    assert_eq!(cut(signed_in_at), Verdict::Rotate);
+    let after = UnixMillis(BEGAN.0 + 1);
+    assert_eq!(cut(Cutoff::everyone(after)), Verdict::Revoked(EndReason::SignedInBefore));
+    assert_eq!(cut(Cutoff::everyone(BEGAN)), Verdict::Rotate);
+    let client = |at| Cutoff { at, reason: EndReason::RevokedByAdmin };
+    assert_eq!(cut(client(after)), Verdict::Revoked(EndReason::RevokedByAdmin));
+    assert_eq!(cut(client(BEGAN)), Verdict::Rotate);
 }
 
 #[test]
@@ -225,6 +230,57 @@ fn a_token_ahead_but_older_than_the_last_rotation_is_reuse() {
     assert_eq!(verdict(record(), issued(121)), Verdict::Reuse);
 }
 
+/// Of the deadline of the record and that of the policy the earlier one counts, to the second.
+#[test]
+fn lowered_lifetimes_count_from_the_sign_in_and_from_the_last_rotation() {
+    const LONG: u64 = 400 * 86_400;
+    let by = |idle: u64, absolute: u64| {
+        let (idle_ttl, absolute_ttl) = (Duration::from_secs(idle), Duration::from_secs(absolute));
+        let lowered = RotationPolicy { idle_ttl, absolute_ttl, ..policy() };
+        let verdict = judge(&seen(record()), &current(), NOW, &lowered);
+        assert_eq!(guards_hold(&seen(record()), &current(), NOW, &lowered), verdict == Verdict::Rotate);
+        verdict
+    };
+    assert_eq!(by(60, LONG), Verdict::Rotate, "a minute and the fraction of a second are not over yet");
+    assert_eq!(by(59, LONG), Verdict::Expired(Deadline::Idle));
+    assert_eq!(by(LONG, 7200), Verdict::Rotate);
+    assert_eq!(by(LONG, 7199), Verdict::Expired(Deadline::Absolute));
+    let raised = RotationPolicy {
+        idle_ttl: Duration::from_secs(LONG),
+        absolute_ttl: Duration::from_secs(LONG),
+        ..policy()
+    };
+    assert_eq!(record().bounded_by(&raised), record(), "raised ones change nothing");
+}
+
+#[test]
+fn an_idle_deadline_does_not_move_back_with_the_clock() {
+    let policy = RotationPolicy { idle_ttl: Duration::from_hours(1), ..policy() };
+    let rotate = |record: SessionRecord, now| {
+        let fresh = Fresh { nonce: Nonce([9; 8]), mac_key: MacKeyId(1), origin: OriginTag(9) };
+        next(&record, &current(), &fresh, now, &policy)
+    };
+    let far = UnixSeconds(NOW.seconds().0 + 90 * 86_400);
+    let first = rotate(SessionRecord { absolute_deadline: far, idle_deadline: far, ..record() }, NOW);
+    assert_eq!(first.idle_deadline, UnixSeconds(NOW.seconds().0 + 3601));
+    let mut later = first;
+    for _ in 0..5 {
+        later = rotate(later, UnixMillis(NOW.0 - 5_400_000));
+        assert_eq!((later.idle_deadline, later.idle_ahead), (first.idle_deadline, 2));
+        assert_eq!(later.bounded_by(&policy), later);
+    }
+    let lowered = RotationPolicy { idle_ttl: Duration::from_mins(10), ..policy };
+    let bounded = later.bounded_by(&lowered).idle_deadline.0;
+    assert!(
+        (NOW.seconds().0 + 600..NOW.seconds().0 + 600 + 1802).contains(&bounded),
+        "to the hour: {bounded}"
+    );
+    let caught_up = rotate(later, UnixMillis(NOW.0 + 60_000));
+    assert_eq!((caught_up.idle_deadline.0, caught_up.idle_ahead), (first.idle_deadline.0 + 60, 0));
+    let absolute = SessionRecord { absolute_deadline: UnixSeconds(NOW.seconds().0 + 1800), ..later };
+    assert_eq!(rotate(absolute, NOW).idle_deadline, absolute.absolute_deadline);
+}
+
 #[test]
 fn anything_else_that_is_genuine_is_reuse() {
     for (generation, nonce) in [(0, 0), (3, 3), (4, 9), (3, 4), (4, 5)] {
@@ -245,9 +301,10 @@ prop_compose! {
         attempt in testing::attempt(),
         client in 0_u16..2,
         delivery in testing::delivery(),
-        thumbprint in testing::thumbprint(),
+        (thumbprint, session) in (testing::thumbprint(), testing::session_id()),
     ) -> Presented {
         Presented {
+            session: SessionRef { session, ..current().session },
             generation: Generation(generation),
             nonce,
             issued_at,
@@ -255,7 +312,6 @@ prop_compose! {
             client: ClientNumber(client),
             delivery,
             thumbprint,
-            ..current()
         }
     }
 }
@@ -266,7 +322,7 @@ prop_compose! {
         grace in prop_oneof![Just(0_u64), 1_u64..20_000],
         (slack, max_ahead) in (0_u64..300, 0_u32..4),
         budget in proptest::option::of((1_u64..10, 1_u16..5)),
-        cutoff in proptest::option::weighted(0.2, testing::seconds()),
+        cutoff in proptest::option::weighted(0.2, testing::sessions_at()),
     ) -> RotationPolicy {
         RotationPolicy {
             idle_ttl: Duration::from_secs(idle),
@@ -276,7 +332,7 @@ prop_compose! {
             budget: budget.map_or(Budget::UNLIMITED, |(seconds, burst)| {
                 Budget::new(Duration::from_secs(seconds), burst).unwrap()
             }),
-            cutoff: cutoff.unwrap_or_default(),
+            cutoff: Cutoff::everyone(cutoff.unwrap_or_default()),
         }
     }
 }
@@ -308,7 +364,8 @@ proptest! {
         if matches!(verdict, Verdict::Rotate | Verdict::Retry | Verdict::Heal) {
             let record = seen.session.unwrap();
             prop_assert_eq!(seen.user, Standing::Enabled);
-            prop_assert!(record.ended.is_none() && record.signed_in_at >= policy.cutoff);
+            prop_assert!(record.ended.is_none() && presented.session.session.began_at() >= policy.cutoff.at);
+            let record = record.bounded_by(&policy);
             prop_assert!(!record.absolute_deadline.is_over(now));
             prop_assert_eq!(record.delivery, presented.delivery);
             prop_assert_eq!(record.client, presented.client);
@@ -330,7 +387,12 @@ proptest! {
             let after = Seen { session: Some(rotated), ..seen };
             prop_assert!(rotated.generation > record.generation);
             prop_assert!(rotated.idle_deadline <= rotated.absolute_deadline);
-            prop_assert_eq!(rotated.absolute_deadline, record.absolute_deadline);
+            let bounded = record.bounded_by(&policy);
+            prop_assert_eq!(rotated.absolute_deadline, bounded.absolute_deadline);
+            prop_assert!(rotated.idle_deadline >= bounded.idle_deadline);
+            if rotated.idle_ahead < SessionRecord::MOST_AHEAD {
+                prop_assert_eq!(rotated.bounded_by(&policy), rotated);
+            }
             let again = judge(&after, &presented, now, &policy);
             if presented.attempt.is_some() || record.dpop_bound || policy.grace > Duration::ZERO {
                 prop_assert_eq!(again, Verdict::Retry);

@@ -1,10 +1,13 @@
 //! What the server remembers of one session.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::AttemptHash;
 use crate::budget::Debt;
 use crate::ids::{ClientNumber, Generation, MacKeyId, Nonce, OriginTag, Thumbprint};
+use crate::policy::RotationPolicy;
 use crate::time::{UnixMillis, UnixSeconds};
 
 /// How tokens reach the client; fixed at sign-in.
@@ -101,11 +104,14 @@ pub struct SessionRecord {
     /// When the session last rotated; at generation 0, when it was signed in. In whole seconds it is the current
     /// token's time of issue.
     pub rotated_at: UnixMillis,
+    /// How many hours after `rotated_at` that rotation was from which the idle deadline counts. Not zero only if the clock
+    /// has gone back since; at most [`Self::MOST_AHEAD`].
+    pub idle_ahead: u8,
     /// When the user signed in: `auth_time` of its access tokens.
     pub signed_in_at: UnixSeconds,
-    /// Moved by each rotation.
+    /// Moved by each rotation, never back. Lower lifetimes than at that time bring it forward: [`Self::bounded_by`].
     pub idle_deadline: UnixSeconds,
-    /// Never moved.
+    /// Never moved later.
     pub absolute_deadline: UnixSeconds,
     /// Set once, never unset.
     pub ended: Option<Ended>,
@@ -124,6 +130,22 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
+    /// The highest `idle_ahead`: six bits.
+    pub const MOST_AHEAD: u8 = 63;
+
+    /// The session as it is judged: of its deadlines and those of the policy the earlier ones count. The absolute lifetime
+    /// counts from the sign-in, of which the record has the second, and the idle one from the last rotation.
+    #[must_use]
+    pub fn bounded_by(self, policy: &RotationPolicy) -> Self {
+        // The sign-in may have been at the very end of its second.
+        let oldest = self.signed_in_at.plus(Duration::from_secs(1)).plus(policy.absolute_ttl);
+        let absolute_deadline = self.absolute_deadline.min(oldest);
+        let used_at = self.rotated_at.seconds_up().plus(Duration::from_hours(self.idle_ahead.into()));
+        let unused = used_at.plus(policy.idle_ttl);
+        let idle_deadline = self.idle_deadline.min(unused).min(absolute_deadline);
+        Self { idle_deadline, absolute_deadline, ..self }
+    }
+
     /// Whether the session is neither ended nor past a deadline.
     pub fn is_live(&self, now: UnixMillis) -> bool {
         self.ended.is_none() && !self.idle_deadline.is_over(now) && !self.absolute_deadline.is_over(now)

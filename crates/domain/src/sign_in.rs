@@ -27,8 +27,7 @@ pub struct NewSession {
 
 /// The record of a session that begins at `now`.
 pub fn first_record(new: &NewSession, now: UnixMillis, policy: &RotationPolicy) -> SessionRecord {
-    let signed_in_at = now.seconds();
-    let absolute_deadline = signed_in_at.plus(policy.absolute_ttl);
+    let absolute_deadline = now.seconds_up().plus(policy.absolute_ttl);
     SessionRecord {
         generation: Generation(0),
         nonce: new.nonce,
@@ -36,7 +35,8 @@ pub fn first_record(new: &NewSession, now: UnixMillis, policy: &RotationPolicy) 
         mac_key: new.mac_key,
         attempt: None,
         rotated_at: now,
-        signed_in_at,
+        idle_ahead: 0,
+        signed_in_at: now.seconds(),
         idle_deadline: policy.idle_deadline(now, absolute_deadline),
         absolute_deadline,
         ended: None,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::attempt::AttemptHash;
 use crate::attributes::{AttributeValue, Attributes};
 use crate::budget::Debt;
-use crate::ids::{ClientNumber, Generation, MacKeyId, Nonce, OriginTag, Thumbprint};
+use crate::ids::{ClientNumber, Generation, MacKeyId, Nonce, OriginTag, SessionId, Thumbprint};
 use crate::session::{Authentication, Delivery, EndReason, Ended, Seen, SessionRecord, Standing};
 use crate::time::{UnixMillis, UnixSeconds};
 
@@ -18,6 +18,22 @@ pub fn sessions_at() -> impl Strategy<Value = UnixMillis> {
     let around = u64::from(AROUND) * 1000;
     prop_oneof![around - 2_000..around + 2_000, around - 400_000_000..around + 400_000_000]
         .prop_map(UnixMillis)
+}
+
+/// A session that began then. Two of the same time are the same.
+pub fn session_began_at(at: UnixMillis) -> SessionId {
+    let mut id = [0x70; 16];
+    let (time, rest) = id.split_at_mut(6);
+    time.iter_mut().zip(at.0.to_be_bytes().iter().skip(2)).for_each(|(to, from)| *to = *from);
+    if let [_, _, variant, ..] = rest {
+        *variant = 0x80;
+    }
+    SessionId::from_bytes(id)
+}
+
+/// A session that began close to [`AROUND`].
+pub fn session_id() -> impl Strategy<Value = SessionId> {
+    sessions_at().prop_map(session_began_at)
 }
 
 /// Seconds close to [`AROUND`].
@@ -64,7 +80,7 @@ prop_compose! {
     pub fn record()(
         (generation, nonce, previous_nonce, mac_key) in (0_u32..6, nonce(), nonce(), 0_u8..2),
         attempt in attempt(),
-        rotated_at in sessions_at(),
+        (rotated_at, idle_ahead) in (sessions_at(), prop_oneof![9 => Just(0), 1 => 0..=SessionRecord::MOST_AHEAD]),
         (signed_in_at, idle_deadline, absolute_deadline) in (seconds(), seconds(), seconds()),
         ended in option::weighted(0.2, (reason(), seconds())),
         delivery in delivery(),
@@ -77,6 +93,7 @@ prop_compose! {
             mac_key: MacKeyId(mac_key),
             attempt,
             rotated_at,
+            idle_ahead,
             signed_in_at,
             idle_deadline,
             absolute_deadline,
@@ -111,6 +128,7 @@ pub fn live_record(now: UnixSeconds) -> SessionRecord {
         mac_key: MacKeyId(1),
         attempt: None,
         rotated_at: now.millis(),
+        idle_ahead: 0,
         signed_in_at: now,
         idle_deadline: UnixSeconds(now.0 + 3600),
         absolute_deadline: UnixSeconds(now.0 + 3600),

@@ -19,9 +19,20 @@ impl UnixMillis {
         UnixSeconds(u32::try_from(self.0 / 1000).unwrap_or(u32::MAX))
     }
 
+    /// The first second that does not begin before this point: for deadlines, which must not come early.
+    pub fn seconds_up(self) -> UnixSeconds {
+        UnixSeconds(u32::try_from(self.0.div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
     /// How long ago `earlier` was. A negative age counts as zero: clocks of a failed-over store may go backwards.
     pub fn age_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether less than `span` lies between the two, whichever comes first: for what was recorded a short while ago by a
+    /// clock that may have gone back since.
+    pub fn is_within(self, span: Duration, other: Self) -> bool {
+        self.age_since(other).max(other.age_since(self)) < span
     }
 
     /// This much later.
@@ -75,10 +86,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_far_ahead_is_not_close() {
+        let span = Duration::from_millis(3);
+        for (other, is_close) in [(4, false), (5, true), (9, true), (10, false)] {
+            assert_eq!(UnixMillis(7).is_within(span, UnixMillis(other)), is_close, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_rounded_up() {
+        for (millis, second) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(UnixMillis(millis).seconds_up(), UnixSeconds(second));
+        }
+    }
+
+    #[test]
     fn nothing_overflows() {
         assert_eq!(UnixSeconds(u32::MAX).plus(Duration::MAX), UnixSeconds(u32::MAX));
         assert_eq!(UnixMillis(u64::MAX).plus(Duration::MAX), UnixMillis::MAX);
         assert_eq!(UnixMillis(u64::MAX).seconds(), UnixSeconds(u32::MAX));
+        assert_eq!(UnixMillis(u64::MAX).seconds_up(), UnixSeconds(u32::MAX));
         assert_eq!(UnixSeconds(3).minus(Duration::from_secs(5)), UnixSeconds(0));
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use relatch::ambient::{Clock, SystemClock};
 use relatch_domain::UnixMillis;
@@ -70,7 +71,7 @@ impl On {
         self
     }
 
-    /// With a clock that stands still until it is set.
+    /// With a clock that stands still until it is set, at the beginning of a second.
     #[must_use]
     pub fn with_clock(self) -> Self {
         Self { clock: true, ..self }
@@ -101,7 +102,7 @@ impl On {
             (None, None) => format!("redb:{}", dir.path().join("relatch.redb").display()),
         };
         self.settings.insert("store.url".to_owned(), url);
-        let clock = self.clock.then(|| ManualClock::at(SystemClock.now()));
+        let clock = self.clock.then(|| ManualClock::at(SystemClock.now().seconds().millis()));
         let mut app = TestApp {
             node: Node::at(String::new()),
             on: self,
@@ -183,9 +184,24 @@ impl TestApp {
         self.launched.clear();
         self.admin = Arc::default();
         done(self.dir.path());
-        self.node =
-            self.launch(&[]).await.unwrap_or_else(|message| panic!("the server does not start: {message}"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        self.node = loop {
+            match self.launch(&[]).await {
+                Ok(node) => break node,
+                // A read of the one before may still be under way.
+                Err(message) if message.contains("is in use") && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(message) => panic!("the server does not start: {message}"),
+            }
+        };
         self.until_ready().await;
+    }
+
+    /// Stops the first node and starts it with other settings, on the same store: [`Self::node`] is another one then.
+    pub async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        self.on.settings.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        self.while_stopped(|_| ()).await;
     }
 
     /// The Redis process.

@@ -15,6 +15,7 @@ use relatch::store::{
     UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
 };
 use relatch_domain::attributes::Attributes;
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
@@ -22,7 +23,7 @@ use relatch_domain::rotation::{guards_hold, next};
 use relatch_domain::session::{Seen, SessionRecord, Standing};
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, User, Username};
-use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId, revocation};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId, revocation};
 
 use crate::model_journal::ModelJournal;
 
@@ -40,7 +41,7 @@ struct State {
     sessions: BTreeMap<SessionRef, Session>,
     shelf: KeyShelf,
     marker: Option<Marker>,
-    cutoff: UnixSeconds,
+    cutoffs: Cutoffs,
     journal: ModelJournal,
     deleted: BTreeMap<UserId, (UnixMillis, User)>,
     /// Whether each operation on a user was carried out, or given up.
@@ -94,8 +95,7 @@ impl State {
     fn end(&mut self, now: UnixMillis, step: &EndStep) -> Ended {
         let mut answer = Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true };
         let of_user = self.sessions.range_mut(sessions_from(step.user));
-        for (id, stored) in of_user.filter(|(id, stored)| step.scope.covers(id.session, Some(&stored.record)))
-        {
+        for (id, stored) in of_user.filter(|(id, stored)| step.covers(id.session, Some(&stored.record))) {
             answer.covered += 1;
             if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
                 stored.record = tombstone;
@@ -297,7 +297,9 @@ impl Store for ModelStore {
         let user = user.clone();
         state.note(user.id, change.operation);
         let ended = match change.end.clone() {
-            Some((scope, reason, note)) => state.end(now, &EndStep { user: user.id, scope, reason, note }),
+            Some((scope, reason, note)) => {
+                state.end(now, &EndStep { user: user.id, scope, begun_before: None, reason, note })
+            }
             None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
         };
         Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
@@ -330,17 +332,20 @@ impl Store for ModelStore {
         Ok(Some(UserDeleted { user, durable: true }))
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        Ok(self.step().0.cutoff)
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        Ok(self.step().0.cutoffs.clone())
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
         let (mut state, now) = self.step();
-        if cutoff.millis() > now {
+        if whose == Whose::Everyone && at > now {
             return Ok(CutoffRaised::InFuture);
         }
-        state.cutoff = state.cutoff.max(cutoff);
-        Ok(CutoffRaised::Raised { cutoff: state.cutoff, durable: true })
+        Ok(CutoffRaised::Raised { cutoff: state.cutoffs.raise(whose, at), durable: true })
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        Ok(self.clock.now())
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use relatch_domain::{SessionRef, UnixMillis, UnixSeconds};
 use crate::app::audit::AuditRecord;
 use crate::app::audit::read::{AuditFilter, read_audit};
 use crate::app::session_history::{SessionState, state_of};
+use crate::app::sessions::sessions_of;
 use crate::app::timeline::{Entry, entries};
 use crate::app::{App, Failure};
 use crate::store::Party;
@@ -37,8 +38,8 @@ pub struct SessionFacts {
     pub entries: Vec<Entry>,
     /// When it expires or expired if it is not used.
     pub expires: UnixSeconds,
-    /// Everyone who signed in before this was signed out.
-    pub cutoff: UnixSeconds,
+    /// Sessions that began before this are over: everyone's or those of the client.
+    pub cutoff: UnixMillis,
 }
 
 /// The end of a session as the audit trail has it.
@@ -65,14 +66,20 @@ pub struct EndRecord {
 /// # Errors
 /// If the store fails.
 pub async fn gather(app: &App, session: SessionRef) -> Result<Facts, Failure> {
-    let all = app.store.sessions_of(session.user).await?;
+    let all = sessions_of(app, session.user).await?;
     let stored = all.sessions.iter().find(|stored| stored.id == session.session);
-    let cutoff = app.node.cutoff.get();
-    let known = stored.map(|stored| SessionFacts {
-        state: state_of(&stored.record, all.now, cutoff),
-        entries: entries(stored, all.now),
-        expires: stored.record.idle_deadline.min(stored.record.absolute_deadline),
-        cutoff,
+    let cutoffs = app.node.cutoffs.all();
+    let known = stored.map(|stored| {
+        let state = state_of(stored.id, &stored.record, all.now, &cutoffs);
+        SessionFacts {
+            state,
+            entries: entries(stored, all.now),
+            expires: stored.record.idle_deadline,
+            cutoff: match state {
+                SessionState::Ended { reason: EndReason::SignedInBefore, .. } => cutoffs.everyone,
+                _ => cutoffs.of(stored.record.client).at,
+            },
+        }
     });
     let record = match known.as_ref().map(|known| known.state) {
         Some(SessionState::Ended { at, reason }) => find(app, session, at, Some(reason)).await?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
-use relatch_domain::{OperationId, SessionRef, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
 
 use super::{Done, Form, What};
 use crate::app::audit::AuditRecord;
@@ -62,7 +62,7 @@ const fn left_alone(what: &What) -> Duration {
 
 async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Failure> {
     match &form.what {
-        What::End { user, only, spared, reason, note, sessions } => {
+        What::End { user, only, spared, begun_before, reason, note, sessions } => {
             // What its maker had announced may have been lost, with the operation.
             let entries = form.entries(*user, *reason, sessions);
             announce_again(app, open, entries).await?;
@@ -71,7 +71,9 @@ async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Fai
                 (None, Some(spared)) => Scope::AllBut(*spared),
                 (None, None) => Scope::All,
             };
-            end(app, open.id, form, EndStep { user: *user, scope, reason: *reason, note: note.clone() }).await
+            let begun_before = begun_before.map(UnixMillis);
+            let step = EndStep { user: *user, scope, begun_before, reason: *reason, note: note.clone() };
+            end(app, open.id, form, step).await
         }
         What::Hold { sessions } => hold(app, open, sessions).await,
         What::Change { user } => {

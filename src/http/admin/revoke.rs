@@ -1,17 +1,17 @@
 //! `POST /admin/revoke`: an administrator ends sessions.
 
 use actix_web::{HttpResponse, web};
-use relatch_domain::UnixSeconds;
+use relatch_domain::UnixMillis;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::revoke::{Revoked, Target, revoke as revoke_target};
-use crate::http::answer::rfc3339;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, ClientOrigin, Json, Then};
 use crate::http::openapi::{problems, tag};
+use crate::rfc3339;
 
 /// Longest free-text reason, in characters.
 const MAX_REASON: usize = 256;
@@ -36,10 +36,11 @@ pub struct Body {
     /// The session of an access token, be it expired.
     #[schema(value_type = Option<String>, extensions(("x-alternative" = json!(true))))]
     access_token: Option<SecretString>,
-    /// All sessions of a client, of all users: `relatch`, the client of this API itself.
+    /// All sessions of a client that have begun by now, of all users: `relatch`, the client of this API itself.
     #[schema(extensions(("x-alternative" = json!(true))))]
     client_id: Option<String>,
-    /// Everyone who signed in before this time (RFC 3339, not in the future). Whole seconds count: a fraction is cut.
+    /// Everyone who signed in before this time (RFC 3339, not in the future). Milliseconds count; a finer fraction is
+    /// rounded up.
     #[schema(format = DateTime, extensions(("x-alternative" = json!(true))))]
     signed_in_before: Option<String>,
     /// Free text, for administrators only.
@@ -56,18 +57,18 @@ pub struct RevokedAnswer {
     revoked_sessions: usize,
 }
 
-/// Since when one must have signed in.
+/// Since when one must have signed in: everyone, or whoever did so by the client.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Cutoff)]
 pub struct CutoffAnswer {
-    /// Everyone who signed in before this is signed out. It may be later than was asked for: it never goes back.
+    /// Sessions that began before this are over. It may be later than was asked for: it never goes back.
     #[schema(format = DateTime, examples("2026-11-21T10:33:51Z"))]
     cutoff: String,
 }
 
 problems!(RevokeProblems: Admin, Json<Body>; NotFound, CrossSiteRequest);
 
-/// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist. For
+/// Answers 200 with the number of live sessions that have ended; 404 for whom or what does not exist. For `client_id` and
 /// `signed_in_before` it answers 202 with the cutoff that is in force now, which may be later than the one asked for.
 ///
 /// # Errors
@@ -76,11 +77,11 @@ problems!(RevokeProblems: Admin, Json<Body>; NotFound, CrossSiteRequest);
     post, path = "/admin/revoke", operation_id = "revoke", tag = tag::ADMIN,
     summary = "End sessions",
     description = "Afterwards no refresh of those sessions succeeds. Exactly one field says which. \
-        `signed_in_before` is in force on every node within a second.",
+        `client_id` and `signed_in_before` are in force on every node within a second.",
     security(("bearer" = []), ("accessCookie" = [])), request_body = Body,
     responses(
         (status = 200, description = "How many sessions have ended", body = RevokedAnswer),
-        (status = 202, description = "The cutoff that is in force now; only for `signed_in_before`",
+        (status = 202, description = "The cutoff that is in force now; for `client_id` and `signed_in_before`",
          body = CutoffAnswer),
         RevokeProblems,
     ),
@@ -96,7 +97,7 @@ pub async fn revoke(
     match revoke_target(&app, &origin, target(&body)?, reason).await? {
         Revoked::Ended(count) => Ok(HttpResponse::Ok().json(RevokedAnswer { revoked_sessions: count })),
         Revoked::Cutoff(cutoff) => {
-            Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339(cutoff) }))
+            Ok(HttpResponse::Accepted().json(CutoffAnswer { cutoff: rfc3339::exact(cutoff) }))
         }
         Revoked::InFuture => Err(ApiError::invalid_field(SIGNED_IN_BEFORE, "lies in the future")),
         Revoked::NotDurable => Err(ApiError::not_durable()),
@@ -127,11 +128,9 @@ fn target(body: &Body) -> Answer<Target<'_>> {
     }
 }
 
-fn point_in_time(text: &str) -> Answer<UnixSeconds> {
-    let at = crate::rfc3339::parse(text);
-    let at = at.ok_or_else(|| ApiError::invalid_field(SIGNED_IN_BEFORE, "is not a time in RFC 3339"))?;
-    // What 32 bits cannot hold comes out as the last second that they can: that lies in the future as well.
-    Ok(at.seconds())
+fn point_in_time(text: &str) -> Answer<UnixMillis> {
+    let at = rfc3339::parse_up(text);
+    at.ok_or_else(|| ApiError::invalid_field(SIGNED_IN_BEFORE, "is not a time in RFC 3339"))
 }
 
 fn reason(reason: Option<String>) -> Answer<Option<String>> {

@@ -148,7 +148,7 @@ impl StatsAnswer {
                 sessions_ended: counters.sessions_ended().collect(),
             },
             store: StoreAnswer { kind: stats.store.name(), reachable: stats.users.is_some() },
-            cutoff: stats.cutoff.map(rfc3339),
+            cutoff: stats.cutoff.map(crate::rfc3339::exact),
         }
     }
 }

@@ -26,9 +26,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
 
 pub use file::OpenError;
 pub use sweep::{Housekeeping, Swept};
@@ -226,12 +227,16 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, now| operated::settle(tables, now, user, operation)).await
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        self.read(|snapshot, _| shelf::cutoff(&snapshot.meta)).await
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        self.read(|snapshot, _| shelf::cutoffs(&snapshot.meta)).await
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        self.queue.run(move |tables, now| shelf::raise_cutoff(tables, now, cutoff)).await
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
+        self.queue.run(move |tables, now| shelf::raise_cutoff(tables, now, whose, at)).await
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        Ok(self.clock.now())
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

@@ -198,13 +198,13 @@ type Found = Result<SessionRecord, CorruptRecord>;
 fn covered(tables: &Tables<'_>, step: &EndStep) -> Result<Vec<(SessionKey, Found)>, Failure> {
     let (first, last) = match step.scope {
         Scope::One(one) => (key_of(step.user, one), key_of(step.user, one)),
-        Scope::AllBut(_) | Scope::All | Scope::SignedInBefore(_) | Scope::Client(_) => keys_of(step.user),
+        Scope::AllBut(_) | Scope::All | Scope::Client(_) => keys_of(step.user),
     };
     let mut covered = Vec::new();
     for entry in tables.sessions.range::<&SessionKey>(&first..=&last)? {
         let (key, packed) = entry?;
         let record = record::decode(packed.value());
-        if step.scope.covers(session_of(key.value()).session, record.as_ref().ok()) {
+        if step.covers(session_of(key.value()).session, record.as_ref().ok()) {
             covered.push((*key.value(), record));
         }
     }

@@ -1,7 +1,8 @@
-//! The shelf of signing keys, the marker that identifies the store, and the cutoff.
+//! The shelf of signing keys, the marker that identifies the store, and the cutoffs.
 
 use redb::ReadableTable;
-use relatch_domain::{UnixMillis, UnixSeconds};
+use relatch_domain::UnixMillis;
+use relatch_domain::cutoff::{Cutoffs, Whose};
 
 use super::tables::{Failure, Snapshot, Tables};
 use crate::store::{CutoffRaised, KeyShelf, Marker, StoredKey};
@@ -10,8 +11,8 @@ use crate::store::{CutoffRaised, KeyShelf, Marker, StoredKey};
 const KEYS_VERSION: &str = "keys_version";
 /// The store's [`Marker`], JSON.
 const MARKER: &str = "marker";
-/// The cutoff in seconds, big-endian. Absent until it was first raised.
-const CUTOFF: &str = "cutoff";
+/// Before the words that say whose a cutoff is. In milliseconds, big-endian; absent until it was first raised.
+const CUTOFF: &str = "cutoff ";
 
 /// See [`crate::store::Store::keys`].
 pub(super) fn keys(snapshot: &Snapshot) -> Result<KeyShelf, Failure> {
@@ -73,24 +74,34 @@ fn version(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64
     bytes.map(u64::from_be_bytes).map_err(|_| Failure::Corrupt("version of the key shelf".to_owned()))
 }
 
-/// See [`crate::store::Store::cutoff`].
-pub(super) fn cutoff(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<UnixSeconds, Failure> {
-    let Some(stored) = meta.get(CUTOFF)? else { return Ok(UnixSeconds(0)) };
-    let bytes = stored.value().try_into();
-    let seconds = bytes.map(u32::from_be_bytes).map_err(|_| Failure::Corrupt("the cutoff".to_owned()))?;
-    Ok(UnixSeconds(seconds))
+/// See [`crate::store::Store::cutoffs`].
+pub(super) fn cutoffs(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<Cutoffs, Failure> {
+    let mut cutoffs = Cutoffs::default();
+    for entry in meta.range(CUTOFF..)? {
+        let (key, stored) = entry?;
+        let Some(whose) = key.value().strip_prefix(CUTOFF) else { break };
+        // One of a kind that a later version has added is none of ours.
+        if let Ok(whose) = whose.parse() {
+            let millis = stored.value().try_into().map(u64::from_be_bytes);
+            let at = millis.map_err(|_| Failure::Corrupt(format!("the cutoff of {whose}")))?;
+            cutoffs.raise(whose, UnixMillis(at));
+        }
+    }
+    Ok(cutoffs)
 }
 
 /// See [`crate::store::Store::raise_cutoff`].
 pub(super) fn raise_cutoff(
     tables: &mut Tables<'_>,
     now: UnixMillis,
-    wanted: UnixSeconds,
+    whose: Whose,
+    at: UnixMillis,
 ) -> Result<CutoffRaised, Failure> {
-    if wanted.millis() > now {
+    if whose == Whose::Everyone && at > now {
         return Ok(CutoffRaised::InFuture);
     }
-    let cutoff = cutoff(&tables.meta)?.max(wanted);
-    tables.meta.insert(CUTOFF, cutoff.0.to_be_bytes().as_slice())?;
+    let cutoff = cutoffs(&tables.meta)?.raise(whose, at);
+    let key = format!("{CUTOFF}{whose}");
+    tables.meta.insert(key.as_str(), cutoff.0.to_be_bytes().as_slice())?;
     Ok(CutoffRaised::Raised { cutoff, durable: true })
 }

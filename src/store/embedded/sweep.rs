@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use redb::ReadableTable;
-use relatch_domain::policy::SessionLimits;
+use relatch_domain::policy::{RotationPolicy, SessionLimits};
 use relatch_domain::{SessionRef, UnixMillis, record, sign_in};
 
 use super::sessions::forget;
@@ -25,10 +25,12 @@ pub struct Housekeeping {
     pub look_at: usize,
     /// How many sessions one step forgets at the most.
     pub forget_at_most: usize,
+    /// By whose lifetimes sessions expire.
+    pub policy: RotationPolicy,
 }
 
 impl Default for Housekeeping {
-    /// A small step a minute; a million sessions are gone through in some four hours. Sessions stay
+    /// By the lifetimes that the records have. A small step a minute; a million sessions are gone through in some four hours. Sessions stay
     /// for thirty days after their death, so that a file restored from a backup still knows who may heal.
     fn default() -> Self {
         Self {
@@ -36,6 +38,11 @@ impl Default for Housekeeping {
             forget_after: Duration::from_hours(30 * 24),
             look_at: 4096,
             forget_at_most: 256,
+            policy: RotationPolicy {
+                idle_ttl: Duration::MAX,
+                absolute_ttl: Duration::MAX,
+                ..RotationPolicy::default()
+            },
         }
     }
 }
@@ -87,6 +94,6 @@ fn is_long_dead(packed: &[u8], now: UnixMillis, how: &Housekeeping) -> bool {
         max_tombstones: usize::MAX,
         tombstone_ttl: how.forget_after.max(SessionLimits::MIN_TOMBSTONE_TTL),
     };
-    let this = [(relatch_domain::SessionId::from_bytes([0; 16]), record)];
+    let this = [(relatch_domain::SessionId::from_bytes([0; 16]), record.bounded_by(&how.policy))];
     !sign_in::make_room(&this, None, now, &limits).is_empty()
 }

@@ -180,7 +180,7 @@ async fn nobody_is_answered_before_the_commit_not_even_who_wrote_nothing() {
         async move { store.create_user(&user).await }
     });
     let nowhere = SessionRef { user: user.id, session: SessionId::from_bytes([1; 16]) };
-    let record = relatch_domain::testing::live_record(UnixSeconds(1));
+    let record = relatch_domain::testing::live_record(relatch_domain::UnixSeconds(1));
     let step = SwapStep { session: nowhere, as_seen: record, new: record };
     let blocked = tokio::spawn({
         let store = store.clone();
@@ -221,7 +221,7 @@ async fn the_writer_sweeps_by_itself() {
     let user = new_user("ada");
     store.create_user(&user).await.unwrap();
     let session = SessionRef { user: user.id, session: SessionId::from_bytes([1; 16]) };
-    let record = relatch_domain::testing::live_record(UnixSeconds(1));
+    let record = relatch_domain::testing::live_record(relatch_domain::UnixSeconds(1));
     let details = crate::store::SessionDetails::default();
     let step = BeginStep {
         session,

@@ -124,7 +124,7 @@ pub(super) fn change(
     operated::note(tables, now, user.id, change.operation)?;
     let ended = match change.end.clone() {
         Some((scope, reason, note)) => {
-            sessions::end(tables, now, &EndStep { user: user.id, scope, reason, note })?
+            sessions::end(tables, now, &EndStep { user: user.id, scope, begun_before: None, reason, note })?
         }
         None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
     };

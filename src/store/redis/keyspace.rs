@@ -2,13 +2,13 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `prefix:{user id}:s` | hash | session id, 16 raw bytes → packed record of 64 |
+//! | `prefix:{user id}:s` | hash | session id, 16 raw bytes of which the first six are when it began (ms) → packed record of 64 |
 //! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `attributes` (JSON), `password`, `created` (ms); no expiry; `deleted` instead of `name` while a deletion is under way |
 //! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
 //! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
-//! | `prefix:cutoff` | string | whoever signed in before this second is signed out |
+//! | `prefix:{journal}:cutoffs` | hash | `everyone`, or `c` and a client's number → sessions that began before this are over (ms) |
 //! | `prefix:{journal}:log` | stream | `r` → a revocation, in words; `u` → until when it is kept (ms); `s` → its subject; `a` → its audit record |
 //! | `prefix:{journal}:subjects` | hash | subject → nothing; those that have an entry in the log |
 //! | `prefix:{journal}:operations` | hash | operation id, 16 raw bytes → when it was opened (ms), a space, what it takes to finish it (JSON) |
@@ -84,8 +84,8 @@ impl Keyspace {
         format!("{}:keys", self.prefix)
     }
 
-    pub(super) fn cutoff(&self) -> String {
-        format!("{}:cutoff", self.prefix)
+    pub(super) fn cutoffs(&self) -> String {
+        format!("{}:{{journal}}:cutoffs", self.prefix)
     }
 
     pub(super) fn log(&self) -> String {

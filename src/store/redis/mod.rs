@@ -6,6 +6,7 @@
 
 mod audit;
 mod changes;
+mod cutoffs;
 mod failure;
 mod gate;
 mod guesses;
@@ -34,10 +35,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Scope;
+use relatch_domain::session::EndReason;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
 
 pub use gate::{Gate, SETTLES_FOR};
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
@@ -216,17 +219,16 @@ impl Store for Handle {
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError> {
         // Of all sessions none may be missing that another server is about to give back.
         let is_one = matches!(step.scope, Scope::One(_));
-        if !is_one && !matches!(step.scope, Scope::SignedInBefore(_)) {
+        // The guards refuse these sessions, wherever they are.
+        let by_cutoff = step.reason == EndReason::SignedInBefore || matches!(step.scope, Scope::Client(_));
+        if !is_one && !by_cutoff {
             self.is_settled()?;
         }
         let ended = self.end(step).await?;
-        if ended.covered == 0 {
-            match step.scope {
-                Scope::One(_) => self.confirm_missing(step.user).await?,
-                // The guards refuse these sessions, wherever they are.
-                Scope::SignedInBefore(_) => {}
-                _ => self.confirm_user(step.user).await?,
-            }
+        if ended.covered == 0 && is_one {
+            self.confirm_missing(step.user).await?;
+        } else if ended.covered == 0 && !by_cutoff {
+            self.confirm_user(step.user).await?;
         }
         Ok(ended)
     }
@@ -303,12 +305,16 @@ impl Store for Handle {
         self.synced.is_some()
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        self.read_cutoff().await
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        self.read_cutoffs().await
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        self.raise(cutoff).await
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
+        self.raise(whose, at).await
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        self.latest_of_all().await
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

@@ -275,6 +275,16 @@ impl Router {
         }
     }
 
+    /// Asks every process that the store consists of something that does not write. Fails if one of them does not answer.
+    pub(super) async fn ask_each(&self, request: &Request) -> Result<Vec<Value>, StoreError> {
+        let map = self.map().await?;
+        let asking = map.parts.iter().map(|part| async {
+            let lane = self.lane(&part.address)?;
+            lane.ask(request, Entry::Plainly).await.map_err(|failure| self.no_way_on(failure))
+        });
+        join_all(asking).await.into_iter().collect()
+    }
+
     /// Whether anybody answers.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let map = self.map().await?;

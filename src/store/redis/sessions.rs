@@ -9,7 +9,7 @@ use relatch_domain::record::{self, delivery_byte, reason_byte};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::sign_in::Change;
-use relatch_domain::{OperationId, SessionId, SessionRef, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 use super::Handle;
 use super::changes::given_up;
@@ -109,13 +109,14 @@ impl Handle {
 
     pub(super) async fn end(&self, step: &EndStep) -> Result<Ended, StoreError> {
         let request = self.on_user(&END, step.user).arg(self.time.argument());
-        let request = self.ending(request, step.scope, step.reason, &step.note);
+        let before = step.begun_before.map(|before| before.0.to_string()).unwrap_or_default();
+        let request = self.ending(request, step.scope, step.reason, &step.note).arg(before);
         let written =
             self.write(&request, |answer| ended(Row::new(answer)?), |ended| ended.covered > 0).await?;
         Ok(Ended { durable: written.durable, ..written.answer })
     }
 
-    /// Adds the arguments that `ending.lua` takes.
+    /// Adds the arguments that `ending.lua` takes for sessions, whenever they began.
     pub(super) fn ending(
         &self,
         request: Request,
@@ -127,7 +128,6 @@ impl Handle {
             Scope::One(session) => request.arg("one").arg(session.as_bytes()),
             Scope::AllBut(session) => request.arg("all_but").arg(session.as_bytes()),
             Scope::All => request.arg("all").arg(""),
-            Scope::SignedInBefore(cutoff) => request.arg("signed_in_before").arg(cutoff.0),
             Scope::Client(client) => request.arg("client").arg(&client.0.to_be_bytes()),
         };
         request
@@ -166,22 +166,28 @@ pub(super) fn operation(request: Request, id: Option<OperationId>) -> Request {
     }
 }
 
+/// The length of what `rotate.lua` takes in one piece.
+const PACKED: usize = 77;
+
 /// What `rotate.lua` takes in one piece.
-fn packed(step: &RotateStep) -> [u8; 71] {
+fn packed(step: &RotateStep) -> [u8; PACKED] {
     let RotateStep { presented, fresh, policy } = step;
     // The four bits of the way of authentication are zero: there is but the password.
     let dpop = if presented.thumbprint.is_some() { 0b1000 } else { 0 };
     let flags = delivery_byte(presented.delivery) << 1 | dpop;
     let attempt = presented.attempt.map_or([0; 8], AttemptHash::bytes);
-    let idle_ttl = u32::try_from(policy.idle_ttl.as_secs()).unwrap_or(u32::MAX);
-    let parts: [&[u8]; 15] = [
+    let [idle_ttl, absolute_ttl] = [policy.idle_ttl, policy.absolute_ttl]
+        .map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).to_be_bytes());
+    let [_, _, cutoff @ ..] = policy.cutoff.at.min(UnixMillis::MAX).0.to_be_bytes();
+    let parts: [&[u8]; 16] = [
         &[flags],
         &presented.generation.0.to_be_bytes(),
         &presented.nonce.0,
         &attempt,
         &presented.client.0.to_be_bytes(),
-        &policy.cutoff.0.to_be_bytes(),
-        &idle_ttl.to_be_bytes(),
+        &cutoff,
+        &idle_ttl,
+        &absolute_ttl,
         &policy.budget.interval_tenths().to_be_bytes(),
         &policy.budget.limit_tenths().to_be_bytes(),
         // The next record.
@@ -193,7 +199,7 @@ fn packed(step: &RotateStep) -> [u8; 71] {
         // The spare bytes at the end are zero.
         &fresh.origin.0.to_be_bytes(),
     ];
-    let mut packed = [0; 71];
+    let mut packed = [0; PACKED];
     fill(&mut packed, &parts);
     packed
 }

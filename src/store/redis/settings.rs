@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
+use relatch_domain::UnixMillis;
 use secrecy::SecretString;
 
 use crate::ambient::Clock;
@@ -82,12 +83,17 @@ pub enum TimeSource {
 }
 
 impl TimeSource {
+    /// The time, if it is handed in.
+    pub(super) fn given(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Store => None,
+            Self::Handed(clock) => Some(clock.now()),
+        }
+    }
+
     /// The time as scripts take it: milliseconds, empty for the server's own.
     pub(super) fn argument(&self) -> String {
-        match self {
-            Self::Store => String::new(),
-            Self::Handed(clock) => clock.now().0.to_string(),
-        }
+        self.given().map(|now| now.0.to_string()).unwrap_or_default()
     }
 }
 

@@ -1,16 +1,14 @@
-//! The steps on signing keys and the cutoff.
+//! The steps on signing keys.
 
 use redis::Value;
-use relatch_domain::UnixSeconds;
 
 use super::Handle;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
-use crate::store::{CutoffRaised, KeyShelf, StoreError, StoredKey};
+use crate::store::{KeyShelf, StoreError, StoredKey};
 
 static PUT_KEY: Script = script!("put_key", Effect::Writes);
-static RAISE: Script = script!("raise_cutoff", Effect::Writes);
 
 impl Handle {
     pub(super) async fn all_keys(&self) -> Result<KeyShelf, StoreError> {
@@ -34,23 +32,4 @@ impl Handle {
         let request = PUT_KEY.on([&self.keyspace.keys()]).arg(expected).arg(&key.id).arg(&key.sealed);
         self.write(&request, reply::flag, |put| *put).await?.durably()
     }
-
-    pub(super) async fn read_cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        let answer = self.router.ask(&Request::read("GET", &self.keyspace.cutoff())).await?;
-        Ok(cutoff(answer)?.unwrap_or(UnixSeconds(0)))
-    }
-
-    pub(super) async fn raise(&self, wanted: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        let request = RAISE.on([&self.keyspace.cutoff()]).arg(wanted.0).arg(self.time.argument());
-        let written = self.write(&request, cutoff, Option::is_some).await?;
-        Ok(match written.answer {
-            Some(cutoff) => CutoffRaised::Raised { cutoff, durable: written.durable },
-            None => CutoffRaised::InFuture,
-        })
-    }
-}
-
-fn cutoff(answer: Value) -> Result<Option<UnixSeconds>, StoreError> {
-    let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
-    text.parse().map(|seconds| Some(UnixSeconds(seconds))).map_err(|_| corrupt("a cutoff that is no time"))
 }

@@ -2,7 +2,7 @@
 //!
 //! A name and the user who has it are in different slots of a cluster, so no single step can write both. A user is
 //! created in three: claim the name, write the user, settle the claim. A claim that stays without a user is void
-//! after a minute, and a settled one at once: its user has been deleted. Settling it and taking it over are both
+//! after a minute, as is one that is dated more than a minute ahead, and a settled one at once: its user has been deleted. Settling it and taking it over are both
 //! conditional on the claim as it was seen, so only one of them happens, however slow either side is.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ static CLAIM: Script = script!("claim_name", Effect::Writes);
 static SETTLE: Script = script!("settle_name", Effect::Writes);
 static CREATE: Script = script!("create_user", Effect::Writes);
 
-/// How long a claim without a user holds.
+/// How long a claim without a user holds. One that is dated further ahead than that is of before the clock went back.
 const CLAIM_HOLDS: Duration = Duration::from_mins(1);
 
 /// What stands under a name.
@@ -91,7 +91,7 @@ impl Handle {
             return Ok(None);
         }
         match found.since {
-            Some(since) if now.age_since(since) < CLAIM_HOLDS => return Ok(None),
+            Some(since) if now.is_within(CLAIM_HOLDS, since) => return Ok(None),
             Some(_) => {}
             // The user was there and has been deleted, and the deletion did not get to its end.
             None => self.unlist(name, found.by).await?,

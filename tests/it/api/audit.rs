@@ -130,7 +130,7 @@ on_both_stores! {
         let cut = admin.post("/admin/revoke", &json!({"signed_in_before": "2020-01-01T00:00:00.5Z"})).await.expect(202);
         let records = about(&admin, &cut).await;
         assert_eq!(events(&records), ["cutoff_raised"]);
-        assert_eq!(records[0]["details"], json!({"cutoff": "2020-01-01T00:00:00Z"}));
+        assert_eq!(records[0]["details"], json!({"cutoff": "2020-01-01T00:00:00.500Z"}));
     }
 
     async fn both_trails_are_shown_the_latest_first(on: On) {

@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use relatch::rfc3339;
 use relatch_testkit::{Answer, Device, Node, On, PASSWORD, TestApp};
 use serde_json::{Value, json};
 
 /// How long a test waits for what must come in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the store has of it.
+const STORED: &str = "HGET relatch:{journal}:cutoffs everyone";
 
 /// Signs out everyone who signed in before the clock's present second.
 async fn cut_off(app: &TestApp) -> String {
@@ -86,12 +90,15 @@ on_both_stores! {
         assert_eq!(stats(&app).await["cutoff"], stands);
     }
 
-    async fn fractions_are_cut_and_any_offset_is_read(on: On) {
+    async fn a_fraction_is_taken_exactly_a_finer_one_rounded_up_and_any_offset_is_read(on: On) {
         let app = on.with_clock().start().await;
         let admin = app.admin().await;
         for (text, cutoff) in [
-            ("2020-02-29T12:00:00.999Z", "2020-02-29T12:00:00Z"),
-            ("2020-02-29T14:30:00.5+02:30", "2020-02-29T12:00:00Z"),
+            ("2020-02-29T12:00:00.000Z", "2020-02-29T12:00:00Z"),
+            ("2020-02-29T14:30:00.5+02:30", "2020-02-29T12:00:00.500Z"),
+            ("2020-02-29T12:00:00.999Z", "2020-02-29T12:00:00.999Z"),
+            ("2020-02-29T12:00:01.0000001Z", "2020-02-29T12:00:01.001Z"),
+            ("2020-02-29T12:00:01.9991Z", "2020-02-29T12:00:02Z"),
             ("2020-03-01T00:00:00-00:00", "2020-03-01T00:00:00Z"),
         ] {
             let answer = admin.post("/admin/revoke", &json!({"signed_in_before": text})).await.expect(202);
@@ -102,9 +109,11 @@ on_both_stores! {
     async fn what_is_no_time_or_lies_in_the_future_is_refused(on: On) {
         let app = on.with_clock().start().await;
         let admin = app.admin().await;
-        let in_a_second = app.clock().rfc3339(1);
+        let (in_a_second, in_a_millisecond) =
+            (app.clock().rfc3339(1), rfc3339::millis(app.now().plus(Duration::from_millis(1))));
+        let just_now = rfc3339::millis(app.now()).replace('Z', "0001Z");
         let wrong = [
-            in_a_second.as_str(), "2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", "now", "",
+            in_a_second.as_str(), in_a_millisecond.as_str(), just_now.as_str(), "2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", "now", "",
             "2020-02-30T00:00:00Z", "2020-02-29", "2020-02-29T12:00:00", "1582934400",
         ];
         for text in wrong {
@@ -191,11 +200,11 @@ async fn a_store_that_has_lost_the_cutoff_gets_it_back() {
     let mut old = app.sign_in("ada").await;
     app.clock().advance_secs(10);
     cut_off(&app).await;
-    let stored = app.redis().say("GET relatch:cutoff");
-    assert_eq!(app.redis().say("DEL relatch:cutoff"), ":1");
+    let stored = app.redis().say(STORED);
+    assert_eq!(app.redis().say("DEL relatch:{journal}:cutoffs"), ":1");
     is_cut_off(old.refresh().await);
     let deadline = Instant::now() + Duration::from_secs(1);
-    while app.redis().say("GET relatch:cutoff") != stored {
+    while app.redis().say(STORED) != stored {
         assert!(Instant::now() < deadline, "the cutoff does not come back");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

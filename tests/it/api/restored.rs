@@ -238,7 +238,8 @@ async fn the_cutoff_holds_on_a_redis_that_has_forgotten_it() {
     app.until_ready().await;
     let told = device.send_refresh(None).await.problem(401, "session_revoked");
     assert_eq!(told["reason"], "signed_in_before");
-    assert_eq!(app.redis().say("GET relatch:cutoff"), (time + 1).to_string());
+    let stored = app.redis().say("HGET relatch:{journal}:cutoffs everyone");
+    assert_eq!(stored, ((time + 1) * 1000).to_string());
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ async fn an_ordinary_refresh_is_one_evalsha_and_nothing_else() {
     }
     let sent = wire.sent();
     assert_eq!(sent.commands.get("EVALSHA"), Some(&50), "{sent:?}");
-    // What the node looks at every now and then, if the refreshes take that long, is not theirs: the keys (HGETALL), the
-    // cutoff and the marker (GET), the journal (EVALSHA_RO), and whether the process is still the same (INFO).
+    // What the node looks at every now and then, if the refreshes take that long, is not theirs: the keys and the cutoffs
+    // (HGETALL), the marker (GET), the journal (EVALSHA_RO), and whether the process is still the same (INFO, with its TIME).
     let count = |name: &str| sent.commands.get(name).copied().unwrap_or_default();
     let others = ["HGETALL", "GET", "EVALSHA_RO", "INFO"].map(count).iter().sum::<usize>();
     assert_eq!(sent.commands.values().sum::<usize>(), 50 + others, "{sent:?}");

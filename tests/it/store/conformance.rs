@@ -44,11 +44,18 @@ pub(super) const REACHED: [&str; 22] = [
 ];
 
 /// What must have happened to those who guess.
-const REACHED_BY_GUESSES: [&str; 4] =
-    ["guess_counted", "guess_has_to_wait", "guess_taken_back", "guesses_forgotten"];
+const REACHED_BY_GUESSES: [&str; 6] = [
+    "guess_counted",
+    "guess_counted_ahead",
+    "guess_has_to_wait",
+    "guess_taken_back",
+    "guess_waits_ahead",
+    "guesses_forgotten",
+];
 
 /// What must have happened to what all users share.
-pub(super) const REACHED_SHARED: [&str; 11] = [
+pub(super) const REACHED_SHARED: [&str; 12] = [
+    "client_cutoff_ahead",
     "cutoff_in_future",
     "cutoff_raised",
     "cutoff_stays",

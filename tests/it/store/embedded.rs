@@ -228,7 +228,13 @@ async fn a_record_that_cannot_be_read_concerns_its_session_only() {
     assert_eq!(store.begin_session(&taken).await.unwrap(), Begun::Blocked);
 
     // Another session's end leaves it alone; its own removes it, for it may be alive and nobody could end it else.
-    let end = |scope| EndStep { user, scope, reason: EndReason::RevokedByAdmin, note: EndNote::default() };
+    let end = |scope| EndStep {
+        user,
+        scope,
+        begun_before: None,
+        reason: EndReason::RevokedByAdmin,
+        note: EndNote::default(),
+    };
     let others = store.end_sessions(&end(Scope::AllBut(bad.session.session))).await.unwrap();
     assert_eq!(others.ended, [good.session.session]);
     assert_eq!(store.sessions_of(user).await.unwrap().corrupt.len(), 1);

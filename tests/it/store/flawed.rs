@@ -10,10 +10,11 @@ use relatch::store::{
     Shards, Store, StoreError, StoredKey, SwapStep, Trail, TrailEntry, UserAsSeen, UserChange,
     UserChangeOutcome, UserCreation, UserDeleted, UserQuery, UserSessions, WholeUser,
 };
+use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Scope;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{Generation, OperationId, SessionRef, UnixSeconds, UserId};
+use relatch_domain::{Generation, OperationId, SessionRef, UnixMillis, UserId};
 use relatch_testkit::conformance::run_random;
 use relatch_testkit::model_store::ModelStore;
 
@@ -136,12 +137,16 @@ impl Store for Flawed {
         Ok(found.map(|user| UserDeleted { user, durable: true }))
     }
 
-    async fn cutoff(&self) -> Result<UnixSeconds, StoreError> {
-        self.model.cutoff().await
+    async fn cutoffs(&self) -> Result<Cutoffs, StoreError> {
+        self.model.cutoffs().await
     }
 
-    async fn raise_cutoff(&self, cutoff: UnixSeconds) -> Result<CutoffRaised, StoreError> {
-        self.model.raise_cutoff(cutoff).await
+    async fn raise_cutoff(&self, whose: Whose, at: UnixMillis) -> Result<CutoffRaised, StoreError> {
+        self.model.raise_cutoff(whose, at).await
+    }
+
+    async fn latest_time(&self) -> Result<UnixMillis, StoreError> {
+        self.model.latest_time().await
     }
 
     async fn append_audit(&self, trail: Trail, record: &[u8], keep: usize) -> Result<(), StoreError> {

@@ -14,13 +14,13 @@ use relatch_domain::record::encode;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{Authentication, Delivery, EndReason, SessionRecord};
 use relatch_domain::sign_in::{Change, NewSession, first_record, make_room, spare_room};
-use relatch_domain::testing::AROUND;
+use relatch_domain::testing::session_began_at;
 use relatch_domain::user::Username;
 use relatch_domain::{
-    ClientNumber, Generation, Nonce, OperationId, SessionId, SessionRef, UnixSeconds, UserId,
+    ClientNumber, Generation, Nonce, OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId,
 };
 
-use super::command::{At, Command, Ending, Meanwhile, NAMES, USERS, Which, policy};
+use super::command::{At, BEGAN, Command, Ending, Meanwhile, NAMES, USERS, Which, after_start, policy};
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
 use crate::clock::ManualClock;
@@ -117,10 +117,11 @@ impl Case {
                 self.refresh(at, &step).await
             }
             Command::End { at, ending } => {
+                let begun_before = ending.before.map(after_start);
                 let (scope, reason, note) = self.ending(at, ending);
-                let step = EndStep { user: self.user(at.user), scope, reason, note };
+                let step = EndStep { user: self.user(at.user), scope, begun_before, reason, note };
                 let ended = self.end(&step).await?;
-                self.note_ended(scope, &ended);
+                self.note_ended(scope, begun_before, &ended);
                 Ok(())
             }
             Command::LoseWrites { at, count } => self.lose_writes(at, count).await,
@@ -232,20 +233,21 @@ impl Case {
             Which::One => Scope::One(session(at)),
             Which::AllBut => Scope::AllBut(session(at)),
             Which::All => Scope::All,
-            Which::SignedInBefore(after) => {
-                Scope::SignedInBefore(UnixSeconds(AROUND.saturating_add_signed(after.into())))
-            }
             Which::Client(number) => Scope::Client(ClientNumber(number)),
         };
         let note = ending.note.then(|| format!("note {}", self.fresh()));
         (scope, ending.reason, note.map_or_else(EndNote::default, EndNote::saying))
     }
 
-    fn note_ended(&mut self, scope: Scope, ended: &Ended) {
-        match scope {
-            Scope::SignedInBefore(_) if !ended.ended.is_empty() => self.coverage.happened("ended_by_time"),
-            Scope::Client(_) if !ended.ended.is_empty() => self.coverage.happened("ended_by_client"),
-            _ => {}
+    fn note_ended(&mut self, scope: Scope, begun_before: Option<UnixMillis>, ended: &Ended) {
+        if ended.ended.is_empty() {
+            return;
+        }
+        if begun_before.is_some() {
+            self.coverage.happened("ended_by_time");
+        }
+        if matches!(scope, Scope::Client(_)) {
+            self.coverage.happened("ended_by_client");
         }
     }
 
@@ -300,5 +302,5 @@ fn sorted(mut ended: Ended) -> Ended {
 const OWN_KEY: Thumbprint = Thumbprint([1; 32]);
 
 fn session(at: At) -> SessionId {
-    SessionId::from_bytes([at.session; 16])
+    session_began_at(after_start(BEGAN.get(usize::from(at.session)).copied().unwrap_or_default()))
 }

@@ -8,12 +8,13 @@ use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::option::{of, weighted as weighted_option};
 use proptest::prelude::*;
+use relatch_domain::UnixMillis;
 use relatch_domain::budget::Budget;
+use relatch_domain::cutoff::Cutoff;
 use relatch_domain::policy::{HealPolicy, RotationPolicy};
 use relatch_domain::record::encode;
 use relatch_domain::session::{Delivery, EndReason, SessionRecord};
 use relatch_domain::testing::{self, AROUND};
-use relatch_domain::{UnixMillis, UnixSeconds};
 
 /// How many users a case has, of whom only the first is there from the start.
 pub(super) const USERS: u8 = 2;
@@ -60,8 +61,6 @@ pub(super) enum Which {
     One,
     AllBut,
     All,
-    /// So many seconds after [`AROUND`].
-    SignedInBefore(i16),
     Client(u16),
 }
 
@@ -69,6 +68,8 @@ pub(super) enum Which {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
     pub(super) which: Which,
+    /// Only those that began less than so many milliseconds after [`AROUND`].
+    pub(super) before: Option<u16>,
     pub(super) reason: EndReason,
     pub(super) note: bool,
 }
@@ -121,6 +122,14 @@ pub(super) enum Command {
     Look { at: At },
 }
 
+/// How many milliseconds after [`AROUND`] the sessions of each user began, by their ids.
+pub(super) const BEGAN: [u16; SESSIONS as usize] = [10_000, 9_999, 30_000, 0];
+
+/// So many milliseconds after [`AROUND`].
+pub(super) fn after_start(millis: u16) -> UnixMillis {
+    UnixMillis(u64::from(AROUND) * 1000 + u64::from(millis))
+}
+
 /// The policies that commands choose from.
 pub(super) fn policy(number: u8) -> RotationPolicy {
     let default = RotationPolicy::default();
@@ -134,10 +143,10 @@ pub(super) fn policy(number: u8) -> RotationPolicy {
             ..default
         },
         2 => RotationPolicy {
-            budget: Budget::new(Duration::from_secs(2), 2).unwrap_or(Budget::UNLIMITED),
+            budget: Budget::new(Duration::from_secs(6), 2).unwrap_or(Budget::UNLIMITED),
             ..default
         },
-        _ => RotationPolicy { cutoff: UnixSeconds(AROUND + 10), ..default },
+        _ => RotationPolicy { cutoff: Cutoff::everyone(after_start(BEGAN[0])), ..default },
     }
 }
 
@@ -202,11 +211,16 @@ fn ending() -> impl Strategy<Value = Ending> {
     let which = prop_oneof![
         3 => Just(Which::One),
         2 => Just(Which::AllBut),
-        1 => Just(Which::All),
-        2 => (-5_i16..60).prop_map(Which::SignedInBefore),
+        2 => Just(Which::All),
         1 => (0_u16..2).prop_map(Which::Client),
     ];
-    (which, testing::reason(), any::<bool>()).prop_map(|(which, reason, note)| Ending { which, reason, note })
+    let before = weighted_option(0.3, prop_oneof![Just(10_000_u16), Just(10_001_u16), 0..40_000_u16]);
+    (which, before, testing::reason(), any::<bool>()).prop_map(|(which, before, reason, note)| Ending {
+        which,
+        before,
+        reason,
+        note,
+    })
 }
 
 fn change() -> impl Strategy<Value = Command> {

@@ -42,7 +42,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_deleted_user_is_gone_with_all_sessions_and_the_name_is_free().await;
     stage.users_are_found_by_prefix_and_counted().await;
     stage.sessions_end_by_time_and_by_client().await;
-    stage.the_cutoff_only_rises_and_not_into_the_future().await;
+    stage.cutoffs_only_rise_and_everyones_not_into_the_future().await;
     stage.trails_are_kept_apart_and_read_backwards().await;
     stage.a_trail_keeps_the_latest_and_not_many_more().await;
     stage.a_session_begins_once_and_for_a_user().await;
@@ -213,6 +213,7 @@ impl Stage {
         let first = EndStep {
             user: began.session.user,
             scope,
+            begun_before: None,
             reason: EndReason::RevokedByAdmin,
             note: EndNote::saying("lost device, \"stolen\" ✓"),
         };
@@ -239,6 +240,7 @@ impl Stage {
         let end = EndStep {
             user: began.session.user,
             scope: Scope::All,
+            begun_before: None,
             reason: EndReason::PasswordChanged,
             note: EndNote::default(),
         };
@@ -275,7 +277,13 @@ impl Stage {
         second.max_found = 1;
         assert_eq!(self.store.begin_session(&second).await.unwrap(), Begun::Begun);
         // Counted before the changes, and ended ones too.
-        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+        let end = EndStep {
+            user,
+            scope: Scope::All,
+            begun_before: None,
+            reason: EndReason::SignedOut,
+            note: EndNote::default(),
+        };
         let now = self.store.end_sessions(&end).await.unwrap().now;
         let mut third = self.begin_step(session(user, 3));
         third.changes = vec![(began.session.session, began.record.end(end.reason, now), Change::Forget)];

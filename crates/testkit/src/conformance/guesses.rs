@@ -1,4 +1,4 @@
-//! Guesses: a long random sequence of tries on a store, beside the model. The clock only goes forward, for Redis forgets by its own.
+//! Guesses: a long random sequence of tries on a store, beside the model, by a clock that goes back now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use relatch::ambient::Clock;
 use relatch::store::{GuessKind, GuessStep, Guesser, Store, StoreError};
+use relatch_domain::UnixMillis;
 use relatch_domain::guesses::{GuessLimit, Try};
 
 use super::pair::{Divergence, Pair};
@@ -22,6 +23,8 @@ const GUESSERS: usize = 3;
 enum Command {
     /// So many milliseconds.
     Wait(u64),
+    /// The clock, by so many milliseconds.
+    GoBack(u64),
     Guess(usize),
     /// The last try that was counted.
     TakeBack(usize),
@@ -31,6 +34,7 @@ enum Command {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => prop_oneof![3 => 0_u64..100_000, 1 => 0_u64..4_000_000].prop_map(Command::Wait),
+        1 => prop_oneof![1_u64..100_000, 1_u64..20_000_000].prop_map(Command::GoBack),
         8 => (0..GUESSERS).prop_map(Command::Guess),
         2 => (0..GUESSERS).prop_map(Command::TakeBack),
         1 => (0..GUESSERS).prop_map(Command::Forget),
@@ -47,6 +51,19 @@ fn step(who: usize) -> GuessStep {
         longest_wait: Duration::from_mins(20),
     };
     GuessStep { guesser: Guesser::new(GuessKind::Account, &[number]), limit }
+}
+
+/// Redis forgets by its own clock, which does not go back: what it is about to forget, or could have forgotten, goes on both
+/// sides.
+async fn forget_the_nearly_forgotten(pair: &Pair, now: UnixMillis) -> Result<(), Divergence> {
+    for who in 0..GUESSERS {
+        let kept = pair.model.guesses(step(who).guesser).await.unwrap_or_default();
+        if kept.is_none_or(|guesses| guesses.until < now.plus(Duration::from_mins(2))) {
+            let forget = async |store: &dyn Store| store.forget_guesses(step(who).guesser).await.map(drop);
+            pair.ask(("the nearly forgotten", who), forget).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes so many random tries on a store that takes its time from `clock`, beside the model. Nobody else may guess there.
@@ -66,8 +83,20 @@ pub async fn run_guesses(
         let command = drawn.map_err(|reason| Divergence::of_rule("a command is drawn", &reason))?.current();
         match command {
             Command::Wait(millis) => clock.advance(Duration::from_millis(millis)),
+            Command::GoBack(millis) => {
+                forget_the_nearly_forgotten(&pair, clock.now()).await?;
+                clock.set(UnixMillis(clock.now().0.saturating_sub(millis)));
+            }
             Command::Guess(who) => {
+                let before = pair.model.guesses(step(who).guesser).await.unwrap_or_default();
                 let answer = pair.ask(command, async |store| store.guess(&step(who)).await).await?;
+                if before.is_some_and(|guesses| guesses.last > clock.now()) {
+                    coverage.happened(if answer.is_ok() {
+                        "guess_counted_ahead"
+                    } else {
+                        "guess_waits_ahead"
+                    });
+                }
                 coverage.happened(if answer.is_ok() { "guess_counted" } else { "guess_has_to_wait" });
                 if let (Ok(this), Some(place)) = (answer, counted.get_mut(who)) {
                     *place = Some(this);

@@ -1,4 +1,4 @@
-//! What a store has one of, not one for each user: the cutoff, the journal and the audit trails. One long random sequence of steps on
+//! What a store has one of, not one for each user: the cutoffs, the journal and the audit trails. One long random sequence of steps on
 //! a store that nobody else uses, beside the model.
 
 use std::fmt::Debug;
@@ -13,9 +13,10 @@ use relatch::ambient::Clock;
 use relatch::store::{
     CutoffRaised, EntryId, JournalPage, JournalWrite, NewEntry, Store, StoreError, Trail, TrailEntry,
 };
+use relatch_domain::cutoff::Whose;
 use relatch_domain::revocation::{KeyId, Revocation};
 use relatch_domain::session::EndReason;
-use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UnixSeconds, UserId};
+use relatch_domain::{ClientNumber, OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 use super::pair::{Divergence, Pair};
 use super::random::Coverage;
@@ -29,8 +30,8 @@ const ALL: usize = 100_000;
 enum Command {
     /// So many milliseconds, forwards or backwards.
     MoveClock(i64),
-    /// To so many seconds from now.
-    RaiseCutoff(i64),
+    /// Everyone's or a client's, to so many milliseconds from now.
+    RaiseCutoff(Option<u16>, i64),
     Append {
         trail: Trail,
         bytes: usize,
@@ -62,7 +63,8 @@ fn trail() -> impl Strategy<Value = Trail> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         2 => prop_oneof![6 => 0_i64..300_000, 2 => -2_000_i64..0, 1 => -600_000_i64..600_000].prop_map(Command::MoveClock),
-        2 => prop_oneof![-4_i64..4, -10_000_i64..10].prop_map(Command::RaiseCutoff),
+        2 => (of(0_u16..3), prop_oneof![-4_i64..4, -10_000_000_i64..10_000])
+            .prop_map(|(client, from_now)| Command::RaiseCutoff(client, from_now)),
         12 => (trail(), 0_usize..200, prop_oneof![4 => Just(60), 1 => 0_usize..200])
             .prop_map(|(trail, bytes, keep)| Command::Append { trail, bytes, keep }),
         6 => (0_usize..5, 0_usize..3, prop_oneof![3 => Just(60), 1 => 0_u64..120], of(0_u8..6), of(0_u8..6))
@@ -113,7 +115,7 @@ impl Run {
                 self.clock.set(UnixMillis(now.saturating_add_signed(by)));
                 Ok(())
             }
-            Command::RaiseCutoff(from_now) => self.raise_cutoff(from_now).await,
+            Command::RaiseCutoff(client, from_now) => self.raise_cutoff(client, from_now).await,
             Command::Append { trail, bytes, keep } => {
                 self.records += 1;
                 let record = [self.records.to_be_bytes().as_slice(), &vec![0xff; bytes]].concat();
@@ -133,17 +135,21 @@ impl Run {
         }
     }
 
-    async fn raise_cutoff(&mut self, from_now: i64) -> Result<(), Divergence> {
-        let now = i64::from(self.clock.now().seconds().0);
-        let wanted = UnixSeconds(u32::try_from(now.saturating_add(from_now)).unwrap_or(0));
-        let raise = async |store: &dyn Store| store.raise_cutoff(wanted).await;
-        let raised = self.pair.ask(("raise the cutoff", wanted), raise).await?;
+    async fn raise_cutoff(&mut self, client: Option<u16>, from_now: i64) -> Result<(), Divergence> {
+        let whose = client.map_or(Whose::Everyone, |number| Whose::Client(ClientNumber(number)));
+        let now = self.pair.ask("the time", async |store| store.latest_time().await).await?;
+        let wanted = UnixMillis(now.0.saturating_add_signed(from_now));
+        let raise = async |store: &dyn Store| store.raise_cutoff(whose, wanted).await;
+        let raised = self.pair.ask(("raise a cutoff", whose, wanted), raise).await?;
+        if client.is_some() && wanted > now {
+            self.coverage.happened("client_cutoff_ahead");
+        }
         self.coverage.happened(match raised {
             CutoffRaised::InFuture => "cutoff_in_future",
             CutoffRaised::Raised { cutoff, .. } if cutoff == wanted => "cutoff_raised",
             CutoffRaised::Raised { .. } => "cutoff_stays",
         });
-        self.pair.ask("the cutoff", async |store| store.cutoff().await).await.map(drop)
+        self.pair.ask("the cutoffs", async |store| store.cutoffs().await).await.map(drop)
     }
 
     async fn write(&mut self, write: &JournalWrite) -> Result<(), Divergence> {
@@ -173,7 +179,8 @@ impl Run {
         let session = SessionRef { user: UserId::from_bytes(bytes), session: SessionId::from_bytes(bytes) };
         let revocation = match number % 8 {
             0 => Revocation::User(session.user),
-            1 => Revocation::SignedInBefore(UnixSeconds(u32::from_be_bytes([1; 4]))),
+            1 => Revocation::SignedInBefore(UnixMillis(u64::from_be_bytes([1; 8]))),
+            3 => Revocation::Client { client: ClientNumber(7), before: UnixMillis(number) },
             2 => KeyId::new("a-key").map_or(Revocation::User(session.user), Revocation::Key),
             _ => Revocation::Session { session, reason: EndReason::RevokedByAdmin },
         };

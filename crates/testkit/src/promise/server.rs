@@ -18,6 +18,7 @@ use super::rule::Rule;
 /// The key to which a `DPoP` session is bound.
 pub(super) const BOUND_KEY: Thumbprint = Thumbprint([0xd0; 32]);
 
+/// Without a cutoff nothing asks when it began.
 const SESSION: SessionRef =
     SessionRef { user: UserId::from_bytes([1; 16]), session: SessionId::from_bytes([2; 16]) };
 

@@ -4,14 +4,16 @@
 -- now       time, ms
 -- sessions  key of the user's sessions
 -- details   key of the details of the user's sessions
--- how       1 scope: one, all_but, all, signed_in_before or client
---           2 of the scope: session id, 16 bytes; nothing for all; the point in time, s; client number, 2 bytes
+-- how       1 scope: one, all_but, all or client
+--           2 of the scope: session id, 16 bytes; nothing for all; client number, 2 bytes
 --           3 reason byte  4 1 if there is a note  5 the note  6 1 if the caller waits for replicas
+--           7 only sessions that began before this, ms; empty or left out for whenever they began
 -- Returns   number of records covered, ids of the live sessions that ended, ids and records in turn of all that are dead now
 -- Takes     O(n) of the user's sessions; O(1) for one. Of sizes only notes grow.
 local function end_sessions(now, sessions, details, how)
   local byte, char, sub = string.byte, string.char, string.sub
   local scope, named, reason, has_note, note, synced = unpack(how, 1, 6)
+  local before = tonumber(how[7])
   local ended_at = struct.pack('>I4', math.min(math.floor(now / 1000), 4294967295))
 
   local found, ended, dead = nil, {}, {}
@@ -22,10 +24,10 @@ local function end_sessions(now, sessions, details, how)
     found = redis.call('HGETALL', sessions)
   end
 
-  -- `domain::revocation::Scope::covers`: what the record would have to tell counts as no if it cannot be read.
-  local before = scope == 'signed_in_before' and tonumber(named)
+  -- `store::EndStep::covers`: what the record would have to tell counts as no if it cannot be read. When a session began
+  -- is told by its id.
   local function covers(sid, record, readable)
-    if before then return readable and struct.unpack('>I4', record, 39) < before end
+    if before and (#sid ~= 16 or struct.unpack('>I6', sid) >= before) then return false end
     if scope == 'client' then return readable and sub(record, 55, 56) == named end
     return scope ~= 'all_but' or sid ~= named
   end

@@ -17,13 +17,24 @@ local interval, free, first, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), ton
 local kept = redis.call('GET', KEYS[1])
 local till, last = string.match(kept or '', '^(%d+) (%d+)$')
 till, last = tonumber(till) or now, tonumber(last) or 0
+-- Counted by a clock ahead: as if it had been now.
+local ahead = last > now
+if ahead then till, last = till - (last - now), now end
 if till <= now then till, last = now, 0 end
+
+local function keep()
+  redis.call('SET', KEYS[1], string.format('%.0f %.0f', till, last), 'PX', string.format('%.0f', till - now))
+end
 
 local above = math.ceil((till - now) / interval) - free
 if above >= 0 then
   local wait = math.min(first * 2 ^ math.min(above, 31), longest)
-  if last + wait > now then return { last + wait - now, now, last } end
+  if last + wait > now then
+    if ahead then keep() end
+    return { last + wait - now, now, last }
+  end
 end
-till = till + interval
-redis.call('SET', KEYS[1], string.format('%.0f %.0f', till, now), 'PX', string.format('%.0f', till - now))
-return { 0, now, last }
+local before = last
+till, last = till + interval, now
+keep()
+return { 0, now, before }

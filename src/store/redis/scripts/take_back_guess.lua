@@ -13,10 +13,14 @@ if not now then
 end
 local till, last = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+)$')
 if not till then return 0 end
-if last == ARGV[2] then last = ARGV[3] end
-till = tonumber(till) - tonumber(ARGV[1])
+local is_last = last == ARGV[2]
+till, last = tonumber(till), tonumber(last)
+-- Counted by a clock ahead: as if it had been now.
+if last > now then till, last = till - (last - now), now end
+if is_last then last = math.min(last, tonumber(ARGV[3])) end
+till = till - tonumber(ARGV[1])
 if till > now then
-  redis.call('SET', KEYS[1], string.format('%.0f', till) .. ' ' .. last, 'PX', string.format('%.0f', till - now))
+  redis.call('SET', KEYS[1], string.format('%.0f %.0f', till, last), 'PX', string.format('%.0f', till - now))
 else
   redis.call('DEL', KEYS[1])
 end

@@ -69,10 +69,19 @@ async fn every_step_goes_straight_to_the_one_slot_of_its_user() {
     assert_eq!(of("evalsha"), 60, "one each: {calls:?}");
     assert_eq!(of("eval") + of("asking"), 0, "{calls:?}");
     assert_eq!(store.list_users(&UserQuery { limit: 100, ..UserQuery::default() }).await.unwrap().len(), 30);
+    // All primaries are asked for the time, which is that of this machine.
+    let (before, latest) = (now().millis(), store.latest_time().await.unwrap());
+    assert!(before <= latest && latest <= now().millis().plus(Duration::from_secs(2)), "{latest:?}");
     for (session, _) in &sessions {
         let user = session.user;
         assert_eq!(store.sessions_of(user).await.unwrap().sessions.len(), 1);
-        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+        let end = EndStep {
+            user,
+            scope: Scope::All,
+            begun_before: None,
+            reason: EndReason::SignedOut,
+            note: EndNote::default(),
+        };
         assert!(store.end_sessions(&end).await.unwrap().durable);
         store.delete_user(user, None).await.unwrap();
     }
@@ -105,7 +114,13 @@ async fn by_tls_and_as_a_user_with_few_rights_a_store_finds_its_nodes() {
         let user = ada(&store).await;
         let (session, record) = begun(&store, user, now()).await;
         assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-        let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+        let end = EndStep {
+            user,
+            scope: Scope::All,
+            begun_before: None,
+            reason: EndReason::SignedOut,
+            note: EndNote::default(),
+        };
         assert!(store.end_sessions(&end).await.unwrap().durable);
     }
     assert!(shards.there.iter().all(|shard| shard.at.starts_with("localhost:")), "{shards:?}");

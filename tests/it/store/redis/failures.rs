@@ -12,7 +12,9 @@ use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, store_at, tell};
+use super::{
+    ada, begin_step, begun, new_password, now, raise, raw, refresh, session_id, settings, store_at, tell,
+};
 
 fn impatient(url: &str) -> Arc<dyn Store> {
     let short = Duration::from_millis(200);
@@ -29,7 +31,13 @@ fn indeterminate<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
 }
 
 fn end_all(user: UserId) -> EndStep {
-    EndStep { user, scope: Scope::All, reason: EndReason::RevokedByAdmin, note: EndNote::default() }
+    EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::RevokedByAdmin,
+        note: EndNote::default(),
+    }
 }
 
 #[tokio::test]
@@ -166,8 +174,8 @@ async fn a_full_store_refuses_sign_ins_and_nothing_that_security_needs() {
     assert!(store.change_user(&new_password(user, "$2b$04$other")).await.unwrap().changed().is_some());
     let note = EndStep { note: EndNote::saying("stolen"), ..end_all(user) };
     assert_eq!(store.end_sessions(&note).await.unwrap().ended, [session.session]);
-    let cutoff = now();
-    assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
+    let cutoff = now().millis();
+    assert_eq!(raise(&store, cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
     let entries = vec![NewEntry::unrecorded(Revocation::User(user))];
     let write = JournalWrite { entries, audit_keep: 100, ..JournalWrite::default() };
     assert!(store.write_journal(&write).await.unwrap().durable);

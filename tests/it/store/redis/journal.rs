@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relatch::store::{EntryId, JournalWrite, LOG_KEEPS, NewEntry, Store};
 use relatch_domain::revocation::Revocation;
-use relatch_domain::{UnixSeconds, UserId};
+use relatch_domain::{UnixMillis, UserId};
 use relatch_testkit::redis_server::RedisServer;
 
 use super::{raw, store_at, tell};
@@ -62,7 +62,7 @@ async fn somebody_elses_words_in_the_log_are_passed_over_and_go() {
 async fn many_are_announced_in_order() {
     let server = RedisServer::start().await;
     let store = store_at(&server.url());
-    let many: Vec<_> = (0..600).map(|at| Revocation::SignedInBefore(UnixSeconds(at))).collect();
+    let many: Vec<_> = (0..600).map(|at| Revocation::SignedInBefore(UnixMillis(at))).collect();
     store.write_journal(&entries(&many)).await.unwrap();
     let (mut read, mut after) = (Vec::new(), None);
     loop {

@@ -22,9 +22,11 @@ use redis::{Client, Cmd, FromRedisValue};
 use relatch::ambient::{Clock, Random};
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{
-    BeginStep, Begun, NewUser, RotateStep, SessionDetails, Store, StoreError, UserChange, UserCreation,
+    BeginStep, Begun, CutoffRaised, NewUser, RotateStep, SessionDetails, Store, StoreError, UserChange,
+    UserCreation,
 };
 use relatch_domain::attributes::Attributes;
+use relatch_domain::cutoff::Whose;
 use relatch_domain::ids::{MacKeyId, Nonce, OriginTag};
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::rotation::{Fresh, Presented};
@@ -91,6 +93,10 @@ fn now() -> UnixSeconds {
     relatch::ambient::SystemClock.now().seconds()
 }
 
+async fn raise(store: &Arc<dyn Store>, cutoff: UnixMillis) -> Result<CutoffRaised, StoreError> {
+    store.raise_cutoff(Whose::Everyone, cutoff).await
+}
+
 /// The point in time around which the domain's strategies play.
 fn around() -> UnixMillis {
     UnixSeconds(AROUND).millis()
@@ -101,7 +107,7 @@ fn user_id() -> UserId {
 }
 
 fn session_id() -> SessionId {
-    Random.session_id().unwrap()
+    Random.session_id(around()).unwrap()
 }
 
 fn new_user(name: &str) -> NewUser {

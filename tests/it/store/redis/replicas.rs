@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use relatch::store::redis::{RedisBackend, RedisSettings, TimeSource};
 use relatch::store::{Begun, CutoffRaised, EndNote, EndStep, Rotated, Store, StoreError, UserChange};
+use relatch_domain::SessionRef;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::testing::live_record;
-use relatch_domain::{SessionRef, UnixSeconds};
 use relatch_testkit::redis_server::RedisServer;
 
-use super::{ada, begin_step, begun, new_password, now, raw, refresh, session_id, settings, tell};
+use super::{ada, begin_step, begun, new_password, now, raise, raw, refresh, session_id, settings, tell};
 
 fn synced(primary: &RedisServer) -> Arc<dyn Store> {
     patient(primary, Duration::from_millis(500))
@@ -43,14 +43,23 @@ async fn with_the_replica_there_every_step_is_acknowledged_and_on_it() {
     let sessions = format!("test:{{{user}}}:s");
     assert_eq!(tell::<u64>(&mut copy, &["HLEN", &sessions]).await, 1);
     assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+    let end = EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::SignedOut,
+        note: EndNote::default(),
+    };
     assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 1);
     assert!(store.change_user(&new_password(user, "other")).await.unwrap().changed().is_some());
     let password: String = tell(&mut copy, &["HGET", &format!("test:{{{user}}}:u"), "password"]).await;
     assert_eq!(password, "other");
-    let cutoff = now();
-    assert_eq!(store.raise_cutoff(cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
-    assert_eq!(tell::<String>(&mut copy, &["GET", "test:cutoff"]).await, cutoff.0.to_string());
+    let cutoff = now().millis();
+    assert_eq!(raise(&store, cutoff).await, Ok(CutoffRaised::Raised { cutoff, durable: true }));
+    assert_eq!(
+        tell::<String>(&mut copy, &["HGET", "test:{journal}:cutoffs", "everyone"]).await,
+        cutoff.0.to_string()
+    );
     assert!(store.delete_user(user, None).await.unwrap().unwrap().durable);
     assert_eq!(tell::<u64>(&mut copy, &["EXISTS", &sessions]).await, 0);
 }
@@ -67,7 +76,13 @@ async fn without_the_replica_sign_ins_go_on_and_revocations_say_that_they_are_in
     let another = SessionRef { user, session: session_id() };
     assert_eq!(store.begin_session(&begin_step(another, live_record(now()))).await, Ok(Begun::Alone));
     let scope = Scope::One(session.session);
-    let end = EndStep { user, scope, reason: EndReason::RevokedByUser, note: EndNote::default() };
+    let end = EndStep {
+        user,
+        scope,
+        begun_before: None,
+        reason: EndReason::RevokedByUser,
+        note: EndNote::default(),
+    };
     // Said of the repetition as well, though it finds the session ended.
     for _ in 0..2 {
         let ended = store.end_sessions(&end).await.unwrap();
@@ -115,7 +130,7 @@ async fn without_the_replica_changes_and_deletions_are_in_doubt_until_one_that_i
         UserChange { disabled: Some(true), end: end.clone(), ..UserChange::of(user) },
         UserChange { end, ..UserChange::of(user) },
     ];
-    let cutoff = now();
+    let cutoff = now().millis();
     replica.pause();
     for change in changes.iter().chain(&changes) {
         let outcome = store.change_user(change).await.unwrap().changed().unwrap();
@@ -123,20 +138,22 @@ async fn without_the_replica_changes_and_deletions_are_in_doubt_until_one_that_i
     }
     let raised = |durable| Ok(CutoffRaised::Raised { cutoff, durable });
     for _ in 0..2 {
-        assert_eq!(store.raise_cutoff(cutoff).await, raised(false));
+        assert_eq!(raise(&store, cutoff).await, raised(false));
     }
-    assert_eq!(store.raise_cutoff(UnixSeconds(cutoff.0 + 3600)).await, Ok(CutoffRaised::InFuture));
+    assert_eq!(raise(&store, cutoff.plus(Duration::from_hours(1))).await, Ok(CutoffRaised::InFuture));
     for _ in 0..2 {
         assert!(!store.delete_user(user, None).await.unwrap().unwrap().durable);
         assert_eq!(store.user(user).await, Ok(None));
         assert_eq!(store.count_users().await, Ok(0));
     }
     replica.resume();
-    assert_eq!(store.raise_cutoff(cutoff).await, raised(true));
+    assert_eq!(raise(&store, cutoff).await, raised(true));
     assert!(store.delete_user(user, None).await.unwrap().unwrap().durable);
     let mut left: Vec<String> = tell(&mut raw(&primary).await, &["KEYS", "test:*"]).await;
     left.sort();
-    assert_eq!(left, ["test:cutoff", &format!("test:{{{user}}}:u")]);
+    let mut expected = ["test:{journal}:cutoffs".to_owned(), format!("test:{{{user}}}:u")];
+    expected.sort();
+    assert_eq!(left, expected);
 }
 
 #[tokio::test]
@@ -145,7 +162,13 @@ async fn a_dead_primary_is_unavailable_to_synced_writes_and_found_again() {
     let store = synced(&primary);
     let user = ada(&store).await;
     primary.kill();
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+    let end = EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::SignedOut,
+        note: EndNote::default(),
+    };
     let answer = store.end_sessions(&end).await;
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     primary.restart().await;

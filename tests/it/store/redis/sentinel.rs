@@ -33,7 +33,8 @@ async fn a_store_follows_its_primary_and_what_replicas_acknowledged_is_there() {
     let (session, record) = begun(&store, user, now()).await;
     let (ended, _) = begun(&store, user, now()).await;
     let scope = Scope::One(ended.session);
-    let end = EndStep { user, scope, reason: EndReason::SignedOut, note: EndNote::default() };
+    let end =
+        EndStep { user, scope, begun_before: None, reason: EndReason::SignedOut, note: EndNote::default() };
     assert!(store.end_sessions(&end).await.unwrap().durable);
 
     let first = set.primary();

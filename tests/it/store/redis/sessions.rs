@@ -28,7 +28,13 @@ async fn fifty_live_sessions_and_all_tombstones_stay_in_a_listpack() {
     for _ in 0..64 {
         begun(&store, user, now()).await;
     }
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::SignedOut, note: EndNote::default() };
+    let end = EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::SignedOut,
+        note: EndNote::default(),
+    };
     assert_eq!(store.end_sessions(&end).await.unwrap().ended.len(), 64);
     for _ in 0..50 {
         let (session, record) = begun(&store, user, now()).await;
@@ -92,7 +98,13 @@ async fn a_forgotten_session_leaves_nothing_behind() {
     };
     assert_eq!(store.begin_session(&step).await, Ok(Begun::Begun));
     let note = EndNote::saying("stolen");
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::RevokedByAdmin, note: note.clone() };
+    let end = EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::RevokedByAdmin,
+        note: note.clone(),
+    };
     store.end_sessions(&end).await.unwrap();
 
     let found = store.sessions_of(user).await.unwrap().sessions;
@@ -144,11 +156,21 @@ async fn a_revocation_removes_what_it_cannot_read() {
     hset.arg(format!("test:{{{user}}}:s")).arg(session.session.as_bytes()).arg("from the future");
     hset.exec_async(&mut connection).await.unwrap();
     assert!(matches!(store.observe(session).await, Err(StoreError::Corrupt(_))));
-    let end = EndStep { user, scope: Scope::All, reason: EndReason::Reuse, note: EndNote::saying("why") };
+    let end = EndStep {
+        user,
+        scope: Scope::All,
+        begun_before: None,
+        reason: EndReason::Reuse,
+        note: EndNote::saying("why"),
+    };
     // What the record would have to tell counts as no.
-    for scope in [Scope::SignedInBefore(UnixSeconds(u32::MAX)), Scope::Client(record.client)] {
-        assert_eq!(store.end_sessions(&EndStep { scope, ..end.clone() }).await.unwrap().covered, 0);
+    // Whose it is the record would have to tell; when it began, the id does.
+    let before = Some(session.session.began_at());
+    let of_its_client = EndStep { scope: Scope::Client(record.client), ..end.clone() };
+    for nothing in [of_its_client, EndStep { begun_before: before, ..end.clone() }] {
+        assert_eq!(store.end_sessions(&nothing).await.unwrap().covered, 0);
     }
+    let end = EndStep { begun_before: before.map(|at| at.plus(std::time::Duration::from_millis(1))), ..end };
     let ended = store.end_sessions(&end).await.unwrap();
     assert_eq!((ended.covered, ended.ended), (1, vec![session.session]));
     let Rotated::Blocked(seen) = store.rotate(&refresh(session, &record)).await.unwrap() else {

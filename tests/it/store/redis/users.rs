@@ -89,6 +89,22 @@ async fn a_claim_without_a_user_is_void_after_a_minute() {
     assert!(store.credentials(&name("ada")).await.unwrap().is_some());
 }
 
+/// The clock has gone back since: nobody has to wait until it has caught up.
+#[tokio::test]
+async fn a_claim_that_is_dated_more_than_a_minute_ahead_is_void() {
+    let server = RedisServer::start().await;
+    let clock = StoppedClock::at(around());
+    let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
+    let ahead = around().plus(Duration::from_hours(6));
+    let claim = format!("{} {}", user_id(), ahead.0);
+    tell::<()>(&mut connection, &["SET", "test:name:ada", &claim]).await;
+    clock.set(UnixMillis(ahead.0 - 59_999));
+    assert_eq!(store.create_user(&new_user("ada")).await, Ok(UserCreation::NameTaken));
+    clock.set(around());
+    assert!(matches!(store.create_user(&new_user("ada")).await, Ok(UserCreation::Created(_))));
+    assert!(store.credentials(&name("ada")).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_user_whose_creation_broke_off_before_the_end_is_completed() {
     let server = RedisServer::start().await;

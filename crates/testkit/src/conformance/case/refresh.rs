@@ -79,7 +79,7 @@ impl Case {
                     let scope = Scope::One(presented.session.session);
                     let (user, reason) = (presented.session.user, EndReason::Reuse);
                     return self
-                        .end(&EndStep { user, scope, reason, note: EndNote::default() })
+                        .end(&EndStep { user, scope, begun_before: None, reason, note: EndNote::default() })
                         .await
                         .map(drop);
                 }

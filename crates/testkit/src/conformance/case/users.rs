@@ -73,7 +73,7 @@ impl Case {
         };
         self.coverage.happened("user_changed");
         if let Some((scope, ..)) = end {
-            self.note_ended(scope, &changed.ended);
+            self.note_ended(scope, None, &changed.ended);
             if !changed.ended.ended.is_empty() {
                 self.coverage.happened("ended_by_change");
             }

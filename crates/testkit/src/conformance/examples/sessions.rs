@@ -16,7 +16,13 @@ impl Stage {
         old.thumbprint = Some(Thumbprint([5; 32]));
         self.store.begin_session(&old).await.unwrap();
         let note = EndNote::saying("why");
-        let end = EndStep { user: user.id, scope: Scope::All, reason: EndReason::SignedOut, note };
+        let end = EndStep {
+            user: user.id,
+            scope: Scope::All,
+            begun_before: None,
+            reason: EndReason::SignedOut,
+            note,
+        };
         let now = self.store.end_sessions(&end).await.unwrap().now;
         let tombstone = old.record.end(end.reason, now);
         let mut other = self.begin_step(session(user.id, 2));
@@ -55,6 +61,7 @@ impl Stage {
         let step = EndStep {
             user: began.session.user,
             scope: Scope::All,
+            begun_before: None,
             reason: EndReason::SignedOut,
             note: EndNote::default(),
         };

@@ -1,32 +1,42 @@
-//! The cutoff and the audit trails, of which a store has one and two. The store may be in use: others may have raised
+//! The cutoffs and the audit trails, of which a store has one and two. The store may be in use: others may have raised
 //! the one and written into the others before, though not at the same time.
-
-use std::time::Duration;
 
 use relatch::ambient::Clock;
 use relatch::store::{CutoffRaised, EntryId, Trail, TrailEntry};
-use relatch_domain::{UnixMillis, UnixSeconds};
+use relatch_domain::cutoff::Whose;
+use relatch_domain::{ClientNumber, UnixMillis};
 
 use super::{Stage, some_name};
 
 impl Stage {
-    pub(super) async fn the_cutoff_only_rises_and_not_into_the_future(&self) {
-        let now = self.clock.now().seconds();
+    pub(super) async fn cutoffs_only_rise_and_everyones_not_into_the_future(&self) {
+        let now = self.clock.now();
         let raised = |cutoff| CutoffRaised::Raised { cutoff, durable: true };
-        let earlier = now.minus(Duration::from_secs(10));
-        let future = UnixSeconds(now.0 + 1);
-        let raise = async |to| self.store.raise_cutoff(to).await.unwrap();
-        let before = self.store.cutoff().await.unwrap();
+        let earlier = UnixMillis(now.0 - 10);
+        let future = UnixMillis(now.0 + 1);
+        let raise = async |to| self.store.raise_cutoff(Whose::Everyone, to).await.unwrap();
+        let everyones = async || self.store.cutoffs().await.unwrap().everyone;
+        let before = everyones().await;
         assert!(before <= earlier, "nobody has raised it so far");
         assert_eq!(raise(future).await, CutoffRaised::InFuture);
-        assert_eq!(self.store.cutoff().await.unwrap(), before);
+        assert_eq!(everyones().await, before);
         assert_eq!(raise(earlier).await, raised(earlier));
-        assert_eq!(raise(UnixSeconds(1)).await, raised(earlier), "it never goes back");
+        assert_eq!(raise(UnixMillis(1)).await, raised(earlier), "it never goes back");
         assert_eq!(raise(earlier).await, raised(earlier));
-        assert_eq!(self.store.cutoff().await.unwrap(), earlier);
-        assert_eq!(raise(now).await, raised(now), "this very second is not the future");
+        assert_eq!(everyones().await, earlier);
+        assert_eq!(raise(now).await, raised(now), "this very millisecond is not the future");
         assert_eq!(raise(future).await, CutoffRaised::InFuture);
-        assert_eq!(self.store.cutoff().await.unwrap(), now);
+        assert_eq!(everyones().await, now);
+        assert_eq!(self.store.latest_time().await.unwrap(), now);
+
+        // Of its own, and made by a server: the part of the store that keeps it may have another clock.
+        let client = Whose::Client(ClientNumber(300));
+        let raise = async |to| self.store.raise_cutoff(client, to).await.unwrap();
+        assert_eq!(raise(earlier).await, raised(earlier));
+        assert_eq!(raise(future).await, raised(future));
+        assert_eq!(raise(now).await, raised(future));
+        let cutoffs = self.store.cutoffs().await.unwrap();
+        assert_eq!((cutoffs.at(client), cutoffs.at(Whose::Everyone)), (future, now));
     }
 
     pub(super) async fn trails_are_kept_apart_and_read_backwards(&self) {

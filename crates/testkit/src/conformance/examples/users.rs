@@ -1,5 +1,7 @@
 //! Users who change and go, and the sessions that end with it.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use relatch::ambient::Clock;
 use relatch::store::{
@@ -10,6 +12,7 @@ use relatch_domain::ClientNumber;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
+use relatch_domain::testing::session_began_at;
 use relatch_domain::user::{Roles, User, Username};
 
 use super::{Stage, new_password, new_user, rotation, session, some_id, some_name};
@@ -150,6 +153,7 @@ impl Stage {
         let end = EndStep {
             user: user.id,
             scope: Scope::All,
+            begun_before: None,
             reason: EndReason::SignedOut,
             note: EndNote::saying("with a note"),
         };
@@ -207,26 +211,29 @@ impl Stage {
     pub(super) async fn sessions_end_by_time_and_by_client(&self) {
         let user = self.user("").await;
         let mut began = Vec::new();
-        for (number, later, client) in [(1, 0, 0), (2, 5, 0), (3, 10, 7)] {
+        let now = self.clock.now();
+        for (number, later, client) in [(1, 0, 0), (2, 1, 0), (3, 2, 7)] {
             let mut step = self.begin_step(session(user.id, number));
-            step.record.signed_in_at.0 += later;
+            step.session.session = session_began_at(now.plus(Duration::from_millis(later)));
             step.record.client = ClientNumber(client);
             self.store.begin_session(&step).await.unwrap();
             began.push(step);
         }
-        let signed_in = |at: usize| began.get(at).map(|step| step.record.signed_in_at).unwrap();
+        let began_at = |at: usize| Some(now.plus(Duration::from_millis(at as u64)));
         let id = |at: usize| began.get(at).map(|step| step.session.session).unwrap();
-        let end = async |scope| {
-            let step =
-                EndStep { user: user.id, scope, reason: EndReason::SignedInBefore, note: EndNote::default() };
+        let end = async |scope, begun_before| {
+            let step = EndStep { begun_before, ..EndStep::of(user.id, scope, EndReason::SignedInBefore) };
             let ended = self.store.end_sessions(&step).await.unwrap();
             (ended.covered, ended.ended)
         };
-        assert_eq!(end(Scope::SignedInBefore(signed_in(0))).await, (0, Vec::new()), "not before, but at");
-        assert_eq!(end(Scope::SignedInBefore(signed_in(1))).await, (1, vec![id(0)]));
-        assert_eq!(end(Scope::SignedInBefore(signed_in(2))).await, (2, vec![id(1)]), "an end is final");
-        assert_eq!(end(Scope::Client(ClientNumber(8))).await, (0, Vec::new()));
-        assert_eq!(end(Scope::Client(ClientNumber(7))).await, (1, vec![id(2)]));
+        assert_eq!(end(Scope::All, began_at(0)).await, (0, Vec::new()), "not before, but at");
+        assert_eq!(end(Scope::One(id(1)), began_at(1)).await, (0, Vec::new()));
+        assert_eq!(end(Scope::AllBut(id(0)), began_at(1)).await, (0, Vec::new()));
+        assert_eq!(end(Scope::All, began_at(1)).await, (1, vec![id(0)]));
+        assert_eq!(end(Scope::All, began_at(2)).await, (2, vec![id(1)]), "an end is final");
+        assert_eq!(end(Scope::Client(ClientNumber(8)), None).await, (0, Vec::new()));
+        assert_eq!(end(Scope::Client(ClientNumber(7)), began_at(2)).await, (0, Vec::new()));
+        assert_eq!(end(Scope::Client(ClientNumber(7)), began_at(3)).await, (1, vec![id(2)]));
         let left = self.store.sessions_of(user.id).await.unwrap().sessions;
         assert!(left.iter().all(|session| session.record.ended.is_some()));
         let records: Vec<SessionRecord> = left.iter().map(|session| session.record).collect();
