@@ -17,9 +17,10 @@ use tokio::sync::watch;
 
 use super::audit::AuditRecord;
 use super::everyone::{Ending, Tally, end_page};
+use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
-use crate::store::{CutoffRaised, EndNote, JournalWrite, NewEntry, StoreError};
+use crate::store::{CutoffRaised, EndNote, NewEntry, StoreError};
 
 /// Rest between two pages of a sweep, so that refreshes come first.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
@@ -107,28 +108,32 @@ async fn raise(
     whose: Whose,
     wanted: UnixMillis,
     note: Option<String>,
-    event: impl FnOnce(UnixMillis) -> Event,
+    event: impl Fn(UnixMillis) -> Event,
 ) -> Result<Raised, Failure> {
-    let since = app.since();
+    let record = |event: &Event| AuditRecord::of(origin, event, app.clock.now());
+    let operation = app.open(origin, What::cutoff(whose, wanted), vec![record(&event(wanted))]).await?;
     let (cutoff, durable) = match app.store.raise_cutoff(whose, wanted).await? {
-        CutoffRaised::InFuture => return Ok(Raised::InFuture),
+        CutoffRaised::InFuture => {
+            app.withdraw(operation).await;
+            return Ok(Raised::InFuture);
+        }
         CutoffRaised::Raised { cutoff, durable } => (cutoff, durable),
     };
     app.node.cutoffs.learn(whose, cutoff);
     app.node.sweeps.order(SweepOrder { whose, cutoff, note: origin.end_note(None, note) });
     let event = event(cutoff);
     app.note(origin, &event);
-    let record = AuditRecord::of(origin, &event, app.clock.now()).to_json();
-    let entries = vec![NewEntry::unrecorded(match whose {
+    let done = Done { entry: Some(entry(whose, cutoff)), durable, ..Done::default() };
+    let in_force = app.conclude(origin, operation.recording(vec![record(&event)]), done).await?;
+    Ok(if in_force { Raised::InForce(cutoff) } else { Raised::NotDurable })
+}
+
+/// How the log has a cutoff.
+pub(super) fn entry(whose: Whose, cutoff: UnixMillis) -> NewEntry {
+    NewEntry::unrecorded(match whose {
         Whose::Everyone => Revocation::SignedInBefore(cutoff),
         Whose::Client(client) => Revocation::Client { client, before: cutoff },
-    })];
-    let records = record.into_iter().collect();
-    let write = JournalWrite { entries, records, ..JournalWrite::default() };
-    let durable = app.write_journal(write).await?.durable && durable;
-    origin.told.set();
-    let durable = app.in_force(since, durable).await;
-    Ok(if durable { Raised::InForce(cutoff) } else { Raised::NotDurable })
+    })
 }
 
 /// Looks what the store has. Later cutoffs are learned; to a store that has an earlier one, since it was set back by a

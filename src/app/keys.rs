@@ -8,12 +8,13 @@ use relatch_domain::event::Event;
 use relatch_domain::revocation::{KeyId, Revocation};
 
 use super::audit::AuditRecord;
+use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::keys::ring::{KeyRing, KeyState, RingKey};
 use crate::keys::settling::Rotation;
 use crate::keys::signing::Algorithm;
-use crate::store::{JournalWrite, NewEntry};
+use crate::store::{NewEntry, StoreError};
 
 /// For how long a key is published, at least, before it signs by itself: twice as long as answers with the key set may be kept.
 const PUBLISHED_FOR: Duration = Duration::from_mins(10);
@@ -91,19 +92,24 @@ pub async fn rotate_keys_when_due(app: &App) -> Result<Option<KeyInfo>, Failure>
 }
 
 async fn rotated(app: &App, origin: &Origin, rotation: Rotation<'_>) -> Result<Option<KeyInfo>, Failure> {
+    let event = |kid: String| Event::KeyRotated { kid, revoked: rotation.leaked.map(str::to_owned) };
+    let record = |event: &Event| AuditRecord::of(origin, event, app.clock.now());
+    // Should this server be lost on the way, it is on record that somebody wanted it.
+    let operation = app.open(origin, What::Act, vec![record(&event(String::new()))]).await?;
     let rotated = app.keys.rotate(&*app.store, &*app.clock, app.random, rotation).await?;
-    let Some((kid, ring)) = rotated else { return Ok(None) };
-    let revoked = rotation.leaked.and_then(KeyId::new).map(Revocation::Key);
-    let event = Event::KeyRotated { kid: kid.clone(), revoked: rotation.leaked.map(str::to_owned) };
-    let record = AuditRecord::of(origin, &event, app.clock.now()).to_json();
-    let write = JournalWrite {
-        entries: revoked.into_iter().map(NewEntry::unrecorded).collect(),
-        records: record.into_iter().collect(),
-        ..JournalWrite::default()
+    let Some((kid, ring)) = rotated else {
+        app.withdraw(operation).await;
+        return Ok(None);
     };
-    app.write_journal(write).await?;
+    let event = event(kid.clone());
     app.note(origin, &event);
-    origin.told.set();
+    let revoked = rotation.leaked.and_then(KeyId::new).map(Revocation::Key);
+    let done = Done { entry: revoked.map(NewEntry::unrecorded), durable: true, ..Done::default() };
+    if !app.conclude(origin, operation.recording(vec![record(&event)]), done).await? {
+        return Err(
+            StoreError::Indeterminate("too few replicas know that the keys were rotated".to_owned()).into()
+        );
+    }
     let made = ring.keys().iter().find(|key| key.signing.kid() == kid).map(|key| KeyInfo::of(key, &ring));
     made.map(Some).ok_or_else(|| Failure::Internal("a key is missing that was just made".to_owned()))
 }

@@ -8,6 +8,7 @@
 
 mod resolve;
 
+use relatch_domain::cutoff::Whose;
 use relatch_domain::event::Event;
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::{EndReason, SessionRecord};
@@ -62,6 +63,12 @@ pub(super) enum What {
     Delete { user: UserId },
     /// Creates a user. Carried out if there is such a user.
     Create { user: UserId },
+    /// Raises a cutoff, everyone's if no client is named. Times are in milliseconds since the Unix epoch.
+    Cutoff {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<u16>,
+        at: u64,
+    },
     /// Something of which it cannot be told later whether it was carried out.
     Act,
 }
@@ -85,7 +92,14 @@ impl What {
             | Self::Change { user }
             | Self::Delete { user }
             | Self::Create { user } => Some(*user),
-            Self::Hold { .. } | Self::Act => None,
+            Self::Hold { .. } | Self::Cutoff { .. } | Self::Act => None,
+        }
+    }
+
+    pub(super) const fn cutoff(whose: Whose, at: UnixMillis) -> Self {
+        match whose {
+            Whose::Everyone => Self::Cutoff { client: None, at: at.0 },
+            Whose::Client(client) => Self::Cutoff { client: Some(client.0), at: at.0 },
         }
     }
 }
@@ -95,7 +109,7 @@ impl What {
 pub(super) fn concerned(open: &OpenOperation) -> Option<UserId> {
     match Form::read(open)?.what {
         What::Change { user } | What::Delete { user } => Some(user),
-        What::End { .. } | What::Hold { .. } | What::Create { .. } | What::Act => None,
+        What::End { .. } | What::Hold { .. } | What::Cutoff { .. } | What::Create { .. } | What::Act => None,
     }
 }
 
@@ -230,11 +244,8 @@ impl App {
 
     fn conclusion(&self, id: OperationId, form: &Form, done: Done<'_>) -> JournalWrite {
         let Some(user) = form.what.user() else {
-            return JournalWrite {
-                close: Some(id),
-                records: jsons(&form.records),
-                ..JournalWrite::default()
-            };
+            let (records, entries) = (jsons(&form.records), done.entry.into_iter().collect());
+            return JournalWrite { close: Some(id), records, entries, ..JournalWrite::default() };
         };
         let of = |session| SessionRef { user, session };
         let dead = done.dead.iter().filter(|(session, record)| self.is_news(of(*session), record));

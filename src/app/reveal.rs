@@ -4,7 +4,7 @@
 //! operation that ended it is still open and is finished first; and should there be none, the end is announced as it is
 //! found.
 
-use relatch_domain::session::{EndReason, SessionRecord, Standing};
+use relatch_domain::session::{SessionRecord, Standing};
 use relatch_domain::{SessionId, SessionRef, UserId};
 
 use super::audit::AuditRecord;
@@ -25,10 +25,7 @@ impl App {
         dead: &[(SessionId, SessionRecord)],
     ) -> Result<(), Failure> {
         let since = self.since();
-        let known = dead.iter().filter(|(_, record)| {
-            record.ended.is_some_and(|ended| ended.reason != EndReason::SignedInBefore)
-        });
-        for (session, _) in known {
+        for (session, _) in dead {
             let session = SessionRef { user, session: *session };
             if self.node.revocations.of(session).is_some() {
                 self.make_durable(session).await?;
@@ -46,10 +43,11 @@ impl App {
         self.has_durably(write, since).await
     }
 
-    /// Writes what is to be told of, and waits until no failover can lose it.
+    /// Writes what is to be told of, and waits for the replicas, so that no failover loses it. A dead one does not keep it from
+    /// being told.
     async fn has_durably(&self, write: JournalWrite, since: Since) -> Result<(), Failure> {
-        let durable = self.write_journal(write).await?.durable;
-        if durable && self.is_still(since).await {
+        self.write_journal(write).await?;
+        if self.is_still(since).await {
             return Ok(());
         }
         Err(StoreError::Unavailable("an end that would be told of may be lost again".to_owned()).into())
@@ -93,7 +91,7 @@ impl App {
 
     /// Whether other nodes may still let a session in that is dead. What the cutoff has ended all of them know.
     fn is_unheard_of(&self, user: UserId, (session, record): &(SessionId, SessionRecord)) -> bool {
-        let by_cutoff = record.ended.is_some_and(|ended| ended.reason == EndReason::SignedInBefore);
+        let by_cutoff = session.began_at() < self.node.cutoffs.of(record.client).at;
         !by_cutoff && self.is_news(SessionRef { user, session: *session }, record)
     }
 }

@@ -1,5 +1,6 @@
 //! What the store and the audit trail know of a session and of its end.
 
+use relatch_domain::event::Event;
 use relatch_domain::session::EndReason;
 use relatch_domain::{SessionRef, UnixMillis, UnixSeconds};
 
@@ -130,7 +131,8 @@ fn tells_of_the_end(record: &AuditRecord, session: SessionRef, reason: Option<En
     let is_its = record.session.as_deref() == Some(&session.to_string());
     let says = |key: &str| record.details.get(key);
     match record.event.as_str() {
-        "session_ended" => is_its,
+        // That of the user's deletion has the name besides.
+        "session_ended" => is_its && says("reason").is_none_or(|reason| reason != Event::USER_DELETED),
         "refresh" => is_its && says("verdict").is_some_and(|verdict| verdict == "reuse"),
         "user_deleted" => reason.is_none(),
         "password_changed" => reason == Some(EndReason::PasswordChanged),

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use relatch_domain::cutoff::Whose;
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{ClientNumber, OperationId, SessionRef, UnixMillis, UserId};
 
 use super::{Done, Form, What};
 use crate::app::audit::AuditRecord;
+use crate::app::cutoff::entry;
 use crate::app::revocations::Remembered;
 use crate::app::{App, Failure};
-use crate::store::{EndStep, JournalWrite, NewEntry, OpenOperation, StoreError};
+use crate::store::{CutoffRaised, EndStep, JournalWrite, NewEntry, OpenOperation, StoreError};
 
 /// After how long an operation is not left to its maker any more.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
@@ -56,7 +58,11 @@ pub(in crate::app) async fn resolve_of_user(app: &App, user: UserId) -> Result<(
 const fn left_alone(what: &What) -> Duration {
     match what {
         What::Act | What::Create { .. } => GIVEN_UP,
-        What::End { .. } | What::Hold { .. } | What::Change { .. } | What::Delete { .. } => LEFT_BEHIND,
+        What::End { .. }
+        | What::Hold { .. }
+        | What::Change { .. }
+        | What::Delete { .. }
+        | What::Cutoff { .. } => LEFT_BEHIND,
     }
 }
 
@@ -97,6 +103,18 @@ async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Fai
             Some(_) => conclude(app, open.id, form, Done::default()).await,
             None => drop_it(app, open.id).await,
         },
+        What::Cutoff { client, at } => {
+            let whose = client.map_or(Whose::Everyone, |client| Whose::Client(ClientNumber(client)));
+            match app.store.raise_cutoff(whose, UnixMillis(*at)).await? {
+                CutoffRaised::Raised { durable: false, .. } => Err(too_few_replicas()),
+                CutoffRaised::Raised { cutoff, .. } => {
+                    app.node.cutoffs.learn(whose, cutoff);
+                    let entry = Some(entry(whose, cutoff));
+                    conclude(app, open.id, form, Done { entry, ..Done::default() }).await
+                }
+                CutoffRaised::InFuture => drop_it(app, open.id).await,
+            }
+        }
         What::Act => {
             let interrupted = |mut record: AuditRecord| {
                 record.details.insert("interrupted".to_owned(), true.into());

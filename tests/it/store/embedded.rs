@@ -65,17 +65,7 @@ async fn some_user(store: &dyn Store) -> UserId {
 }
 
 async fn begin(store: &dyn Store, session: SessionRef, now: UnixSeconds) -> BeginStep {
-    let details = SessionDetails::default();
-    let step = BeginStep {
-        session,
-        record: live_record(now),
-        details,
-        thumbprint: None,
-        changes: Vec::new(),
-        max_found: usize::MAX,
-        checked_hash: None,
-        operation: None,
-    };
+    let step = BeginStep { record: live_record(now), ..begin_like(session) };
     assert_eq!(store.begin_session(&step).await.unwrap(), Begun::Begun);
     step
 }
