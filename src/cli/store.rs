@@ -31,7 +31,7 @@ of the same issuer and master key; then each server has to be told."
     Adopt,
     /// Copy a store into an empty one: from the embedded store to Redis, back, or as a backup.
     #[command(
-        after_help = "Users, sessions, signing keys, the cutoffs, the audit trail and the revocations of the last hour are copied, and
+        after_help = "Users, sessions, signing keys, the cutoffs, the audit trail and the log of revocations are copied, and
 nobody is signed out; counts of failed sign-ins begin anew. Stop all servers on both stores first: what is signed in,
 rotated or revoked meanwhile may be missing. The server on the copy needs the same `issuer` and `master_key`; with
 the embedded store the latter is in `master.key` beside the file.
