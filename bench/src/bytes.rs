@@ -112,6 +112,7 @@ async fn begin(store: &dyn Store, user: u64, session: u64) -> Result<(), Error> 
         changes: Vec::new(),
         checked_hash: None,
         max_found: usize::MAX,
+        operation: None,
     };
     match store.begin_session(&step).await? {
         Begun::Begun | Begun::Alone => Ok(()),

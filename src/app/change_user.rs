@@ -78,7 +78,7 @@ pub async fn change_user(
     id: UserId,
     wanted: Changes,
 ) -> Result<Changed, Failure> {
-    let Some(mut found) = app.store.user(id).await? else { return unknown(app, id).await };
+    let Some(found) = app.store.user(id).await? else { return unknown(app, id).await };
     if let Some(Err(error)) = patched(&wanted, &found) {
         return Ok(Changed::InvalidAttributes(error));
     }
@@ -99,49 +99,67 @@ pub async fn change_user(
         Some(password) => Some(app.hasher.hash(password).await?),
         None => None,
     };
-    let end = end_reason(&edit).map(|reason| (Scope::All, reason, origin.end_note(Some(id), None)));
     let records = events(id, &edit).map(|event| AuditRecord::of(origin, &event, app.clock.now())).collect();
     let operation = app.open(origin, What::Change { user: id }, records).await?;
-    for _ in 0..=ROUNDS {
-        let (attributes, seen) = match patched(&wanted, &found).transpose() {
-            Ok(patched) => patched.unzip(),
-            Err(error) => {
-                app.withdraw(operation).await;
-                return Ok(Changed::InvalidAttributes(error));
+    let change = UserChange {
+        roles: wanted.roles.clone(),
+        disabled: wanted.disabled,
+        password_hash,
+        end: end_reason(&edit).map(|reason| (Scope::All, reason, origin.end_note(Some(id), None))),
+        operation: Some(operation.id),
+        ..UserChange::of(id)
+    };
+    match carry_out(app, change, &wanted, found).await? {
+        Ok(done) => conclude(app, origin, operation, &edit, done).await,
+        Err(hindrance) => {
+            app.withdraw(operation).await;
+            match hindrance {
+                Hindrance::Unknown => unknown(app, id).await,
+                Hindrance::InvalidAttributes(error) => Ok(Changed::InvalidAttributes(error)),
+                Hindrance::Contended => Err(Failure::Contended),
             }
-        };
-        let change = UserChange {
-            user: id,
-            roles: wanted.roles.clone(),
-            disabled: wanted.disabled,
-            attributes,
-            password_hash: password_hash.clone(),
-            end: end.clone(),
-            as_seen: UserAsSeen { attributes: seen.flatten(), password_hash: None },
-            operation: Some(operation.id),
-        };
-        match app.store.change_user(&change).await? {
-            UserChangeOutcome::Changed(done) => return conclude(app, origin, operation, &edit, done).await,
-            UserChangeOutcome::Unknown => {
-                app.withdraw(operation).await;
-                return unknown(app, id).await;
-            }
-            UserChangeOutcome::Blocked => match app.store.user(id).await? {
-                Some(now) => found = now,
-                None => {
-                    app.withdraw(operation).await;
-                    return unknown(app, id).await;
-                }
-            },
         }
     }
-    app.withdraw(operation).await;
-    Err(Failure::Contended)
 }
 
 async fn unknown(app: &App, id: UserId) -> Result<Changed, Failure> {
     app.reveal_deleted(id).await?;
     Ok(Changed::Unknown)
+}
+
+/// Why a change is not made.
+enum Hindrance {
+    /// There is no such user.
+    Unknown,
+    /// The attributes would not be allowed.
+    InvalidAttributes(InvalidAttributes),
+    /// The attributes became others each time between reading and writing.
+    Contended,
+}
+
+async fn carry_out(
+    app: &App,
+    mut change: UserChange,
+    wanted: &Changes,
+    mut found: User,
+) -> Result<Result<UserChanged, Hindrance>, Failure> {
+    for _ in 0..=ROUNDS {
+        (change.attributes, change.as_seen) = match patched(wanted, &found).transpose() {
+            Ok(patched) => {
+                let (attributes, seen) = patched.unzip();
+                (attributes, UserAsSeen { attributes: seen.flatten(), password_hash: None })
+            }
+            Err(error) => return Ok(Err(Hindrance::InvalidAttributes(error))),
+        };
+        match app.store.change_user(&change).await? {
+            UserChangeOutcome::Changed(done) => return Ok(Ok(done)),
+            UserChangeOutcome::Unknown => return Ok(Err(Hindrance::Unknown)),
+            UserChangeOutcome::Blocked => {}
+        }
+        let Some(now) = app.store.user(found.id).await? else { return Ok(Err(Hindrance::Unknown)) };
+        found = now;
+    }
+    Ok(Err(Hindrance::Contended))
 }
 
 /// What the attributes become, if they change.

@@ -75,13 +75,12 @@ pub async fn end_sessions(
     note: Option<String>,
 ) -> Result<EndedSessions, Failure> {
     let note = origin.end_note(Some(user), note);
-    let (Covered { sessions, dead }, begun_before) = match scope {
-        Scope::One(session) => (covered_one(app, SessionRef { user, session }).await?, None),
-        _ => {
-            let all = sessions_of(app, user).await?;
-            // Who signs in from now on signs in after it.
-            (covered(&all, scope), Some(UnixMillis(all.now.0.saturating_add(1))))
-        }
+    let (Covered { sessions, dead }, begun_before) = if let Scope::One(session) = scope {
+        (covered_one(app, SessionRef { user, session }).await?, None)
+    } else {
+        let all = sessions_of(app, user).await?;
+        // Who signs in from now on signs in after it.
+        (covered(&all, scope), Some(UnixMillis(all.now.0.saturating_add(1))))
     };
     if sessions.is_empty() && dead.is_empty() {
         // That there is none may be because the user is gone.
@@ -141,10 +140,7 @@ fn covered(all: &UserSessions, scope: Scope) -> Covered {
 /// If the store fails. Should it have been announced by then, it is in force, and some node carries it out.
 pub(super) async fn end(app: &App, origin: &Origin, end: End) -> Result<EndedSessions, Failure> {
     let since = app.since();
-    let opened = match end.sessions.is_empty() {
-        true => None,
-        false => Some(app.announce_end(origin, &end).await?),
-    };
+    let opened = if end.sessions.is_empty() { None } else { Some(app.announce_end(origin, &end).await?) };
     let End { user, scope, begun_before, reason, note, .. } = end;
     let ended = app.store.end_sessions(&EndStep { user, scope, begun_before, reason, note }).await?;
     for session in &ended.ended {

@@ -71,13 +71,12 @@ pub async fn import_users(
     users: Vec<ForeignUser>,
     dry_run: bool,
 ) -> Result<Vec<Imported>, Failure> {
-    let operation = match dry_run {
-        true => None,
-        false => {
-            let event = Event::UsersImported { users: users.len() };
-            let record = AuditRecord::of(origin, &event, app.clock.now());
-            Some(app.open(origin, What::Act, vec![record]).await?)
-        }
+    let operation = if dry_run {
+        None
+    } else {
+        let event = Event::UsersImported { users: users.len() };
+        let record = AuditRecord::of(origin, &event, app.clock.now());
+        Some(app.open(origin, What::Act, vec![record]).await?)
     };
     let importing = users.into_iter().map(|user| import_user(app, user, dry_run));
     let mut importing = stream::iter(importing).buffered(AT_ONCE);

@@ -30,13 +30,13 @@ impl Handle {
                 audit_keep: write.audit_keep,
                 ..JournalWrite::default()
             };
-            self.write(&self.record(&some, 0)?, written, |_| true).await?;
+            self.write(&self.record(&some, 0), written, |_| true).await?;
         }
-        let written = self.write(&self.record(write, first)?, written, |_| !write.only_closes()).await?;
+        let written = self.write(&self.record(write, first), written, |_| !write.only_closes()).await?;
         Ok(JournalWritten { durable: written.durable, ..written.answer })
     }
 
-    fn record(&self, write: &JournalWrite, first: usize) -> Result<Request, StoreError> {
+    fn record(&self, write: &JournalWrite, first: usize) -> Request {
         let keys = &self.keyspace;
         let request = RECORD
             .on([
@@ -63,7 +63,7 @@ impl Handle {
             let request = request.arg(revocation.to_string()).arg(revocation.subject());
             request.arg(entry.record.as_deref().unwrap_or_default())
         });
-        Ok(write.records.iter().fold(request, Request::arg))
+        write.records.iter().fold(request, Request::arg)
     }
 
     pub(super) async fn read_journal(

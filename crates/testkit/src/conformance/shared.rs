@@ -173,7 +173,7 @@ impl Run {
     fn some_entry(&mut self) -> NewEntry {
         self.records += 1;
         // One in three is of a subject that may have an entry.
-        let number = if self.records % 3 == 0 { self.records / 7 } else { self.records };
+        let number = if self.records.is_multiple_of(3) { self.records / 7 } else { self.records };
         let mut bytes = [7; 16];
         bytes.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
         let session = SessionRef { user: UserId::from_bytes(bytes), session: SessionId::from_bytes(bytes) };
