@@ -119,8 +119,13 @@ impl Fault {
         let Stage { nodes, store: Held::Single(redis), .. } = stage else { return };
         let pause = tokio::time::sleep;
         match self {
-            Self::Nothing | Self::CutBefore | Self::CutAfter | Self::CutWithin => {}
-            Self::ClientsReset | Self::NodeKilled => {}
+            // What these do happens by itself, or has happened.
+            Self::Nothing
+            | Self::CutBefore
+            | Self::CutAfter
+            | Self::CutWithin
+            | Self::ClientsReset
+            | Self::NodeKilled => {}
             Self::KilledAlways | Self::KilledEverySecond => {
                 redis.kill();
                 pause(Duration::from_millis(300)).await;
