@@ -41,6 +41,10 @@ faults! {
     connections_cut_in_the_middle_of_the_answer: Scene::Single(Fault::CutWithin);
     redis_out_of_memory: Scene::Single(Fault::FullMemory);
     one_of_two_nodes_frozen: Scene::Single(Fault::NodeFrozen);
+    clients_that_reset_their_connections: Scene::Single(Fault::ClientsReset);
+    one_of_two_nodes_killed_between_its_writes: Scene::Single(Fault::NodeKilled);
+    behind_one_address_roles_that_swap: Scene::Address { sync_replicas: 0 };
+    behind_one_address_roles_that_swap_and_replicas_that_acknowledge: Scene::Address { sync_replicas: 1 };
     behind_sentinels_a_primary_killed: Scene::Sentinels(GroupFault::Killed);
     behind_sentinels_a_primary_killed_with_late_replicas: Scene::Sentinels(GroupFault::KilledAhead);
     behind_sentinels_a_primary_cut_off_with_one_node: Scene::Sentinels(GroupFault::Isolated);

@@ -59,6 +59,17 @@ impl Launched {
         self.signal(Signal::CONT);
     }
 
+    /// Kills a process: no goodbye, nothing finished.
+    pub(crate) fn kill(&mut self) {
+        match &mut self.running {
+            Running::Process { child, .. } => {
+                child.kill().expect("the node is there to be killed");
+                child.wait().expect("its end");
+            }
+            Running::Thread { .. } => panic!("only a process of its own can be killed"),
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         match &self.running {
             Running::Process { child, .. } => {
@@ -127,6 +138,8 @@ pub(crate) async fn in_this_process(
 /// Runs the real binary, its log in a file.
 pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path) -> Result<Launched, String> {
     let (ready, log) = (dir.join("ready"), dir.join("log"));
+    // One that ran here before has left its own.
+    let _ = std::fs::remove_file(&ready);
     let output = File::create(&log).expect("a log file");
     let mut child = Command::new(binary())
         .args(["serve", "--ready-file"])

@@ -35,7 +35,8 @@ async fn main() -> ExitCode {
             keyed.successes() + tabs.successes() + keyless.successes();
         let mut broken_here = tally.broken_promises(scene);
         if let Some(late) = tally.too_slow(scene) {
-            broken_here.push(format!("somebody waited {late} ms longer than the failover and a second"));
+            let after = scene.served_within().as_secs();
+            broken_here.push(format!("somebody waited {late} ms longer than the failover and {after} s"));
         }
         broken.extend(broken_here.iter().map(|what| format!("{}, {}: {what}", scene.ground(), scene.name())));
     }

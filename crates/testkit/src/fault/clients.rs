@@ -15,6 +15,9 @@ use crate::actor::{PASSWORD, Pair};
 
 /// Between a failure and the next try.
 const REST: Duration = Duration::from_millis(20);
+/// Between a refresh of which a try was lost and the next one: as long as the lost one may still be on its way. On this machine that
+/// is not thirty seconds.
+const FLIGHT: Duration = Duration::from_millis(500);
 /// Between two turns of a thief and its victim.
 const BETWEEN_TURNS: Duration = Duration::from_millis(200);
 
@@ -34,8 +37,10 @@ pub(super) struct Field {
 /// What came of one request.
 enum Got {
     Pair(Pair),
-    /// 503, 429, or no answer: says nothing about the session.
+    /// 503 or 429: says nothing about the session.
     Nothing,
+    /// No answer. The request may still be on its way.
+    Lost,
     /// Read the storage again.
     ReadAgain,
     /// 401: the session is over, or so it is said.
@@ -123,7 +128,8 @@ impl Field {
             Some((200, body)) => Got::Pair(Pair::of(&body)),
             Some((401, body)) => Got::Refused(format!("{} {}", body["error"], body["reason"])),
             Some((400 | 409, _)) => Got::ReadAgain,
-            _ => Got::Nothing,
+            Some(_) => Got::Nothing,
+            None => Got::Lost,
         }
     }
 
@@ -169,19 +175,24 @@ pub(super) async fn honest(field: Field, name: String, kind: Kind, mut pair: Pai
     while !field.is_over() {
         let key = (kind != Kind::Keyless).then(attempt_key);
         let begun = Instant::now();
+        let mut is_on_its_way = false;
         loop {
             tally.tried();
-            let got = match kind {
+            let (got, is_lost) = match kind {
                 Kind::Tabs => two_tabs(&field, &pair, key.as_deref()).await,
-                Kind::Keyed | Kind::Keyless => field.refresh(&pair, key.as_deref()).await,
+                Kind::Keyed | Kind::Keyless => one_tab(&field, &pair, key.as_deref()).await,
             };
+            is_on_its_way |= is_lost;
             match got {
                 Got::Pair(next) => {
                     tally.succeeded(begun.elapsed());
                     pair = next;
+                    if is_on_its_way {
+                        tokio::time::sleep(FLIGHT).await;
+                    }
                     break;
                 }
-                Got::Nothing | Got::ReadAgain => {
+                Got::Nothing | Got::Lost | Got::ReadAgain => {
                     if field.is_over() {
                         return;
                     }
@@ -199,10 +210,18 @@ pub(super) async fn honest(field: Field, name: String, kind: Kind, mut pair: Pai
     }
 }
 
-/// Two tabs send the same refresh at the same time, and go on when both are answered.
-async fn two_tabs(field: &Field, pair: &Pair, key: Option<&str>) -> Got {
+/// What came of it, and whether a request may still be on its way.
+async fn one_tab(field: &Field, pair: &Pair, key: Option<&str>) -> (Got, bool) {
+    let got = field.refresh(pair, key).await;
+    let is_lost = matches!(got, Got::Lost);
+    (got, is_lost)
+}
+
+/// Two tabs send the same refresh at the same time, and go on when both are answered or lost.
+async fn two_tabs(field: &Field, pair: &Pair, key: Option<&str>) -> (Got, bool) {
     let (one, other) = tokio::join!(field.refresh(pair, key), field.refresh(pair, key));
-    match (one, other) {
+    let is_lost = matches!((&one, &other), (Got::Lost, _) | (_, Got::Lost));
+    let got = match (one, other) {
         // The halves of a store agree on all of a token but its time of issue.
         (Got::Pair(one), Got::Pair(other)) if one.refresh != other.refresh && !field.parted => {
             Got::Refused("two tabs got different tokens".to_owned())
@@ -210,8 +229,9 @@ async fn two_tabs(field: &Field, pair: &Pair, key: Option<&str>) -> Got {
         (Got::Refused(words), _) | (_, Got::Refused(words)) => Got::Refused(words),
         (Got::Pair(pair), _) | (_, Got::Pair(pair)) => Got::Pair(pair),
         (Got::ReadAgain, _) | (_, Got::ReadAgain) => Got::ReadAgain,
-        (Got::Nothing, Got::Nothing) => Got::Nothing,
-    }
+        (Got::Nothing | Got::Lost, Got::Nothing | Got::Lost) => Got::Nothing,
+    };
+    (got, is_lost)
 }
 
 /// Steals the pair of a client that goes on refreshing, and takes turns with it until the session has ended. A thief who
@@ -228,12 +248,12 @@ pub(super) async fn thief(field: Field, name: String) {
             match field.refresh(&honest, sends_keys.then_some(key.as_str())).await {
                 Got::Pair(pair) => (honest, key, honest_since) = (pair, attempt_key(), honest_since + 1),
                 Got::Refused(_) => dead = true,
-                Got::Nothing | Got::ReadAgain => {}
+                Got::Nothing | Got::Lost | Got::ReadAgain => {}
             }
             match field.refresh(&stolen, None).await {
                 Got::Pair(pair) => (stolen, got_last, honest_since) = (pair, Instant::now(), 0),
                 Got::Refused(_) => dead = true,
-                Got::Nothing | Got::ReadAgain => {}
+                Got::Nothing | Got::Lost | Got::ReadAgain => {}
             }
             tokio::time::sleep(BETWEEN_TURNS).await;
         }
@@ -248,16 +268,18 @@ pub(super) async fn thief(field: Field, name: String) {
 async fn until_told(field: &Field, pair: &Pair, key: Option<&str>) -> Option<Got> {
     while !field.is_over() {
         match field.refresh(pair, key).await {
-            Got::Nothing => tokio::time::sleep(REST).await,
+            Got::Nothing | Got::Lost => tokio::time::sleep(REST).await,
             told => return Some(told),
         }
     }
     None
 }
 
-/// Signs in, signs out, and then tries the tokens again and again, with those of all who went before.
+/// Signs in, signs out or is signed out by an administrator, in turn, and then tries the tokens again and again, with those of
+/// all who went before.
 pub(super) async fn revoked(field: Field, name: String) {
     let mut gone: Vec<Pair> = Vec::new();
+    let mut admin = None;
     while !field.is_over() {
         let Some(pair) = field.sign_in(&name).await else { return };
         // Used once, so that the store has something to fall back behind.
@@ -270,7 +292,14 @@ pub(super) async fn revoked(field: Field, name: String) {
             }
             _ => continue,
         };
-        if field.plan.planted != Some(Planted::NoSignOut) && !signed_out(&field, &pair).await {
+        // Of two halves of a store one may not know the session, nor the administrator's.
+        let by_admin = gone.len() % 2 == 1 && !field.parted;
+        let is_acknowledged = match field.plan.planted {
+            Some(Planted::NoSignOut) => true,
+            _ if by_admin => signed_out_by(&field, &mut admin, &pair).await,
+            _ => signed_out(&field, &pair).await,
+        };
+        if !is_acknowledged {
             return;
         }
         field.tally.revoked.fetch_add(1, Ordering::Relaxed);
@@ -294,6 +323,29 @@ async fn signed_out(field: &Field, pair: &Pair) -> bool {
     while !field.is_over() {
         if let Some((204, _)) = field.post("/logout", &body, Some(&pair.access), None).await {
             return true;
+        }
+        tokio::time::sleep(REST).await;
+    }
+    false
+}
+
+/// Has an administrator end the session, until that is acknowledged. False if it is all over.
+async fn signed_out_by(field: &Field, admin: &mut Option<Pair>, pair: &Pair) -> bool {
+    let body = json!({ "refresh_token": pair.refresh });
+    while !field.is_over() {
+        if admin.is_none() {
+            *admin = field.sign_in("admin").await;
+        }
+        let access = admin.as_ref().map(|admin| admin.access.as_str());
+        match field.post("/admin/revoke", &body, access, None).await {
+            Some((200, _)) => return true,
+            Some((status @ (401 | 404), body)) => {
+                field.tally.keyed.signed_out();
+                let words = format!("an administrator: {status} {} {}", body["error"], body["reason"]);
+                field.tally.words.lock().expect("no panic").push(words);
+                *admin = None;
+            }
+            _ => {}
         }
         tokio::time::sleep(REST).await;
     }

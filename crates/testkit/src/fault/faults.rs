@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::Cut;
-use crate::launch::Launched;
+use super::killed::kill_a_server;
+use super::stage::{Held, Stage};
+use super::tally::Tally;
+use super::{BETWEEN, Cut};
 use crate::redis_server::{RedisServer, RedisServerBuilder};
-
-/// Between two strikes, so that everybody gets on in between.
-const BETWEEN: Duration = Duration::from_millis(1500);
 
 /// What goes wrong, again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +35,15 @@ pub enum Fault {
     FullMemory,
     /// One of the two nodes frozen for two seconds.
     NodeFrozen,
+    /// Clients reset their connections in the middle of requests.
+    ClientsReset,
+    /// One of the two nodes killed at a script, and started again.
+    NodeKilled,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Nothing,
         Self::KilledAlways,
         Self::KilledEverySecond,
@@ -53,6 +56,8 @@ impl Fault {
         Self::CutWithin,
         Self::FullMemory,
         Self::NodeFrozen,
+        Self::ClientsReset,
+        Self::NodeKilled,
     ];
 
     /// In words.
@@ -70,6 +75,8 @@ impl Fault {
             Self::CutWithin => "1 in 20 requests to Redis cut in the middle of the answer",
             Self::FullMemory => "no memory left for 2 s",
             Self::NodeFrozen => "one node of two `SIGSTOP` for 2 s",
+            Self::ClientsReset => "1 in 8 requests reset by its client (`SO_LINGER` 0)",
+            Self::NodeKilled => "one node of two `kill -9` at a script, restart",
         }
     }
 
@@ -83,6 +90,16 @@ impl Fault {
         }
     }
 
+    /// Whether clients come to the nodes by forwarders.
+    pub(super) const fn needs_fronts(self) -> bool {
+        matches!(self, Self::ClientsReset | Self::NodeKilled)
+    }
+
+    /// Whether the nodes come to Redis by what can stop them at a script.
+    pub(super) const fn needs_tripwires(self) -> bool {
+        matches!(self, Self::NodeKilled)
+    }
+
     pub(super) fn redis(self) -> RedisServerBuilder {
         match self {
             Self::KilledAlways => RedisServer::builder().append_only(),
@@ -94,11 +111,21 @@ impl Fault {
         }
     }
 
-    /// Strikes once, and lets everybody recover.
-    pub(super) async fn strike(self, redis: &mut RedisServer, nodes: &[Launched]) {
+    /// Strikes once, the `turn`th time, and lets everybody recover.
+    pub(super) async fn strike(self, stage: &mut Stage, tally: &Tally, turn: usize) {
+        if self == Self::NodeKilled {
+            kill_a_server(stage, tally, turn).await;
+        }
+        let Stage { nodes, store: Held::Single(redis), .. } = stage else { return };
         let pause = tokio::time::sleep;
         match self {
-            Self::Nothing | Self::CutBefore | Self::CutAfter | Self::CutWithin => {}
+            // What these do happens by itself, or has happened.
+            Self::Nothing
+            | Self::CutBefore
+            | Self::CutAfter
+            | Self::CutWithin
+            | Self::ClientsReset
+            | Self::NodeKilled => {}
             Self::KilledAlways | Self::KilledEverySecond => {
                 redis.kill();
                 pause(Duration::from_millis(300)).await;
@@ -115,14 +142,14 @@ impl Fault {
                 redis.resume();
             }
             Self::ClientsPaused => {
-                assert_eq!(said(redis, "CLIENT PAUSE 2000 ALL"), "+OK");
+                assert_ok(redis, "CLIENT PAUSE 2000 ALL");
                 pause(Duration::from_secs(2)).await;
             }
-            Self::LongCommand => assert_eq!(said(redis, "DEBUG SLEEP 2"), "+OK"),
+            Self::LongCommand => assert_ok(redis, "DEBUG SLEEP 2"),
             Self::FullMemory => {
-                assert_eq!(said(redis, "CONFIG SET maxmemory 1"), "+OK");
+                assert_ok(redis, "CONFIG SET maxmemory 1");
                 pause(Duration::from_secs(2)).await;
-                assert_eq!(said(redis, "CONFIG SET maxmemory 0"), "+OK");
+                assert_ok(redis, "CONFIG SET maxmemory 0");
             }
             Self::NodeFrozen => {
                 nodes[1].pause();
@@ -135,6 +162,10 @@ impl Fault {
 }
 
 /// What Redis says. Waiting for it must not stop the clients.
-fn said(redis: &RedisServer, command: &str) -> String {
-    tokio::task::block_in_place(|| redis.say(command))
+pub(super) fn said(redis: &RedisServer, ask: impl FnOnce(&RedisServer) -> String) -> String {
+    tokio::task::block_in_place(|| ask(redis))
+}
+
+fn assert_ok(redis: &RedisServer, command: &str) {
+    assert_eq!(said(redis, |redis| redis.say(command)), "+OK", "{command}");
 }

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::BETWEEN;
 use super::stage::{Group, Stage};
 use super::tally::Tally;
 
-/// Between two strikes, so that everybody gets on in between.
-const BETWEEN: Duration = Duration::from_millis(1500);
 /// How much later replicas hear of writes than their primary makes them.
 const LATE: Duration = Duration::from_millis(300);
 

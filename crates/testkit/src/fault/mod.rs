@@ -3,10 +3,13 @@
 
 mod clients;
 mod faults;
+mod front;
 mod group_faults;
+mod killed;
 mod proxy;
 mod stage;
 mod tally;
+mod tripwire;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +19,8 @@ use serde_json::json;
 
 use crate::actor::PASSWORD;
 use clients::{Field, Kind, honest, revoked, thief};
-use stage::{Held, Stage};
+use front::Front;
+use stage::Stage;
 
 pub use faults::Fault;
 pub use group_faults::GroupFault;
@@ -24,6 +28,8 @@ pub use proxy::{Cut, CuttingProxy};
 pub use stage::Scene;
 pub use tally::{HEADS, KindTally, Tally, rows};
 
+/// Between two strikes, so that everybody gets on in between.
+const BETWEEN: Duration = Duration::from_millis(1500);
 /// How long after the last strike somebody may still be missing whose fate is of interest: a store that has just been replaced
 /// says nothing for seconds about sessions that it does not know.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,21 +63,18 @@ pub enum Planted {
 /// Plays a fault. Gives what was counted.
 pub async fn play(scene: Scene, plan: Plan) -> Tally {
     let mut stage = Stage::set(scene, plan).await;
-    let bases = stage.nodes.iter().map(|node| format!("http://{}", node.address())).collect();
-    let field = Field::new(bases, plan, scene.parts_the_store());
+    let field = Field::new(stage.bases(), plan, scene.parts_the_store());
     let actors = cast(&field, plan).await;
-    if let Some(proxy) = &stage.proxy {
-        proxy.arm();
-    }
+    stage.arm(scene);
     let end = Instant::now() + plan.time;
     let mut turn = 0;
     while Instant::now() < end {
-        match (scene, &mut stage.store) {
-            (Scene::Single(fault), Held::Single(redis)) => fault.strike(redis, &stage.nodes).await,
-            (Scene::Sentinels(fault) | Scene::Cluster(fault), _) => {
+        match scene {
+            Scene::Single(fault) => fault.strike(&mut stage, &field.tally, turn).await,
+            Scene::Address { .. } => stage.swap(&field.tally).await,
+            Scene::Sentinels(fault) | Scene::Cluster(fault) => {
                 fault.strike(&mut stage, &field.tally, turn).await;
             }
-            (Scene::Single(_), _) => unreachable!("it was set for this"),
         }
         turn += 1;
     }
@@ -79,6 +82,7 @@ pub async fn play(scene: Scene, plan: Plan) -> Tally {
     while !field.tally.has_met_everybody() && Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    stage.fronts.iter().for_each(|front| front.arm(false));
     field.stop.store(true, Ordering::Relaxed);
     for actor in actors {
         actor.await.expect("an actor does not panic");
@@ -87,6 +91,11 @@ pub async fn play(scene: Scene, plan: Plan) -> Tally {
     if let Some(proxy) = &stage.proxy {
         assert!(proxy.cuts() > 0, "the proxy has cut nothing");
         field.tally.cuts.store(proxy.cuts(), Ordering::Relaxed);
+    }
+    if scene == Scene::Single(Fault::ClientsReset) {
+        let resets = stage.fronts.iter().map(Front::resets).sum();
+        assert!(resets > 0, "no connection was reset");
+        field.tally.resets.store(resets, Ordering::Relaxed);
     }
     drop(stage);
     let Field { tally, .. } = field;

@@ -105,6 +105,14 @@ pub struct Tally {
     pub uncaught: AtomicU64,
     /// Connections that the proxy cut.
     pub cuts: AtomicU64,
+    /// Connections that clients reset.
+    pub resets: AtomicU64,
+    /// Nodes that were killed.
+    pub kills: AtomicU64,
+    /// Operations that killed nodes left open.
+    pub left_behind: AtomicU64,
+    /// Of these, how many nobody finished.
+    pub unfinished: AtomicU64,
     /// Refreshes that were healed.
     pub heals: AtomicU64,
     /// How often another Redis was promoted.
@@ -123,15 +131,35 @@ impl Tally {
         self.longest_failover.fetch_max(millis(after), Ordering::Relaxed);
     }
 
-    /// How much longer than the failover and a second somebody waited, in milliseconds, if they did. Of two halves of a store one may
+    /// How much longer than the failover and what may follow it somebody waited, in milliseconds, if they did. Of two halves of a store one may
     /// not serve at all.
     pub fn too_slow(&self, scene: Scene) -> Option<u64> {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         if of(&self.failovers) == 0 || scene.parts_the_store() {
             return None;
         }
-        let late = self.keyed.longest_wait().saturating_sub(of(&self.longest_failover) + 1000);
+        let late = self
+            .keyed
+            .longest_wait()
+            .saturating_sub(of(&self.longest_failover) + millis(scene.served_within()));
         (late > 0).then_some(late)
+    }
+
+    /// How often it struck, where only that tells how hard.
+    fn strikes(&self) -> String {
+        let counts = [
+            (&self.cuts, "cuts"),
+            (&self.resets, "resets"),
+            (&self.kills, "kills"),
+            (&self.left_behind, "operations left behind"),
+        ];
+        let counts = counts.map(|(count, what)| (count.load(Ordering::Relaxed), what));
+        let told: Vec<_> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
     }
 
     /// Whether sessions that had ended were tried, and thieves had something.
@@ -152,6 +180,7 @@ impl Tally {
             (whole(&self.forgotten), "devices were signed out just after they had signed in"),
             (whole(&self.came_back), "refreshes of revoked sessions succeeded"),
             (of(&self.uncaught), "thieves were not caught"),
+            (of(&self.unfinished), "operations that a killed node left behind were not finished"),
         ];
         let mut broken: Vec<_> = counts
             .into_iter()
@@ -210,10 +239,8 @@ pub fn rows(scene: Scene, tally: &Tally) -> String {
         };
         let (tried, wait) = (of(&seen.tried), of(&seen.longest_wait));
         let (succeeded, signed_out) = (seen.successes(), seen.sign_outs());
-        let cuts = of(&tally.cuts);
-        let fault = match (at, cuts) {
-            (0, 0) => format!("{} | {}", scene.ground(), scene.name()),
-            (0, _) => format!("{} | {}: {cuts} cuts", scene.ground(), scene.name()),
+        let fault = match at {
+            0 => format!("{} | {}{}", scene.ground(), scene.name(), tally.strikes()),
             _ => " | ".to_owned(),
         };
         writeln!(rows, "| {fault} | {kind} | {tried} | {succeeded} | {signed_out} | {wait} | {shared} |")
