@@ -23,6 +23,8 @@ const PAGE: usize = 1000;
 const AT_ONCE: usize = 256;
 /// How many audit records may wait to be written.
 const MOST_UNRECORDED: usize = 10_000;
+/// How often a node looks whether it has something to write or to finish.
+const TEND: Duration = Duration::from_millis(300);
 /// How often a node that writes nothing says how long its access tokens live.
 const DECLARE: Duration = Duration::from_mins(1);
 
@@ -255,19 +257,42 @@ impl App {
     }
 }
 
-/// Writes what waits to be written, reads what others have, and finishes operations that were left behind.
+/// Reads what others have written.
 ///
 /// # Errors
-/// If the journal cannot be read or written. What was read is remembered.
+/// If the journal cannot be read. What was read is remembered.
 pub async fn follow_journal(app: &App) -> Result<(), StoreError> {
-    app.write_waiting(&*app.store).await?;
-    app.declare_lifetime(&*app.store).await?;
-    app.read_journal(&*app.store).await?;
-    // What cannot be finished now, since a user's shard is away, is left for the next time.
+    app.read_journal(&*app.store).await
+}
+
+/// Has the journal know how long this node's access tokens live: before it issues any.
+///
+/// # Errors
+/// If the store fails.
+pub async fn declare_lifetime(app: &App) -> Result<(), StoreError> {
+    app.declare_lifetime(&*app.store).await
+}
+
+/// Writes what waits to be written, and finishes operations that were left behind. Never ends. Nothing that has to be read
+/// in time waits for it: while replicas are away each write takes as long as they are waited for.
+pub async fn tend_journal(app: &App) {
+    loop {
+        tokio::time::sleep(TEND).await;
+        tend_once(app).await;
+    }
+}
+
+/// The same once: for the command line, alone on a store.
+pub async fn tend_once(app: &App) {
+    // What cannot be done now, since the store or the shard of a user is away, is left for the next time.
+    for done in [app.write_waiting(&*app.store).await, app.declare_lifetime(&*app.store).await] {
+        if let Err(error) = done {
+            tracing::debug!(%error, "what waits to be written into the journal waits on");
+        }
+    }
     if let Err(error) = resolve_open(app).await {
         tracing::debug!(%error, "an operation that was left behind could not be finished yet");
     }
-    Ok(())
 }
 
 /// Drains the log of a process that the store consisted of until now: what it took last may not have come to the one in its

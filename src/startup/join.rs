@@ -11,7 +11,7 @@ use super::error::{NotJoined, NotOurStore};
 use super::parts::Parts;
 use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
-use crate::app::journal::follow_journal;
+use crate::app::journal::{declare_lifetime, follow_journal};
 use crate::app::keys::rotate_keys_when_due;
 use crate::app::origin::Origin;
 use crate::app::users::{NewAccount, create_user, list_users};
@@ -53,6 +53,7 @@ pub(super) async fn join(
     // Before the keys, without which nothing is served.
     follow_cutoff(app).await?;
     follow_journal(app).await?;
+    declare_lifetime(app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
     if let (Some(made), Some(announce)) = (administrator, announce) {
         announce(&made);

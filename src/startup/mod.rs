@@ -29,6 +29,7 @@ use crate::ambient::Clock;
 use crate::app::App;
 use crate::app::cutoff::sweep_when_ordered;
 use crate::app::history::write_histories;
+use crate::app::journal::tend_journal;
 use crate::http::cross_site::Origins;
 use crate::http::crowding::{AddressLimits, Crowding};
 use crate::http::forwarded::TrustedProxies;
@@ -145,6 +146,8 @@ impl Server {
         background.0.push(actix_web::rt::spawn(doctor::look_now_and_then(patient, parts.clone())));
         let writing = parts.app();
         background.0.push(actix_web::rt::spawn(async move { write_histories(&writing).await }));
+        let tending = parts.app();
+        background.0.push(actix_web::rt::spawn(async move { tend_journal(&tending).await }));
         let sweeping = parts.app();
         background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
         if let Some(path) = &parts.admin_socket {

@@ -7,7 +7,7 @@ use super::parts::{Parts, open_backend};
 use crate::app::App;
 use crate::app::copy::{Copied, NotCopied, copy};
 use crate::app::cutoff::follow_cutoff;
-use crate::app::journal::follow_journal;
+use crate::app::journal::{follow_journal, tend_once};
 use crate::settings::{Settings, StoreUrl};
 
 /// A store that is ours, and the application on it. Tokens cannot be issued: the signing keys stay where they are.
@@ -35,6 +35,7 @@ pub async fn open_store(settings: &Settings) -> Result<OpenStore, StartError> {
     found.map_err(|error| StartError::Join(error.into()))?;
     follow_cutoff(&app).await.map_err(|error| StartError::Join(error.into()))?;
     follow_journal(&app).await.map_err(|error| StartError::Join(error.into()))?;
+    tend_once(&app).await;
     Ok(OpenStore { app })
 }
 
