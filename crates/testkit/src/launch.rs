@@ -127,6 +127,8 @@ pub(crate) async fn in_this_process(
 /// Runs the real binary, its log in a file.
 pub(crate) async fn own_process(settings: &BTreeMap<String, String>, dir: &Path) -> Result<Launched, String> {
     let (ready, log) = (dir.join("ready"), dir.join("log"));
+    // Of one that was killed here before.
+    let _ = std::fs::remove_file(&ready);
     let output = File::create(&log).expect("a log file");
     let mut child = Command::new(binary())
         .args(["serve", "--ready-file"])
