@@ -93,6 +93,17 @@ async fn is_refused(nodes: &[&Node], device: &Device, how: &str) -> bool {
     refused
 }
 
+/// The user's sessions that the store has as live, whatever nodes have heard of.
+async fn alive_in_the_store(app: &TestApp, act: &Act) -> Vec<String> {
+    let path = format!("/admin/users/{}/sessions", act.user);
+    let listed = app.admin().await.get(&path).await;
+    if act.kind.creates() || listed.status == 404 {
+        return Vec::new();
+    }
+    let items = listed.ok()["items"].as_array().unwrap().clone();
+    items.iter().map(|item| item["session_id"].as_str().unwrap().to_owned()).collect()
+}
+
 /// What is on record about a user.
 async fn audit_of(app: &TestApp, act: &Act) -> Vec<Value> {
     let path = match act.kind.creates() {
@@ -108,10 +119,19 @@ async fn audit_of(app: &TestApp, act: &Act) -> Vec<Value> {
 /// Looks at an act when nothing about it is under way any more.
 pub(super) async fn at_rest(app: &TestApp, nodes: &[&Node], journal: Option<&Journal>, outcome: &Outcome) {
     let Outcome { act, how, is_answered, tries } = outcome;
+    // Before a device asks: whoever finds a session alive that is known to have ended, ends it.
+    let alive = alive_in_the_store(app, act).await;
     // Before anybody signs in to see whether the password is another one.
     let mut ended = Vec::new();
     for device in act.victims.iter().chain(&act.spared).chain(&act.others) {
-        ended.push((device, is_refused(nodes, device, how).await));
+        let is_ended = is_refused(nodes, device, how).await;
+        assert_eq!(
+            alive.contains(&device.session_id),
+            !is_ended,
+            "{how}: {} in the store",
+            device.session_id
+        );
+        ended.push((device, is_ended));
     }
     let are_ended: Vec<_> = ended.iter().take(act.victims.len()).map(|(_, ended)| *ended).collect();
     let all = are_ended.iter().all(|ended| *ended);
