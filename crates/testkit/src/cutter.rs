@@ -76,6 +76,13 @@ pub(crate) enum Passage {
     Cut,
 }
 
+impl Cuttable {
+    /// Whether what the store answers may go to the client.
+    pub(crate) fn may_be_answered(&self) -> bool {
+        !self.is_doomed.load(Ordering::Relaxed)
+    }
+}
+
 impl Cutter {
     /// Has the n-th script from now on, from 1, meet its fate.
     pub fn arm(&self, nth: usize, fate: Fate, lasts: Lasts) {
@@ -140,11 +147,6 @@ impl Cutter {
         passage
     }
 
-    /// Bytes of the store: whether they may go to the client.
-    pub(crate) fn may_answer(&self, connection: &Cuttable) -> bool {
-        !connection.is_doomed.load(Ordering::Relaxed)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,7 +201,7 @@ async fn relay(mut client: TcpStream, redis: SocketAddr, cutter: Cutter) {
             }
             read = server.read(&mut answer) => {
                 let Ok(length @ 1..) = read else { return };
-                if !cutter.may_answer(&connection) || client.write_all(&answer[..length]).await.is_err() {
+                if !connection.may_be_answered() || client.write_all(&answer[..length]).await.is_err() {
                     return;
                 }
             }

@@ -172,7 +172,7 @@ impl Link {
     fn fate(&self, bytes: &[u8], is_inward: bool) -> Passage {
         match self.visitor {
             Visitor::Client(_) if is_inward => self.cutter.asks(&self.cuttable, bytes),
-            Visitor::Client(_) if !self.cutter.may_answer(&self.cuttable) => Passage::Cut,
+            Visitor::Client(_) if !self.cuttable.may_be_answered() => Passage::Cut,
             _ => Passage::Free,
         }
     }
