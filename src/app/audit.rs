@@ -107,9 +107,14 @@ impl App {
 impl AuditRecord {
     /// The record of an event.
     pub(super) fn of(origin: &Origin, event: &Event, at: UnixMillis) -> Self {
+        Self::template(origin, at).of_event(event)
+    }
+
+    /// The record of an event that this is the template of.
+    pub(super) fn of_event(&self, event: &Event) -> Self {
         let (user, session) = subject(event);
         let (event, details) = (event.name().to_owned(), details(event));
-        Self { event, user, session, details, ..Self::template(origin, at) }
+        Self { event, user, session, details, ..self.clone() }
     }
 
     /// Who does something, from where and when.

@@ -9,6 +9,7 @@ pub mod app;
 pub mod browser;
 pub mod clock;
 pub mod conformance;
+pub mod cutter;
 pub mod fault;
 pub mod forge;
 mod launch;

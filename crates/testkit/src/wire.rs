@@ -105,11 +105,11 @@ async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, sent: &
 
 /// Reads commands as clients send them: lists of strings with their lengths (RESP2, the same in RESP3).
 #[derive(Debug, Default)]
-struct Commands(Vec<u8>);
+pub(crate) struct Commands(Vec<u8>);
 
 impl Commands {
     /// The names of the commands that are complete with these bytes.
-    fn take(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         self.0.extend_from_slice(bytes);
         let mut names = Vec::new();
         while let Some((name, length)) = first_command(&self.0) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use relatch_domain::cutoff::Whose;
+use relatch_domain::event::Event;
 use relatch_domain::revocation::{Revocation, Scope};
 use relatch_domain::session::EndReason;
 use relatch_domain::{ClientNumber, OperationId, SessionRef, UnixMillis, UserId};
@@ -90,30 +91,14 @@ async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Fai
             let dead: Vec<_> = found.sessions.iter().map(|stored| (stored.id, stored.record)).collect();
             conclude(app, open.id, form, Done { dead: &dead, ..Done::default() }).await
         }
-        What::Delete { user } => {
-            if !was_carried_out(app, *user, open.id).await? {
-                return drop_it(app, open.id).await;
-            }
-            // What may be left of the name goes as well.
-            app.store.delete_user(*user, None).await?;
-            let entry = NewEntry::unrecorded(Revocation::User(*user));
-            conclude(app, open.id, form, Done { entry: Some(entry), ..Done::default() }).await
-        }
+        What::Delete { user } => delete(app, open.id, form, *user).await,
         What::Create { user } => match app.store.user(*user).await? {
             Some(_) => conclude(app, open.id, form, Done::default()).await,
             None => drop_it(app, open.id).await,
         },
         What::Cutoff { client, at } => {
             let whose = client.map_or(Whose::Everyone, |client| Whose::Client(ClientNumber(client)));
-            match app.store.raise_cutoff(whose, UnixMillis(*at)).await? {
-                CutoffRaised::Raised { durable: false, .. } => Err(too_few_replicas()),
-                CutoffRaised::Raised { cutoff, .. } => {
-                    app.node.cutoffs.learn(whose, cutoff);
-                    let entry = Some(entry(whose, cutoff));
-                    conclude(app, open.id, form, Done { entry, ..Done::default() }).await
-                }
-                CutoffRaised::InFuture => drop_it(app, open.id).await,
-            }
+            raise_cutoff(app, open, form, whose, UnixMillis(*at)).await
         }
         What::Act => {
             let interrupted = |mut record: AuditRecord| {
@@ -122,6 +107,42 @@ async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Fai
             };
             let records = form.records.iter().cloned().map(interrupted).collect();
             conclude(app, open.id, &Form { records, ..form.clone() }, Done::default()).await
+        }
+    }
+}
+
+async fn delete(app: &App, id: OperationId, form: &Form, user: UserId) -> Result<(), Failure> {
+    if !was_carried_out(app, user, id).await? {
+        return drop_it(app, id).await;
+    }
+    // What may be left of the name goes as well.
+    let deleted = app.store.delete_user(user, None).await?;
+    let record = deleted.and_then(|deleted| {
+        let username = deleted.user.profile.username;
+        form.ended.of_event(&Event::UserDeleted { user, username }).to_json()
+    });
+    let entry = NewEntry { revocation: Revocation::User(user), record };
+    conclude(app, id, form, Done { entry: Some(entry), ..Done::default() }).await
+}
+
+async fn raise_cutoff(
+    app: &App,
+    open: &OpenOperation,
+    form: &Form,
+    whose: Whose,
+    at: UnixMillis,
+) -> Result<(), Failure> {
+    if whose == Whose::Everyone && at > open.opened_at {
+        // Its maker was refused: the time had not come. By now it may have.
+        return drop_it(app, open.id).await;
+    }
+    match app.store.raise_cutoff(whose, at).await? {
+        CutoffRaised::InFuture => drop_it(app, open.id).await,
+        CutoffRaised::Raised { durable: false, .. } => Err(too_few_replicas()),
+        CutoffRaised::Raised { cutoff, .. } => {
+            app.node.cutoffs.learn(whose, cutoff);
+            let entry = Some(entry(whose, cutoff));
+            conclude(app, open.id, form, Done { entry, ..Done::default() }).await
         }
     }
 }

@@ -85,3 +85,4 @@ mod stats;
 mod store_clock;
 mod swapped;
 mod timeline;
+mod writing;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::door::{Network, source_of};
 use super::{certificates, has_replicas, until};
+use crate::cutter::Cutter;
 use crate::redis_server::{RedisServer, free_port};
 
 const PRIMARIES: usize = 3;
@@ -304,6 +305,11 @@ impl RedisCluster {
     /// Makes the replication to this process late.
     pub fn delay(&self, number: usize, by: Duration) {
         self.network().delay(number, by);
+    }
+
+    /// Cuts connections of clients, by the doors.
+    pub fn cutter(&self) -> &Cutter {
+        &self.network().cutter
     }
 
     /// Ends what is wrong with the network, if there is one to play with.

@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::cutter::{Cuttable, Cutter, Passage};
+
 /// What is wrong with the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Weather {
@@ -24,7 +26,11 @@ struct Weather {
 
 /// The network of one group.
 #[derive(Debug, Clone)]
-pub(super) struct Network(watch::Sender<Weather>);
+pub(super) struct Network {
+    weather: watch::Sender<Weather>,
+    /// Cuts connections of clients.
+    pub(super) cutter: Cutter,
+}
 
 /// Who comes to a door.
 #[derive(Debug, Clone)]
@@ -49,18 +55,18 @@ pub(super) fn source_of_sentinel(number: usize) -> Ipv4Addr {
 
 impl Network {
     pub(super) fn calm() -> Self {
-        Self(watch::Sender::new(Weather::default()))
+        Self { weather: watch::Sender::new(Weather::default()), cutter: Cutter::default() }
     }
 
     /// Cuts a process off from all others. Only the client whose connections have this name is on its side, and reaches nobody
     /// else. Nothing is closed: bytes stop.
     pub(super) fn isolate(&self, process: usize, client: &str) {
-        self.0.send_modify(|weather| weather.isolated = Some((process, client.to_owned())));
+        self.weather.send_modify(|weather| weather.isolated = Some((process, client.to_owned())));
     }
 
     /// Makes what goes from a primary to this process late.
     pub(super) fn delay(&self, process: usize, by: Duration) {
-        self.0.send_modify(|weather| {
+        self.weather.send_modify(|weather| {
             weather.delays.retain(|(other, _)| *other != process);
             weather.delays.push((process, by));
         });
@@ -68,18 +74,25 @@ impl Network {
 
     /// All is well again. What was stopped goes on.
     pub(super) fn heal(&self) {
-        self.0.send_replace(Weather::default());
+        self.weather.send_replace(Weather::default());
     }
 
     /// Opens a door before what listens at `target`; `number` is the process behind it, none for a Sentinel. It stays open
     /// until the runtime ends.
     pub(super) async fn door(&self, port: u16, target: SocketAddr, number: Option<usize>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the door's port is free");
-        let weather = self.0.subscribe();
+        let (weather, cutter) = (self.weather.subscribe(), self.cutter.clone());
         tokio::spawn(async move {
             while let Ok((client, from)) = listener.accept().await {
                 let visitor = visitor(from.ip());
-                tokio::spawn(let_in(client, target, number, visitor, weather.clone()));
+                let link = Link {
+                    door: number,
+                    visitor,
+                    weather: weather.clone(),
+                    cutter: cutter.clone(),
+                    cuttable: Cuttable::default(),
+                };
+                tokio::spawn(let_in(client, target, link));
             }
         });
     }
@@ -135,17 +148,10 @@ impl Visitor {
     }
 }
 
-async fn let_in(
-    client: TcpStream,
-    target: SocketAddr,
-    door: Option<usize>,
-    visitor: Visitor,
-    weather: watch::Receiver<Weather>,
-) {
+async fn let_in(client: TcpStream, target: SocketAddr, link: Link) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let link = Link { door, visitor, weather };
     // When either way ends, both do: the halves are dropped.
     tokio::select! {
         () = link.carry(from_client, to_server, true) => {}
@@ -157,9 +163,20 @@ struct Link {
     door: Option<usize>,
     visitor: Visitor,
     weather: watch::Receiver<Weather>,
+    cutter: Cutter,
+    cuttable: Cuttable,
 }
 
 impl Link {
+    /// Whether the link is cut at these bytes.
+    fn fate(&self, bytes: &[u8], is_inward: bool) -> Passage {
+        match self.visitor {
+            Visitor::Client(_) if is_inward => self.cutter.asks(&self.cuttable, bytes),
+            Visitor::Client(_) if !self.cuttable.may_be_answered() => Passage::Cut,
+            _ => Passage::Free,
+        }
+    }
+
     /// Carries bytes one way, late or not at all as the weather is.
     async fn carry(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_inward: bool) {
         let (queue, mut arrivals) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
@@ -169,6 +186,11 @@ impl Link {
                 let bytes = &buffer[..length];
                 if is_inward {
                     self.visitor.hear(bytes);
+                }
+                match self.fate(bytes, is_inward) {
+                    Passage::Cut => return,
+                    Passage::Swallowed => continue,
+                    Passage::Free => {}
                 }
                 if queue.send((Instant::now(), bytes.to_vec())).is_err() {
                     return;
