@@ -43,7 +43,8 @@ at /.well-known/jwks.json since the rotation before. Another key is published to
     )]
     Rotate {
         /// A key that has leaked: what it signed is good no more. Clients refresh and go on; nobody is signed out.
-        #[arg(long, value_name = "KEY")]
+        // One id in sixty-four begins with a hyphen.
+        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         revoke: Option<String>,
         /// Print the key as a JSON object.
         #[arg(long)]

@@ -53,6 +53,8 @@ on_each_way! {
         let first = place.json(&["key", "list"])[0]["kid"].as_str().unwrap().to_owned();
         let unknown = place.fails(&["key", "rotate", "--revoke", "leaked"], 1);
         assert_eq!(unknown, "relatch: there is no key \"leaked\"\n");
+        let unknown = place.fails(&["key", "rotate", "--revoke", "-leaked"], 1);
+        assert_eq!(unknown, "relatch: there is no key \"-leaked\"\n");
         let said = place.does(&["key", "rotate", "--revoke", &first]);
         assert!(said.ends_with(&format!(" (ES256) signs from now on\n{first} is revoked\n")), "{said}");
         assert_eq!(place.json(&["key", "list"])[1]["state"], "revoked");

@@ -63,7 +63,7 @@ fn trail() -> impl Strategy<Value = Trail> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         2 => prop_oneof![6 => 0_i64..300_000, 2 => -2_000_i64..0, 1 => -600_000_i64..600_000].prop_map(Command::MoveClock),
-        2 => (of(0_u16..3), prop_oneof![-4_i64..4, -10_000_000_i64..10_000])
+        4 => (of(0_u16..3), prop_oneof![-4_i64..4, -10_000_000_i64..10_000])
             .prop_map(|(client, from_now)| Command::RaiseCutoff(client, from_now)),
         12 => (trail(), 0_usize..200, prop_oneof![4 => Just(60), 1 => 0_usize..200])
             .prop_map(|(trail, bytes, keep)| Command::Append { trail, bytes, keep }),
