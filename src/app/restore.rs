@@ -63,7 +63,7 @@ pub fn last_sign_ins(app: &App, shard: &Shard) -> Vec<BeginStep> {
     app.node.newcomers.of(shard, app.clock.now())
 }
 
-/// Begins sign-ins once more, but for those of which this node knows that they have ended: to be done when the feed was
+/// Begins sign-ins once more, but for those of which this node knows that they have ended: to be done when the journal was
 /// followed after everybody had time to say what has. Gives how many had been lost.
 ///
 /// It may be repeated, too: what is there is not begun twice, and a step carries its conditions.

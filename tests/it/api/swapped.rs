@@ -6,8 +6,7 @@ use futures_util::future::join_all;
 use relatch_testkit::redis_group::PrimaryEndpoint;
 use relatch_testkit::{Answer, Device, KEY, OTHER_KEY, On, PASSWORD, TestApp};
 
-/// How soon after the swap the server serves again.
-/// A second or two, and as much again on a machine that runs other tests.
+/// How soon after the swap the server serves again: a second or two, and as much again on a machine that runs other tests.
 const SOON: Duration = Duration::from_secs(4);
 
 /// Repeats a request until it is answered with `status`, soon after `begun`. Until then it is an outage and nothing else.
