@@ -91,6 +91,7 @@ async fn create(store: &dyn Store, user: u64) -> Result<(), Error> {
         disabled: false,
         // As long as a bcrypt hash.
         password_hash: Some("$2b$12$".to_owned() + &"x".repeat(53)),
+        operation: None,
     };
     match store.create_user(&new).await? {
         UserCreation::Created(_) => Ok(()),

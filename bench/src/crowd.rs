@@ -165,6 +165,7 @@ fn new_user(number: usize) -> Result<NewUser, Error> {
         disabled: false,
         // As long as a bcrypt hash.
         password_hash: Some("$2b$12$".to_owned() + &"x".repeat(53)),
+        operation: None,
     })
 }
 

@@ -95,7 +95,7 @@ async fn rotated(app: &App, origin: &Origin, rotation: Rotation<'_>) -> Result<O
     let event = |kid: String| Event::KeyRotated { kid, revoked: rotation.leaked.map(str::to_owned) };
     let record = |event: &Event| AuditRecord::of(origin, event, app.clock.now());
     // Should this server be lost on the way, it is on record that somebody wanted it.
-    let operation = app.open(origin, What::Act, vec![record(&event(String::new()))]).await?;
+    let operation = app.open(origin, What::Rotate, vec![record(&event(String::new()))]).await?;
     let rotated = app.keys.rotate(&*app.store, &*app.clock, app.random, rotation).await?;
     let Some((kid, ring)) = rotated else {
         app.withdraw(operation).await;

@@ -61,7 +61,7 @@ pub(super) enum What {
     Change { user: UserId },
     /// Deletes a user. Carried out if there is no such user.
     Delete { user: UserId },
-    /// Creates a user. Carried out if there is such a user.
+    /// Creates a user. Carried out if the user has it noted.
     Create { user: UserId },
     /// Raises a cutoff, everyone's if no client is named. Times are in milliseconds since the Unix epoch.
     Cutoff {
@@ -69,6 +69,8 @@ pub(super) enum What {
         client: Option<u16>,
         at: u64,
     },
+    /// Rotates the signing keys. It cannot be told later whether it was carried out, but it can be brought to its end.
+    Rotate,
     /// Something of which it cannot be told later whether it was carried out.
     Act,
 }
@@ -92,7 +94,7 @@ impl What {
             | Self::Change { user }
             | Self::Delete { user }
             | Self::Create { user } => Some(*user),
-            Self::Hold { .. } | Self::Cutoff { .. } | Self::Act => None,
+            Self::Hold { .. } | Self::Cutoff { .. } | Self::Rotate | Self::Act => None,
         }
     }
 
@@ -109,7 +111,12 @@ impl What {
 pub(super) fn concerned(open: &OpenOperation) -> Option<UserId> {
     match Form::read(open)?.what {
         What::Change { user } | What::Delete { user } => Some(user),
-        What::End { .. } | What::Hold { .. } | What::Cutoff { .. } | What::Create { .. } | What::Act => None,
+        What::End { .. }
+        | What::Hold { .. }
+        | What::Cutoff { .. }
+        | What::Create { .. }
+        | What::Rotate
+        | What::Act => None,
     }
 }
 

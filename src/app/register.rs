@@ -24,5 +24,5 @@ pub async fn register(
     // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
     app.ring()?;
     let new = hash_password(app, NewAccount::of(username, Roles::of_a_user(), password)).await?;
-    app.node.registrations.keep(keep_user(app, origin, &new)).await
+    app.node.registrations.keep(keep_user(app, origin, new)).await
 }

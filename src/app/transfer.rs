@@ -130,6 +130,7 @@ async fn import_user(app: &App, user: ForeignUser, dry_run: bool) -> Result<Impo
         attributes: user.attributes,
         disabled: user.disabled,
         password_hash: user.password_hash,
+        operation: None,
     };
     match app.store.create_user(&new).await? {
         UserCreation::Created(_) => Ok(Imported::Added),

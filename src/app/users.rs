@@ -60,7 +60,7 @@ impl NewAccount {
 /// If the store fails or the hashing queue is full.
 pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Result<UserCreation, Failure> {
     let new = hash_password(app, account).await?;
-    keep_user(app, origin, &new).await
+    keep_user(app, origin, new).await
 }
 
 /// The first half of [`create_user`], which takes the same time whether the name is free or not.
@@ -68,16 +68,17 @@ pub(super) async fn hash_password(app: &App, account: NewAccount) -> Result<NewU
     let NewAccount { username, roles, attributes, disabled, password } = account;
     let password_hash = Some(app.hasher.hash(password).await?);
     let id = app.random.user_id(app.clock.now())?;
-    Ok(NewUser { id, username, roles, attributes, disabled, password_hash })
+    Ok(NewUser { id, username, roles, attributes, disabled, password_hash, operation: None })
 }
 
 /// The second half of [`create_user`].
-pub(super) async fn keep_user(app: &App, origin: &Origin, new: &NewUser) -> Result<UserCreation, Failure> {
+pub(super) async fn keep_user(app: &App, origin: &Origin, mut new: NewUser) -> Result<UserCreation, Failure> {
     let (user, username) = (new.id, new.username.clone());
     let event = Event::UserCreated { user, username };
     let record = AuditRecord::of(origin, &event, app.clock.now());
     let operation = app.open(origin, What::Create { user }, vec![record]).await?;
-    let creation = app.store.create_user(new).await?;
+    new.operation = Some(operation.id);
+    let creation = app.store.create_user(&new).await?;
     match &creation {
         UserCreation::Created(_) => {
             app.note(origin, &event);

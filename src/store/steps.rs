@@ -240,6 +240,8 @@ pub struct NewUser {
     pub disabled: bool,
     /// The password's hash; a user without one cannot sign in by password.
     pub password_hash: Option<String>,
+    /// The operation that it is a part of: noted in the user if it is carried out.
+    pub operation: Option<OperationId>,
 }
 
 /// What came of creating a user.

@@ -238,6 +238,7 @@ impl Store for ModelStore {
 
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
         let (mut state, now) = self.step();
+        state.is_open(new.id, new.operation)?;
         if state.names.contains_key(&new.username) {
             return Ok(UserCreation::NameTaken);
         }
@@ -248,6 +249,7 @@ impl Store for ModelStore {
         state.names.insert(new.username.clone(), new.id);
         state.deleted.remove(&new.id);
         state.users.insert(new.id, Credentials { user: user.clone(), password_hash });
+        state.note(new.id, new.operation);
         Ok(UserCreation::Created(user))
     }
 

@@ -48,7 +48,7 @@ pub(in crate::app) async fn resolve_open(app: &App) -> Result<(), Failure> {
 pub(in crate::app) async fn resolve_of_user(app: &App, user: UserId) -> Result<(), Failure> {
     for open in app.node.revocations.open_operations().0 {
         let Some(form) = Form::read(&open) else { continue };
-        if form.what.user() == Some(user) && !matches!(form.what, What::Create { .. }) {
+        if form.what.user() == Some(user) {
             resolve(app, &open, &form).await?;
         }
     }
@@ -58,8 +58,9 @@ pub(in crate::app) async fn resolve_of_user(app: &App, user: UserId) -> Result<(
 /// For how long an operation is left to its maker.
 const fn left_alone(what: &What) -> Duration {
     match what {
-        What::Act | What::Create { .. } => GIVEN_UP,
-        What::End { .. }
+        What::Rotate | What::Act => GIVEN_UP,
+        What::Create { .. }
+        | What::End { .. }
         | What::Hold { .. }
         | What::Change { .. }
         | What::Delete { .. }
@@ -92,23 +93,32 @@ async fn resolve(app: &App, open: &OpenOperation, form: &Form) -> Result<(), Fai
             conclude(app, open.id, form, Done { dead: &dead, ..Done::default() }).await
         }
         What::Delete { user } => delete(app, open.id, form, *user).await,
-        What::Create { user } => match app.store.user(*user).await? {
-            Some(_) => conclude(app, open.id, form, Done::default()).await,
-            None => drop_it(app, open.id).await,
-        },
+        What::Create { user } => {
+            if !was_carried_out(app, *user, open.id).await? {
+                return drop_it(app, open.id).await;
+            }
+            conclude(app, open.id, form, Done::default()).await
+        }
         What::Cutoff { client, at } => {
             let whose = client.map_or(Whose::Everyone, |client| Whose::Client(ClientNumber(client)));
             raise_cutoff(app, open, form, whose, UnixMillis(*at)).await
         }
-        What::Act => {
-            let interrupted = |mut record: AuditRecord| {
-                record.details.insert("interrupted".to_owned(), true.into());
-                record
-            };
-            let records = form.records.iter().cloned().map(interrupted).collect();
-            conclude(app, open.id, &Form { records, ..form.clone() }, Done::default()).await
+        What::Rotate => {
+            // It may have left two keys that sign, or none that is next.
+            app.keys.load_or_create(&*app.store, &*app.clock, app.random).await?;
+            conclude(app, open.id, &interrupted(form), Done::default()).await
         }
+        What::Act => conclude(app, open.id, &interrupted(form), Done::default()).await,
     }
+}
+
+/// The form with records which say that nobody knows how far it got.
+fn interrupted(form: &Form) -> Form {
+    let mark = |mut record: AuditRecord| {
+        record.details.insert("interrupted".to_owned(), true.into());
+        record
+    };
+    Form { records: form.records.iter().cloned().map(mark).collect(), ..form.clone() }
 }
 
 async fn delete(app: &App, id: OperationId, form: &Form, user: UserId) -> Result<(), Failure> {

@@ -130,6 +130,7 @@ fn new_user(name: &str) -> NewUser {
         attributes: Attributes::default(),
         disabled: false,
         password_hash: None,
+        operation: None,
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) fn create(
     now: UnixMillis,
     new: &NewUser,
 ) -> Result<UserCreation, Failure> {
+    operated::is_open(tables, new.id, new.operation)?;
     if tables.names.get(new.username.as_str())?.is_some() {
         return Ok(UserCreation::NameTaken);
     }
@@ -101,6 +102,7 @@ pub(super) fn create(
     tables.deleted.remove(new.id.as_bytes())?;
     save(tables, Credentials { user: user.clone(), password_hash: new.password_hash.clone() })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
+    operated::note(tables, now, new.id, new.operation)?;
     Ok(UserCreation::Created(user))
 }
 

@@ -12,14 +12,16 @@ use relatch_domain::user::{Profile, User, Username};
 use relatch_domain::{UnixMillis, UserId};
 
 use super::Handle;
+use super::changes::given_up;
 use super::failure::Effect;
 use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
+use super::sessions::operation;
 use crate::store::{Credentials, NewUser, StoreError, UserCreation};
 
 static CLAIM: Script = script!("claim_name", Effect::Writes);
 static SETTLE: Script = script!("settle_name", Effect::Writes);
-static CREATE: Script = script!("create_user", Effect::Writes);
+static CREATE: Script = script!("#!lua", ["operated", "create_user"], Effect::Writes);
 
 /// How long a claim without a user holds. One that is dated further ahead than that is of before the clock went back.
 const CLAIM_HOLDS: Duration = Duration::from_mins(1);
@@ -113,7 +115,11 @@ impl Handle {
             .arg(attributes)
             .arg(u8::from(new.disabled))
             .arg(self.time.argument());
+        let request = operation(request, new.operation);
         let read = |answer| {
+            if matches!(answer, Value::Int(_)) {
+                return Err(given_up());
+            }
             let mut row = Row::new(answer)?;
             let (name, created) = (row.text()?, row.text()?);
             if name.as_deref() != Some(new.username.as_str()) {

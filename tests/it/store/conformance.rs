@@ -170,6 +170,7 @@ fn new_user(name: &str, roles: &Roles) -> NewUser {
         attributes: Attributes::default(),
         disabled: false,
         password_hash: None,
+        operation: None,
     }
 }
 

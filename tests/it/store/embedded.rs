@@ -58,6 +58,7 @@ async fn some_user(store: &dyn Store) -> UserId {
             attributes: Attributes::default(),
             disabled: false,
             password_hash: None,
+            operation: None,
         })
         .await
         .unwrap();
@@ -136,6 +137,7 @@ async fn what_was_acknowledged_survives_a_kill() {
             attributes: Attributes::default(),
             disabled: false,
             password_hash: None,
+            operation: None,
         };
         store.create_user(&new).await.unwrap();
         for number in 1..=20 {

@@ -34,6 +34,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_user_is_found_by_id_and_by_name().await;
     stage.a_name_goes_to_one_of_many().await;
     stage.users_are_listed_in_the_byte_order_of_their_names().await;
+    stage.a_user_whose_creation_was_given_up_is_never_created().await;
     stage.a_password_is_set_for_those_who_exist().await;
     stage.a_user_changes_and_sessions_end_in_one_step().await;
     stage.a_change_is_made_only_from_what_was_seen().await;
@@ -409,6 +410,7 @@ fn new_user(username: Username) -> NewUser {
         attributes: Attributes::default(),
         disabled: false,
         password_hash: Some("hash".to_owned()),
+        operation: None,
     }
 }
 

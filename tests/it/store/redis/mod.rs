@@ -118,6 +118,7 @@ fn new_user(name: &str) -> NewUser {
         attributes: Attributes::default(),
         disabled: false,
         password_hash: Some("$2b$04$hash".into()),
+        operation: None,
     }
 }
 

@@ -29,6 +29,7 @@ impl Case {
             attributes: attributes(name),
             disabled: name % 4 == 3,
             password_hash: name.is_multiple_of(2).then(|| "hash".to_owned()),
+            operation: None,
         };
         let creation = self.pair.ask(&new, async |store| store.create_user(&new).await).await?;
         if matches!(creation, UserCreation::Created(_)) {

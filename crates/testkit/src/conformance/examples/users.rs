@@ -5,15 +5,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use relatch::ambient::Clock;
 use relatch::store::{
-    BeginStep, Begun, EndNote, EndStep, NewUser, Rotated, UserAsSeen, UserChange, UserChangeOutcome,
-    UserCreation, UserQuery,
+    BeginStep, Begun, EndNote, EndStep, NewUser, Rotated, StoreError, UserAsSeen, UserChange,
+    UserChangeOutcome, UserCreation, UserQuery,
 };
-use relatch_domain::ClientNumber;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
 use relatch_domain::testing::session_began_at;
 use relatch_domain::user::{Roles, User, Username};
+use relatch_domain::{ClientNumber, OperationId};
 
 use super::{Stage, new_password, new_user, rotation, session, some_id, some_name};
 
@@ -26,6 +26,26 @@ fn change_of(user: &User) -> UserChange {
 }
 
 impl Stage {
+    pub(super) async fn a_user_whose_creation_was_given_up_is_never_created(&self) {
+        let operations = [1, 2].map(|of| OperationId::from_bytes([of; 16]));
+        let [given_up, carried_out] =
+            operations.map(|operation| NewUser { operation: Some(operation), ..new_user(some_name("")) });
+        let settled = async |new: &NewUser| {
+            self.store.settle_operation(new.id, new.operation.unwrap()).await.unwrap().carried_out
+        };
+        assert!(!settled(&given_up).await);
+        assert!(matches!(self.store.create_user(&given_up).await, Err(StoreError::Unavailable(_))));
+        assert_eq!(self.store.user(given_up.id).await.unwrap(), None);
+        assert!(matches!(self.store.create_user(&carried_out).await, Ok(UserCreation::Created(_))));
+        assert!(settled(&carried_out).await);
+        // The name of the first is free.
+        let another = new_user(given_up.username);
+        assert!(matches!(self.store.create_user(&another).await, Ok(UserCreation::Created(_))));
+        // A deletion that comes before the creation was told of does not hide it.
+        self.store.delete_user(carried_out.id, None).await.unwrap();
+        assert!(settled(&carried_out).await);
+    }
+
     pub(super) async fn a_user_changes_and_sessions_end_in_one_step(&self) {
         let mut user = self.user("").await;
         for number in [1, 2] {
