@@ -170,19 +170,19 @@ async fn welcome(
     app.tell(&origin, &Event::SignedIn { session: pair.session, known_device, failures }).await;
     // One of the same user has made room for the new session already.
     if let Some(earlier) = earlier.filter(|earlier| earlier.user != user.id) {
-        replace(app, &origin, earlier).await;
+        replace(app, &origin, earlier).await?;
     }
     Ok(SignedIn::Yes(Box::new((user, pair, device_token))))
 }
 
-/// Ends another user's session, whose cookies the browser is about to lose (OWASP ASVS 5.0, 7.2.4). Should it fail, the
-/// sign-in stands: the browser has that session's tokens no more.
-async fn replace(app: &App, origin: &Origin, earlier: SessionRef) {
+/// Ends another user's session, whose cookies the browser is about to lose (OWASP ASVS 5.0, 7.2.4). One dead replica must not
+/// stop sign-ins: that it has not heard of the end is no error.
+///
+/// # Errors
+/// If the store fails. The browser keeps its cookies, and ends the session when it signs in again.
+async fn replace(app: &App, origin: &Origin, earlier: SessionRef) -> Result<(), Failure> {
     let scope = Scope::One(earlier.session);
-    let ended = end_sessions(app, origin, earlier.user, scope, EndReason::Replaced, None).await;
-    if let Err(error) = ended {
-        tracing::warn!(session = %earlier, %error, "a replaced session could not be ended");
-    }
+    end_sessions(app, origin, earlier.user, scope, EndReason::Replaced, None).await.map(drop)
 }
 
 /// A user whose password was right, and the hash that it was checked against.
