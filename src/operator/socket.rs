@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -54,24 +55,25 @@ impl AdminSocket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Carries out commands, each connection by itself, until it is dropped.
-    pub async fn serve(self, app: Arc<App>) {
+    /// Carries out commands, each connection by itself, until it is told to stop. What has arrived by then is answered.
+    pub async fn serve(self, app: Arc<App>, mut stopping: watch::Receiver<bool>) {
         let mut under_way = FuturesUnordered::new();
+        let arriving = stopping.clone();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if under_way.len() < AT_ONCE => match accepted {
-                    Ok((stream, _)) => under_way.push(answer(stream, &app)),
+                    Ok((stream, _)) => under_way.push(answer(stream, &app, arriving.clone())),
                     Err(error) => {
                         tracing::warn!(%error, "the admin socket cannot accept");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
-                Some(done) = under_way.next() => {
-                    if let Err(error) = done {
-                        tracing::warn!(%error, "a command on the admin socket failed");
-                    }
-                }
+                Some(done) = under_way.next() => report(done),
+                () = told(&mut stopping) => break,
             }
+        }
+        while let Some(done) = under_way.next().await {
+            report(done);
         }
     }
 }
@@ -105,10 +107,27 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn answer(stream: UnixStream, app: &App) -> io::Result<()> {
+/// Returns when the server is to stop.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    // Who would have told is gone: that is no different.
+    let _ = stopping.wait_for(|stops| *stops).await;
+}
+
+fn report(done: io::Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "a command on the admin socket failed");
+    }
+}
+
+async fn answer(stream: UnixStream, app: &App, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = Zeroizing::new(Vec::new());
-    timeout(ARRIVAL, (&mut stream).take(MAX_COMMAND).read_until(b'\n', &mut line)).await??;
+    let mut limited = (&mut stream).take(MAX_COMMAND);
+    tokio::select! {
+        biased;
+        read = timeout(ARRIVAL, limited.read_until(b'\n', &mut line)) => drop(read??),
+        () = told(&mut stopping) => return Ok(()),
+    }
     if line.is_empty() {
         // Somebody only wanted to know whether we are there: `answers`.
         return Ok(());

@@ -1,5 +1,6 @@
 //! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
 
+mod background;
 mod doctor;
 mod error;
 mod examine;
@@ -37,6 +38,7 @@ use crate::http::middleware::envelope::envelope;
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
 use crate::settings::{Settings, WebOrigin};
+use background::Background;
 use keeper::Keeper;
 use serve::Listener;
 use stop::asked_to_stop_twice;
@@ -102,17 +104,6 @@ pub struct Server {
     stop_delay: Duration,
 }
 
-/// What goes on beside the listeners. Ends when it is dropped.
-struct Background(Vec<actix_web::rt::task::JoinHandle<()>>);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
-}
-
 impl Server {
     /// Opens the store, joins it, and binds the listeners.
     ///
@@ -138,26 +129,24 @@ impl Server {
             announce(&Announcement::Listening { scheme, main, ops });
         }
 
-        let mut background = Background(Vec::new());
-        background.0.push(actix_web::rt::spawn(keeper.keep()));
+        let mut background = Background::default();
+        background.spawn(keeper.keep());
         let following = parts.app();
-        background.0.push(actix_web::rt::spawn(async move { join::follow_keys(&following).await }));
-        let patient = doctor::Patient::of(settings);
-        background.0.push(actix_web::rt::spawn(doctor::look_now_and_then(patient, parts.clone())));
+        background.spawn(async move { join::follow_keys(&following).await });
+        background.spawn(doctor::look_now_and_then(doctor::Patient::of(settings), parts.clone()));
         let writing = parts.app();
-        background.0.push(actix_web::rt::spawn(async move { write_histories(&writing).await }));
+        background.spawn(async move { write_histories(&writing).await });
         let tending = parts.app();
-        background.0.push(actix_web::rt::spawn(async move { tend_journal(&tending).await }));
+        background.spawn(async move { tend_journal(&tending).await });
         let sweeping = parts.app();
-        background.0.push(actix_web::rt::spawn(async move { sweep_when_ordered(&sweeping).await }));
+        background.spawn(async move { sweep_when_ordered(&sweeping).await });
         if let Some(path) = &parts.admin_socket {
             let socket = AdminSocket::bind(path).await;
             let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
-            background.0.push(actix_web::rt::spawn(socket.serve(Arc::new(parts.app()))));
+            background.take_commands(socket, parts.app());
         }
-
         if let Some(certificate) = &certificate {
-            background.0.push(actix_web::rt::spawn(certificate.clone().follow()));
+            background.spawn(certificate.clone().follow());
         }
 
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -201,7 +190,7 @@ impl Server {
     ///
     /// # Errors
     /// If the ready file cannot be written, or the listeners break.
-    pub async fn run(self) -> std::io::Result<()> {
+    pub async fn run(mut self) -> std::io::Result<()> {
         let (stop, address) = (self.stop(), self.address());
         let main = actix_web::rt::spawn(self.main);
         let ops = actix_web::rt::spawn(self.ops);
@@ -211,15 +200,19 @@ impl Server {
         if self.signals {
             supervisor::listening();
         }
-        let ended = tokio::select! {
-            ended = main => ended.map_err(std::io::Error::other)?,
-            // Whoever asks twice does not want to wait: what is under way ends with the process.
-            () = asked_to_stop_twice(&stop, &self.app.node, self.stop_delay), if self.signals => return Ok(()),
+        let background = &mut self.background;
+        let to_the_end = async {
+            let ended = main.await.map_err(std::io::Error::other)?;
+            stop.now();
+            let _ = ops.await;
+            background.finish_commands().await;
+            ended
         };
-        stop.now();
-        let _ = ops.await;
-        drop(self.background);
-        ended
+        tokio::select! {
+            ended = to_the_end => ended,
+            // Whoever asks twice does not want to wait: what is under way ends with the process.
+            () = asked_to_stop_twice(&stop, &self.app.node, self.stop_delay), if self.signals => Ok(()),
+        }
     }
 }
 

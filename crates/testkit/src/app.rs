@@ -2,7 +2,7 @@
 //! its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,9 +141,10 @@ impl TestApp {
         } else {
             let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
             let own = self.on.own_clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
-            in_this_process(settings, clock, own).await?
+            in_this_process(settings.clone(), clock, own).await?
         };
-        let node = Node::at(format!("http://{}", launched.address()));
+        let mut node = Node::at(format!("http://{}", launched.address()));
+        node.socket = settings.get("admin.socket").map(PathBuf::from);
         self.launched.push(launched);
         Ok(node)
     }
@@ -167,8 +168,9 @@ impl TestApp {
         let mut settings = self.on.settings.clone();
         settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let clock = self.clock.clone().map(|clock| Arc::new(clock) as Arc<dyn Clock>);
-        let launched = in_this_process(settings, clock, None).await?;
+        let launched = in_this_process(settings.clone(), clock, None).await?;
         let mut node = Node::at(format!("http://{}", launched.address()));
+        node.socket = settings.get("admin.socket").map(PathBuf::from);
         node.launched = Some(Arc::new(launched));
         Ok(node)
     }
@@ -233,6 +235,11 @@ impl TestApp {
     pub fn environment(&self) -> Vec<(String, String)> {
         let variable = |(key, value): (&String, &String)| (crate::launch::variable(key), value.clone());
         self.on.settings.iter().map(variable).collect()
+    }
+
+    /// Asks the processes of its own to stop, as their operator would.
+    pub fn terminate(&self) {
+        self.launched.iter().for_each(Launched::terminate);
     }
 
     /// Stops the processes of its own in their tracks.

@@ -49,6 +49,11 @@ impl Launched {
         }
     }
 
+    /// Asks a process to stop.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Stops a process in its tracks.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);

@@ -1,5 +1,6 @@
 //! A server as its clients reach it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub struct Node {
     base: String,
     client: reqwest::Client,
     pub(crate) launched: Option<Arc<Launched>>,
+    pub(crate) socket: Option<PathBuf>,
 }
 
 impl Node {
@@ -35,12 +37,17 @@ impl Node {
             .no_proxy()
             .build()
             .expect("a client");
-        Self { base, client, launched: None }
+        Self { base, client, launched: None, socket: None }
     }
 
     /// `http://` and the address.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where it takes the operator's commands: a Unix socket, if the settings name one.
+    pub fn socket(&self) -> &Path {
+        self.socket.as_deref().expect("the settings name a socket")
     }
 
     /// A request with any method.

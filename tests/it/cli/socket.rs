@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 
 use relatch::operator::socket::ask;
 use relatch::operator::{AuditFilter, Command, Reply};
+use relatch_testkit::On;
+use relatch_testkit::cutter::{CutterProxy, Fate, Lasts};
+use relatch_testkit::redis_server::RedisServer;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::Place;
 
@@ -125,5 +129,31 @@ async fn a_command_whose_client_goes_away_is_carried_out_and_told_of() {
             }
             admin.get(&format!("/admin/users/{user}")).await.problem(404, "not_found");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_under_way_is_answered_before_the_server_stops() {
+    let (redis, dir) = (RedisServer::start().await, TempDir::new().unwrap());
+    let proxy = CutterProxy::to(redis.address()).await;
+    let socket = dir.path().join("admin.sock");
+    let on = On::store_at(proxy.url()).set("admin.socket", socket.to_str().unwrap());
+    let app = on.in_own_process().start().await;
+    proxy.cutter.learn_background().await;
+    // The store does not answer until the server gives it up.
+    proxy.cutter.arm(1, Fate::Held, Lasts::Once);
+    let there = socket.clone();
+    let command = Command::KeyRotate { revoke: None };
+    let asked = tokio::spawn(async move { ask(&there, &command).await });
+    // Another one has connected and says nothing.
+    let _silent = UnixStream::connect(&socket).unwrap();
+    proxy.cutter.until_met().await;
+    app.terminate();
+    let reply = asked.await.unwrap().unwrap();
+    assert!(matches!(reply, Reply::Refused { .. } | Reply::Key { .. }), "{reply:?}");
+    let begun = Instant::now();
+    while UnixStream::connect(&socket).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(3), "the server waits for who says nothing");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
