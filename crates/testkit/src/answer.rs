@@ -24,6 +24,11 @@ impl Answer {
         Self { request, status, headers, text }
     }
 
+    /// What came over something else than HTTP, with the status that HTTP has for it.
+    pub fn of(request: String, status: u16, text: String) -> Self {
+        Self { request, status, headers: HeaderMap::new(), text }
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{self:?}: not JSON: {error}"))

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use relatch_testkit::{Device, Node, On, PASSWORD, TestApp};
+use relatch_testkit::{Node, On, PASSWORD, TestApp};
 use serde_json::{Value, json};
 use socket2::SockRef;
 
@@ -56,12 +56,10 @@ fn moments(whole: Duration) -> impl Iterator<Item = Duration> {
     fixed.chain(parts).cycle().take(13 * ROUNDS)
 }
 
-/// A request about a user of its own.
+/// A sign-in of a user who has no session yet.
 struct Act {
     request: Vec<u8>,
     user: String,
-    /// The device whose session it ends, if it ends one.
-    device: Option<Device>,
 }
 
 /// How an act stands.
@@ -69,28 +67,25 @@ struct Act {
 struct Seen {
     applied: bool,
     told: bool,
-    refused: Option<bool>,
 }
 
 impl Seen {
     /// Nothing happened, or all of it.
     fn is_whole(self) -> bool {
-        self.applied == self.told && self.refused.is_none_or(|refused| refused == self.applied)
+        self.applied == self.told
     }
 }
 
 /// How each of the acts stands, one after the other: a crowd of questions would only make the store slow.
-async fn look(app: &TestApp, acts: &[Act], event: &str, applied: impl AsyncFn(&Act) -> bool) -> Vec<Seen> {
+async fn look(app: &TestApp, acts: &[Act]) -> Vec<Seen> {
     let admin = app.admin().await;
     let mut seen = Vec::new();
     for act in acts {
-        let refused = match &act.device {
-            Some(device) => Some(device.check().await.status == 401),
-            None => None,
-        };
-        seen.push(Seen { applied: applied(act).await, told: false, refused });
+        let sessions = admin.get(&format!("/admin/users/{}/sessions", act.user)).await.ok();
+        let applied = !sessions["items"].as_array().unwrap().is_empty();
+        seen.push(Seen { applied, told: false });
     }
-    let told = admin.get(&format!("/admin/audit?limit=200&event={event}")).await.ok();
+    let told = admin.get("/admin/audit?limit=200&event=signed_in").await.ok();
     for record in told["items"].as_array().unwrap() {
         for (act, seen) in acts.iter().zip(&mut seen) {
             seen.told |= record["user"] == act.user;
@@ -99,183 +94,44 @@ async fn look(app: &TestApp, acts: &[Act], event: &str, applied: impl AsyncFn(&A
     seen
 }
 
-/// Each act is sent and its connection reset, at different moments. In the end each must be done and told of, or not be done.
-async fn all_or_nothing(
-    app: &TestApp,
-    event: &str,
-    prepare: impl AsyncFn(String) -> Act,
-    applied: impl AsyncFn(&Act) -> bool,
-) {
-    // As it is without a reset, which says how long it takes.
-    let act = [prepare("warm".to_owned()).await];
-    let begun = Instant::now();
-    let mut stream = send(&app.node, &act[0].request);
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).unwrap();
-    let whole = begun.elapsed();
-    assert!(head.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&head));
-    let seen = look(app, &act, event, &applied).await[0];
-    assert!(seen.applied && seen.is_whole(), "{} {seen:?}", String::from_utf8_lossy(&head));
-
-    let (mut acts, mut early) = (Vec::new(), Vec::new());
-    for (number, moment) in moments(whole).enumerate() {
-        let act = prepare(format!("user-{number}")).await;
-        early.push(send_and_reset(&app.node, &act.request, moment));
-        acts.push(act);
-    }
-    let deadline = Instant::now() + PATIENCE;
-    let seen = loop {
-        let seen = look(app, &acts, event, &applied).await;
-        if seen.iter().all(|seen| seen.is_whole()) || Instant::now() > deadline {
-            break seen;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    let torn: Vec<_> = seen.iter().filter(|seen| !seen.is_whole()).collect();
-    let applied = seen.iter().filter(|seen| seen.applied).count();
-    assert!(torn.is_empty(), "{} of {applied} that were applied: {torn:?}", torn.len());
-    let without_answer = seen.iter().zip(&early).filter(|(seen, early)| seen.applied && **early).count();
-    assert!(without_answer > 0, "none was applied after its client had gone: {seen:?}, {early:?}");
-}
-
 async fn start(on: On) -> TestApp {
     on.set("rate_limit.enabled", "false").start().await
 }
 
-/// A user who is signed in.
-async fn somebody(app: &TestApp, name: &str) -> Device {
-    app.user(name).await;
-    app.sign_in(name).await
-}
-
-/// An act of an administrator about a user who is signed in; it ends the user's session, or does not.
-async fn administer(app: &TestApp, name: &str, ends: bool, act: impl Fn(&Device) -> (String, Value)) -> Act {
-    let device = somebody(app, name).await;
-    let admin = app.admin().await;
-    let (line, body) = act(&device);
-    let request = request(&line, Some(&admin.pair.access), &body);
-    Act { request, user: device.user_id.clone(), device: ends.then_some(device) }
-}
-
-async fn user_now(app: &TestApp, act: &Act) -> relatch_testkit::Answer {
-    app.admin().await.get(&format!("/admin/users/{}", act.user)).await
-}
-
-/// Whether the store has the session as ended.
-async fn has_ended(act: &Act) -> bool {
-    act.device.as_ref().unwrap().get("/auth/check?live=true").await.status == 401
-}
-
 on_both_stores! {
-    async fn new_roles_are_told_of(on: On) {
-        let app = start(on).await;
-        let prepare = async |name: String| {
-            administer(&app, &name, false, |device| {
-                (format!("PATCH /admin/users/{}", device.user_id), json!({"roles": ["admin"]}))
-            })
-            .await
-        };
-        let applied = async |act: &Act| user_now(&app, act).await.ok()["roles"] == json!(["admin"]);
-        all_or_nothing(&app, "user_changed", prepare, applied).await;
-    }
-
-    async fn a_user_who_is_disabled_is_told_of(on: On) {
-        let app = start(on).await;
-        let prepare = async |name: String| {
-            administer(&app, &name, true, |device| {
-                (format!("PATCH /admin/users/{}", device.user_id), json!({"disabled": true}))
-            })
-            .await
-        };
-        let applied = async |act: &Act| user_now(&app, act).await.ok()["disabled"] == json!(true);
-        for event in ["user_changed", "session_ended"] {
-            let prepare = async |name: String| prepare(format!("{event}-{name}")).await;
-            all_or_nothing(&app, event, prepare, applied).await;
-        }
-    }
-
-    async fn a_user_who_is_deleted_is_told_of(on: On) {
-        let app = start(on).await;
-        let prepare = async |name: String| {
-            administer(&app, &name, true, |device| {
-                (format!("DELETE /admin/users/{}", device.user_id), Value::Null)
-            })
-            .await
-        };
-        let applied = async |act: &Act| user_now(&app, act).await.status == 404;
-        all_or_nothing(&app, "user_deleted", prepare, applied).await;
-    }
-
-    async fn sessions_that_an_administrator_ends_are_told_of(on: On) {
-        let app = start(on).await;
-        let session = |device: &Device| {
-            ("POST /admin/revoke".to_owned(), json!({"session_id": device.session_id}))
-        };
-        let user = |device: &Device| ("POST /admin/revoke".to_owned(), json!({"user_id": device.user_id}));
-        let prepare = async |name: String| administer(&app, &format!("one-{name}"), true, session).await;
-        all_or_nothing(&app, "session_ended", prepare, has_ended).await;
-        let prepare = async |name: String| administer(&app, &format!("all-{name}"), true, user).await;
-        all_or_nothing(&app, "session_ended", prepare, has_ended).await;
-    }
-
-    async fn a_sign_out_is_told_of(on: On) {
-        let app = start(on).await;
-        let prepare = async |name: String| {
-            let device = somebody(&app, &name).await;
-            let body = json!({"refresh_token": device.pair.refresh});
-            let request = request("POST /logout", Some(&device.pair.access), &body);
-            Act { request, user: device.user_id.clone(), device: Some(device) }
-        };
-        all_or_nothing(&app, "session_ended", prepare, has_ended).await;
-    }
-
-    async fn sessions_that_their_user_ends_are_told_of(on: On) {
-        let app = start(on).await;
-        let of_another = async |name: String| {
-            let other = somebody(&app, &name).await;
-            (app.sign_in(&name).await, other)
-        };
-        let all = async |name: String| {
-            let (device, other) = of_another(format!("all-{name}")).await;
-            let request = request("DELETE /sessions", Some(&device.pair.access), &Value::Null);
-            Act { request, user: device.user_id, device: Some(other) }
-        };
-        all_or_nothing(&app, "session_ended", all, has_ended).await;
-        let one = async |name: String| {
-            let (device, other) = of_another(format!("one-{name}")).await;
-            let line = format!("DELETE /sessions/{}", other.session_id);
-            let request = request(&line, Some(&device.pair.access), &Value::Null);
-            Act { request, user: device.user_id, device: Some(other) }
-        };
-        all_or_nothing(&app, "session_ended", one, has_ended).await;
-    }
-
-    async fn a_reuse_is_told_of(on: On) {
-        let app = start(on).await;
-        let prepare = async |name: String| {
-            let mut device = somebody(&app, &name).await;
-            let stolen = device.pair.clone();
-            device.refresh().await.ok();
-            device.refresh().await.ok();
-            let body = json!({"refresh_token": stolen.refresh});
-            let request = request("POST /token/refresh", Some(&stolen.access), &body);
-            Act { request, user: device.user_id.clone(), device: Some(device) }
-        };
-        all_or_nothing(&app, "refresh", prepare, has_ended).await;
-    }
-
+    /// What ends sessions or changes something is tried in `writing`.
     async fn a_sign_in_is_told_of(on: On) {
         let app = start(on).await;
-        let prepare = async |name: String| {
-            let user = app.user(&name).await;
-            let request = request("POST /login", None, &json!({"username": name, "password": PASSWORD}));
-            Act { request, user, device: None }
+        let prepare = async |name: &str| {
+            let user = app.user(name).await;
+            Act { request: request("POST /login", None, &json!({"username": name, "password": PASSWORD})), user }
         };
-        let applied = async |act: &Act| {
-            let sessions = app.admin().await.get(&format!("/admin/users/{}/sessions", act.user)).await.ok();
-            !sessions["items"].as_array().unwrap().is_empty()
+        // As it is without a reset, which says how long it takes.
+        let act = [prepare("warm").await];
+        let begun = Instant::now();
+        let mut stream = send(&app.node, &act[0].request);
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        let whole = begun.elapsed();
+        assert_eq!(look(&app, &act).await, [Seen { applied: true, told: true }], "{head:?}");
+
+        let (mut acts, mut early) = (Vec::new(), Vec::new());
+        for (number, moment) in moments(whole).enumerate() {
+            let act = prepare(&format!("user-{number}")).await;
+            early.push(send_and_reset(&app.node, &act.request, moment));
+            acts.push(act);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let seen = loop {
+            let seen = look(&app, &acts).await;
+            if seen.iter().all(|seen| seen.is_whole()) || Instant::now() > deadline {
+                break seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        all_or_nothing(&app, "signed_in", prepare, applied).await;
+        assert!(seen.iter().all(|seen| seen.is_whole()), "{seen:?}");
+        let without_answer = seen.iter().zip(&early).filter(|(seen, early)| seen.applied && **early).count();
+        assert!(without_answer > 0, "none was applied after its client had gone: {seen:?}, {early:?}");
     }
 
     /// Each key that has come to sign is told of. Of two rotations at once both may tell of the same key.

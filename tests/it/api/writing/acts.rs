@@ -1,48 +1,14 @@
 //! What is done: each use case as one request about a user of its own, who is signed in on two devices.
 
+use relatch::operator::{Command, RevokeTarget, Secret};
 use relatch_testkit::browser::{ACCESS, REFRESH};
-use relatch_testkit::{Answer, Device, Node, PASSWORD, TestApp};
+use relatch_testkit::{Answer, Device, PASSWORD, TestApp};
 use serde_json::{Value, json};
+
+use super::call::Call;
 
 /// A password that nobody has yet.
 pub(super) const NEW: &str = "a long walk on the pier";
-
-/// A request that can be sent again.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    method: &'static str,
-    path: String,
-    bearer: Option<String>,
-    cookies: Option<String>,
-    body: Value,
-}
-
-impl Call {
-    pub(super) fn new(method: &'static str, path: &str, bearer: Option<&Device>, body: Value) -> Self {
-        let bearer = bearer.map(|device| device.pair.access.clone());
-        Self { method, path: path.to_owned(), bearer, cookies: None, body }
-    }
-
-    /// Nothing if the node is gone before it answers.
-    pub(super) async fn try_send(&self, node: &Node) -> Option<Answer> {
-        let mut request = node.request(self.method, &self.path);
-        if let Some(token) = &self.bearer {
-            request = request.bearer_auth(token);
-        }
-        if let Some(cookies) = &self.cookies {
-            request = request.header("Cookie", cookies).header("Sec-Fetch-Site", "same-origin");
-        }
-        if !self.body.is_null() {
-            request = request.json(&self.body);
-        }
-        let response = request.send().await.ok()?;
-        Some(Answer::read(format!("{} {}", self.method, self.path), response).await)
-    }
-
-    pub(super) async fn send(&self, node: &Node) -> Answer {
-        self.try_send(node).await.expect("an answer")
-    }
-}
 
 /// A use case as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +33,20 @@ pub(super) enum Kind {
     ResetPassword,
     SignInBeyond,
     SignInAgain,
+    SignInOver,
     Create,
     Register,
+    CommandRevoke,
+    CommandDisable,
+    CommandSetPassword,
+    CommandDelete,
+    CommandCreate,
 }
 
 use Kind::*;
 
 /// Those that end sessions whatever state they are in.
-pub(super) const ENDS: [Kind; 11] = [
+pub(super) const ENDS: [Kind; 12] = [
     SignOut,
     RevokeSession,
     RevokeUser,
@@ -86,9 +58,10 @@ pub(super) const ENDS: [Kind; 11] = [
     AdminEndAll,
     AdminEndOne,
     Reuse,
+    CommandRevoke,
 ];
 /// Those that change a user, or end sessions by something else that they do.
-pub(super) const CHANGES: [Kind; 11] = [
+pub(super) const CHANGES: [Kind; 16] = [
     Disable,
     Roles,
     Attributes,
@@ -98,8 +71,13 @@ pub(super) const CHANGES: [Kind; 11] = [
     ResetPassword,
     SignInBeyond,
     SignInAgain,
+    SignInOver,
     Create,
     Register,
+    CommandDisable,
+    CommandSetPassword,
+    CommandDelete,
+    CommandCreate,
 ];
 
 /// A request about a user.
@@ -133,25 +111,30 @@ impl Kind {
             Delete => "DELETE /admin/users/{id}",
             ChangePassword => "PUT /password",
             ResetPassword => "POST /password/reset",
-            SignInBeyond | SignInAgain => "POST /login",
+            SignInBeyond | SignInAgain | SignInOver => "POST /login",
             Create => "POST /admin/users",
             Register => "POST /register",
+            CommandRevoke => "SessionRevoke",
+            CommandDisable => "UserDisable",
+            CommandSetPassword => "UserPasswd",
+            CommandDelete => "UserDelete",
+            CommandCreate => "UserAdd",
         }
     }
 
     /// What tells in the audit trail that it was done, besides the sessions that end.
     pub(super) const fn record(self) -> Option<&'static str> {
         match self {
-            Disable | Roles | Attributes => Some("user_changed"),
-            SetPassword | ChangePassword | ResetPassword => Some("password_changed"),
-            Delete => Some("user_deleted"),
-            Create | Register => Some("user_created"),
+            Disable | Roles | Attributes | CommandDisable => Some("user_changed"),
+            SetPassword | ChangePassword | ResetPassword | CommandSetPassword => Some("password_changed"),
+            Delete | CommandDelete => Some("user_deleted"),
+            Create | Register | CommandCreate => Some("user_created"),
             _ => None,
         }
     }
 
     pub(super) const fn creates(self) -> bool {
-        matches!(self, Create | Register)
+        matches!(self, Create | Register | CommandCreate)
     }
 
     /// Whether an answer says that it is done.
@@ -168,7 +151,9 @@ impl Kind {
             || match self {
                 ChangePassword => answer.status == 401 && answer.text.contains("invalid_credentials"),
                 ResetPassword => answer.status == 400 && answer.text.contains("invalid_reset_token"),
-                Create | Register => answer.status == 409,
+                Create | Register | CommandCreate => answer.status == 409,
+                // The operator names the user, and nobody has the name any more.
+                CommandDelete => answer.status == 404,
                 _ => false,
             }
     }
@@ -179,6 +164,12 @@ impl Kind {
             let body = json!({"username": name, "password": PASSWORD});
             let call = match self {
                 Create => Call::new("POST", "/admin/users", Some(&admin), body),
+                CommandCreate => Call::command(&Command::UserAdd {
+                    username: name.to_owned(),
+                    roles: vec![],
+                    attributes: [].into(),
+                    password: Secret::new(PASSWORD),
+                }),
                 _ => Call::new("POST", "/register", None, body),
             };
             let (user, name) = (String::new(), name.to_owned());
@@ -190,13 +181,14 @@ impl Kind {
         let call = self.call(app, &mut first, &second, name).await;
         let (victims, spared, others) = match self {
             SignOut | RevokeSession | RevokeRefreshToken | RevokeAccessToken | EndOthers | EndOwn
-            | AdminEndOne | Reuse | ChangePassword => (vec![first], vec![second], vec![]),
-            RevokeUser | RevokeUsername | AdminEndAll | Disable | SetPassword | Delete | ResetPassword => {
+            | AdminEndOne | Reuse | ChangePassword | SignInOver => (vec![first], vec![second], vec![]),
+            RevokeUser | RevokeUsername | AdminEndAll | Disable | SetPassword | Delete | ResetPassword
+            | CommandRevoke | CommandDisable | CommandSetPassword | CommandDelete => {
                 (vec![first, second], vec![], vec![])
             }
             Roles | Attributes => (vec![], vec![first, second], vec![]),
             SignInBeyond | SignInAgain => (vec![first], vec![], vec![second]),
-            Create | Register => unreachable!(),
+            Create | Register | CommandCreate => unreachable!(),
         };
         Act { kind: self, user, name: name.to_owned(), call, victims, spared, others }
     }
@@ -226,12 +218,8 @@ impl Kind {
                 let stolen = first.clone();
                 first.refresh().await.ok();
                 first.refresh().await.ok();
-                Call::new(
-                    "POST",
-                    "/token/refresh",
-                    Some(&stolen),
-                    json!({"refresh_token": stolen.pair.refresh}),
-                )
+                let body = json!({"refresh_token": stolen.pair.refresh});
+                Call::new("POST", "/token/refresh", Some(&stolen), body)
             }
             Disable => edit(json!({"disabled": true})),
             Roles => edit(json!({"roles": ["keeper"]})),
@@ -250,22 +238,41 @@ impl Kind {
             SignInBeyond => {
                 Call::new("POST", "/login", None, json!({"username": name, "password": PASSWORD}))
             }
-            SignInAgain => self.sign_in_again(app, first, second, name).await,
-            Create | Register => unreachable!(),
+            SignInAgain => {
+                second.delete("/sessions").await.expect(204);
+                sign_in_again(app, first, name, name).await
+            }
+            SignInOver => {
+                let other = format!("{name}-other");
+                app.user(&other).await;
+                first.post("/logout", &json!({"refresh_token": first.pair.refresh})).await.expect(204);
+                sign_in_again(app, first, name, &other).await
+            }
+            CommandRevoke | CommandDisable | CommandSetPassword | CommandDelete => self.command(name),
+            Create | Register | CommandCreate => unreachable!(),
         }
     }
 
-    /// A sign-in of a browser that was signed in before, and whose earlier session is `first` from now on.
-    async fn sign_in_again(self, app: &TestApp, first: &mut Device, second: &Device, name: &str) -> Call {
-        second.delete("/sessions").await.expect(204);
-        let browser = app.browse(name, "cookie").await;
-        first.session_id.clone_from(&browser.session_id);
-        first.pair.access = browser.cookie(ACCESS);
-        first.pair.refresh = String::new();
-        let body = json!({"username": name, "password": PASSWORD, "delivery": "cookie"});
-        let cookies = Some(format!("{REFRESH}={}", browser.cookie(REFRESH)));
-        Call { cookies, ..Call::new("POST", "/login", None, body) }
+    fn command(self, name: &str) -> Call {
+        let user = name.to_owned();
+        Call::command(&match self {
+            CommandRevoke => Command::SessionRevoke { target: RevokeTarget::User(user), reason: None },
+            CommandDisable => Command::UserDisable { user },
+            CommandSetPassword => Command::UserPasswd { user, password: Secret::new(NEW) },
+            CommandDelete => Command::UserDelete { user },
+            _ => unreachable!(),
+        })
     }
+}
+
+/// A sign-in, as `then`, of a browser that was signed in before, and whose earlier session is `first` from now on.
+async fn sign_in_again(app: &TestApp, first: &mut Device, name: &str, then: &str) -> Call {
+    let browser = app.browse(name, "cookie").await;
+    first.session_id.clone_from(&browser.session_id);
+    first.pair.access = browser.cookie(ACCESS);
+    first.pair.refresh = String::new();
+    let body = json!({"username": then, "password": PASSWORD, "delivery": "cookie"});
+    Call::new("POST", "/login", None, body).with_cookies(format!("{REFRESH}={}", browser.cookie(REFRESH)))
 }
 
 impl Act {
@@ -274,12 +281,14 @@ impl Act {
         let admin = app.admin().await;
         let user = async || admin.get(&format!("/admin/users/{}", self.user)).await;
         Some(match self.kind {
-            Disable => user().await.ok()["disabled"] == true,
+            Disable | CommandDisable => user().await.ok()["disabled"] == true,
             Roles => user().await.ok()["roles"] == json!(["keeper"]),
             Attributes => user().await.ok()["attributes"] == json!({"desk": "7"}),
-            SetPassword | ChangePassword | ResetPassword => app.login(&self.name, NEW).await.status == 200,
-            Delete => user().await.status == 404,
-            Create | Register => app.login(&self.name, PASSWORD).await.status == 200,
+            SetPassword | ChangePassword | ResetPassword | CommandSetPassword => {
+                app.login(&self.name, NEW).await.status == 200
+            }
+            Delete | CommandDelete => user().await.status == 404,
+            Create | Register | CommandCreate => app.login(&self.name, PASSWORD).await.status == 200,
             _ => return None,
         })
     }

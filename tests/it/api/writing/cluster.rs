@@ -6,7 +6,7 @@ use relatch_testkit::{On, TestApp};
 
 use super::acts::{Act, Kind};
 use super::cuts::{Then, follow_up, look_at_all};
-use super::look::{Journal, until_closed};
+use super::look::{Journal, Stored, until_closed};
 use super::on;
 
 /// At least as many writes as each of these makes.
@@ -56,7 +56,11 @@ async fn on_a_cluster_as_well() {
         }
     }
     until_closed(journal).await;
+    let holder = cluster.primary_of(RedisCluster::slot_of("{journal}"));
+    let others = cluster.nodes().iter().enumerate().filter(|(at, _)| *at != holder).map(|(_, node)| node);
+    let all: Vec<_> = std::iter::once(&cluster.nodes()[holder]).chain(others).collect();
+    let stored = tokio::task::block_in_place(|| Stored::of(&all, &outcomes));
     let later = app.second_node().await;
     later.until_ready().await;
-    look_at_all(&app, &[&app.node, &there, &later], Some(&journal()), &outcomes).await;
+    look_at_all(&app, &[&app.node, &there, &later], Some(&stored), &outcomes).await;
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::Stage;
 use super::acts::{Act, CHANGES, ENDS, Kind};
-use super::look::{Journal, Outcome, are_refused_soon, at_rest, until_closed};
+use super::look::{Outcome, Stored, are_refused_soon, at_rest, until_closed};
 
 /// More writes than any use case makes.
 const MOST: usize = 20;
@@ -98,37 +98,36 @@ async fn cut_at_each(stage: &Stage, kind: Kind) {
             outcomes.push(outcome);
         }
         if !is_met {
-            return settle(stage, kind, outcomes, refusals).await;
+            return settle(stage, outcomes, refusals).await;
         }
     }
     panic!("{kind:?} never ends");
 }
 
-async fn settle(stage: &Stage, kind: Kind, outcomes: Vec<Outcome>, mut refusals: JoinSet<()>) {
+async fn settle(stage: &Stage, outcomes: Vec<Outcome>, mut refusals: JoinSet<()>) {
     while let Some(refused) = refusals.join_next().await {
         refused.unwrap();
     }
-    if !kind.creates() {
-        until_closed(|| stage.journal()).await;
-    }
-    let later = stage.app.second_node().await;
-    later.until_ready().await;
-    look_at_all(&stage.app, &[&stage.app.node, &stage.cut_off, &later], Some(&stage.journal()), &outcomes)
-        .await;
+    until_closed(|| stage.journal()).await;
+    let (stored, later) = (Stored::of(&[&stage.redis], &outcomes), stage.later().await);
+    look_at_all(&stage.app, &[&stage.app.node, &stage.cut_off, &later], Some(&stored), &outcomes).await;
     stage.bystander.check().await.ok();
 }
 
+/// Which of them have been carried out.
 pub(super) async fn look_at_all(
     app: &TestApp,
     nodes: &[&Node],
-    journal: Option<&Journal>,
+    stored: Option<&Stored>,
     outcomes: &[Outcome],
-) {
+) -> Vec<bool> {
     // There is nothing to wait for: what was closed just now the nodes have heard of in a second.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut done = Vec::new();
     for outcome in outcomes {
-        at_rest(app, nodes, journal, outcome).await;
+        done.push(at_rest(app, nodes, stored, outcome).await);
     }
+    done
 }
 
 async fn cut_all(kinds: &[Kind]) {
@@ -151,10 +150,10 @@ async fn other_ends_hold_wherever_their_node_is_cut_off() {
 
 #[tokio::test]
 async fn some_changes_are_whole_wherever_their_node_is_cut_off() {
-    cut_all(&CHANGES[..5]).await;
+    cut_all(&CHANGES[..8]).await;
 }
 
 #[tokio::test]
 async fn other_changes_are_whole_wherever_their_node_is_cut_off() {
-    cut_all(&CHANGES[5..]).await;
+    cut_all(&CHANGES[8..]).await;
 }

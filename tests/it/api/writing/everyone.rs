@@ -3,17 +3,19 @@
 
 use std::time::{Duration, Instant};
 
+use relatch::operator::{Command, UserLine};
 use relatch::rfc3339;
 use relatch_testkit::cutter::{Fate, Lasts};
-use relatch_testkit::{Answer, Device, Node, PASSWORD};
+use relatch_testkit::{Answer, Device, Node, On, PASSWORD};
 use serde_json::{Value, json};
 
 use super::Stage;
-use super::acts::Call;
+use super::call::Call;
 use super::look::{are_refused_soon, until_closed};
 
 /// The rows of the table that are tried here.
-pub(super) const FOR_ALL: [&str; 2] = ["POST /admin/revoke", "POST /admin/keys/rotate"];
+pub(super) const FOR_ALL: [&str; 4] =
+    ["POST /admin/revoke", "POST /admin/keys/rotate", "KeyRotate", "UserImport"];
 
 const MOST: usize = 20;
 const WAYS: [(Fate, Lasts); 2] = [(Fate::Before, Lasts::Onwards), (Fate::After, Lasts::Onwards)];
@@ -134,8 +136,7 @@ async fn a_cutoff_holds_wherever_its_node_is_cut_off() {
         is_told(&acting.admin, "cutoff_raised", "cutoff", &acting.subject, how).await;
     })
     .await;
-    let later = stage.app.second_node().await;
-    later.until_ready().await;
+    let later = stage.later().await;
     Device { node: later, ..stage.bystander.clone() }.check().await.problem(401, "session_revoked");
 }
 
@@ -221,5 +222,51 @@ async fn keys_are_rotated_as_a_whole_wherever_their_node_is_cut_off() {
             Device { node: stage.cut_off.clone(), ..acting.spared[0].clone() }.refresh().await.ok();
         })
         .await;
+    }
+}
+
+/// The key that signs, if there is one active key and one that is next.
+async fn active_key(admin: &Device, how: &str) -> Value {
+    let page = admin.get("/admin/keys").await.ok();
+    let keys = page["items"].as_array().unwrap();
+    let of_state = |state: &str| keys.iter().filter(|key| key["state"] == state).collect::<Vec<_>>();
+    let (active, next) = (of_state("active"), of_state("next"));
+    assert_eq!((active.len(), next.len()), (1, 1), "{how}: {keys:#?}");
+    active[0]["kid"].clone()
+}
+
+fn import_of(name: &str) -> Command {
+    let line = json!({"username": name});
+    let users: Vec<UserLine> = vec![serde_json::from_value(line).unwrap()];
+    Command::UserImport { users, dry_run: false }
+}
+
+/// Of these it cannot be told later whether they were carried out.
+#[tokio::test]
+async fn commands_that_break_off_and_are_not_repeated_are_on_record_as_interrupted() {
+    let stage = Stage::set_on(On::with_clock).await;
+    for (event, command) in [
+        ("key_rotated", (|_| Command::KeyRotate { revoke: None }) as fn(&str) -> Command),
+        ("users_imported", import_of),
+    ] {
+        for nth in 1..=MOST {
+            assert!(nth < MOST, "{event} never ends");
+            let how = format!("{event} cut at {nth}");
+            let admin = sign_in(&stage.app.node, "admin").await;
+            let before = tellings(&admin, event, "interrupted", &json!(true)).await;
+            let call = Call::command(&command(&format!("imported-{nth}")));
+            stage.cutter.arm(nth, Fate::Before, Lasts::Onwards);
+            let answer = call.send(&stage.cut_off).await;
+            if !stage.cutter.disarm() {
+                assert_eq!(answer.status, 200, "{how}: {}", answer.text);
+                break;
+            }
+            // No request is under way for so long.
+            stage.app.clock().advance_secs(31);
+            until_closed(|| stage.journal()).await;
+            let told = tellings(&admin, event, "interrupted", &json!(true)).await;
+            assert_eq!(told - before, usize::from(nth > 1), "{how}: {}", answer.text);
+            active_key(&admin, &how).await;
+        }
     }
 }

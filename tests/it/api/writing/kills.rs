@@ -6,17 +6,25 @@ use std::time::Duration;
 use relatch_testkit::cutter::{CutterProxy, Fate, Lasts};
 use relatch_testkit::redis_server::RedisServer;
 use relatch_testkit::{Node, On, TestApp};
+use tempfile::TempDir;
 
 use super::acts::{CHANGES, ENDS, Kind};
 use super::cuts::{Then, follow_up, look_at_all};
-use super::look::{Journal, Outcome, until_closed};
-use super::on;
+use super::look::{Journal, Outcome, Stored, until_closed};
+use super::{on, socket_in};
 
 /// At least as many as the use case writes that writes most.
 const WRITES: usize = 6;
 /// What is tried on a store without other nodes.
-pub(super) const EMBEDDED: [Kind; 6] =
-    [Kind::SignOut, Kind::RevokeUser, Kind::Disable, Kind::Delete, Kind::ChangePassword, Kind::SignInBeyond];
+pub(super) const EMBEDDED: [Kind; 7] = [
+    Kind::SignOut,
+    Kind::RevokeUser,
+    Kind::Disable,
+    Kind::Delete,
+    Kind::ChangePassword,
+    Kind::SignInBeyond,
+    Kind::Create,
+];
 const MOMENTS: usize = 6;
 
 /// Nodes that are killed, one after the other, and one that stays.
@@ -24,17 +32,18 @@ struct Killing {
     redis: RedisServer,
     staying: TestApp,
     proxy: CutterProxy,
+    sockets: TempDir,
 }
 
 impl Killing {
     /// Sends a request of each kind to a node that is cut off at its n-th write, and kills the node while the last one is
     /// under way.
     async fn at(&self, nth: usize) -> Vec<Outcome> {
-        let on = on(On::store_at(self.proxy.url())).set("access_token.ttl", "15m");
+        let on = on(On::store_at(self.proxy.url())).set("admin.socket", &socket_in(&self.sockets));
         let dying = on.in_own_process().start().await;
         let node = dying.node.clone();
         self.proxy.cutter.learn_background().await;
-        let kinds: Vec<_> = ENDS.into_iter().chain(CHANGES).filter(|kind| !kind.creates()).collect();
+        let kinds: Vec<_> = ENDS.into_iter().chain(CHANGES).collect();
         let mut acts = Vec::new();
         for kind in &kinds {
             acts.push(kind.prepare(&self.staying, &format!("{kind:?}-{nth}").to_lowercase()).await);
@@ -75,19 +84,21 @@ impl Killing {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_leaves_behind_another_one_finishes_or_drops() {
-    let redis = RedisServer::start().await;
-    let staying = on(On::store_at(redis.url())).start().await;
+    let (redis, sockets) = (RedisServer::start().await, TempDir::new().unwrap());
+    let staying = on(On::store_at(redis.url())).set("admin.socket", &socket_in(&sockets)).start().await;
     let proxy = CutterProxy::to(redis.address()).await;
-    let killing = Killing { redis, staying, proxy };
+    let killing = Killing { redis, staying, proxy, sockets };
     let journal = || Journal::of(&killing.redis);
     let mut outcomes = Vec::new();
     for nth in 1..=WRITES {
         outcomes.extend(killing.at(nth).await);
     }
     until_closed(journal).await;
-    let later = killing.staying.second_node().await;
+    let stored = Stored::of(&[&killing.redis], &outcomes);
+    let socket = socket_in(&killing.sockets);
+    let later = killing.staying.second_node_with(&[("admin.socket", &socket)]).await;
     later.until_ready().await;
-    look_at_all(&killing.staying, &[&killing.staying.node, &later], Some(&journal()), &outcomes).await;
+    look_at_all(&killing.staying, &[&killing.staying.node, &later], Some(&stored), &outcomes).await;
     assert!(outcomes.iter().any(|outcome| !outcome.is_answered));
 }
 
