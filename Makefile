@@ -23,7 +23,6 @@ test: deps check doc deny ## Install what the tests need, then run everything
 	$(MAKE) schemathesis
 	$(MAKE) verifiers
 	$(MAKE) browser
-	$(MAKE) fuzz FUZZ_SECONDS=2
 
 .PHONY: schemathesis
 schemathesis: deps ## Attack a server by its own description (schemathesis, in an environment under target/)
@@ -48,6 +47,9 @@ FUZZ_SECONDS ?= 300
 fuzz: deps ## Fuzz every parser, an hour in all (FUZZ_SECONDS for each but the last, which gets six times as much)
 	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: nightly
+nightly: fuzz fault ## What takes too long for every change: an hour of fuzzing, and every fault for some time
 
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied
