@@ -15,6 +15,8 @@ use crate::actor::{PASSWORD, Pair};
 
 /// Between a failure and the next try.
 const REST: Duration = Duration::from_millis(20);
+/// How long after the last strike a request that must succeed may take. What a refresh had to wait is counted by itself.
+const IN_THE_END: Duration = Duration::from_secs(20);
 /// Between a refresh of which a try was lost and the next one: as long as the lost one may still be on its way. On this machine that
 /// is not thirty seconds.
 const FLIGHT: Duration = Duration::from_millis(500);
@@ -111,15 +113,16 @@ impl Field {
 
     /// The answer to a request that must succeed, if not at once: connections may still be cut.
     async fn answer_of(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Value {
-        for _ in 0..100 {
+        let begun = Instant::now();
+        loop {
             let answer = request().send().await.expect("an answer");
             if answer.status() != 503 {
                 let answer = answer.error_for_status().expect("it succeeds");
                 return answer.json().await.expect("a body");
             }
+            assert!(begun.elapsed() < IN_THE_END, "503 for {IN_THE_END:?}");
             tokio::time::sleep(REST).await;
         }
-        panic!("a hundred times 503");
     }
 
     async fn refresh(&self, pair: &Pair, key: Option<&str>) -> Got {
