@@ -92,6 +92,7 @@ impl App {
         let trail = match event {
             // Whoever has an account can have this answer thousands of times a second.
             Event::SignInFailed { .. } | Event::AdminCall { status: 403, .. } => Trail::Refused,
+            Event::AdminCall { method: "GET" | "HEAD", .. } => Trail::Reads,
             _ => Trail::Acts,
         };
         let Some(record) = AuditRecord::of(origin, event, self.clock.now()).to_json() else { return Ok(()) };

@@ -106,7 +106,7 @@ pub async fn copy(
     cutoffs(from, to).await?;
     users(from, to, &mut copied, progress).await?;
     copied.revocations = revocations(from, to).await?;
-    for trail in [Trail::Acts, Trail::Refused] {
+    for trail in Trail::ALL {
         copied.audit_records += audit(from, to, trail, keep).await?;
     }
     to.relabel(&marker).await.map_err(NotCopied::To)?;

@@ -386,13 +386,21 @@ pub enum CutoffRaised {
     InFuture,
 }
 
-/// Where audit records are kept: apart, so that whoever is refused, as often as they like, cannot push out what others did.
+/// Where audit records are kept: apart, so that neither whoever is refused nor whoever reads, as often as they like, can push
+/// out what others did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Trail {
     /// Sign-ins, security events, administrative acts.
     Acts,
     /// Refused sign-ins, and administrative calls of users who are no administrators.
     Refused,
+    /// What administrators have read.
+    Reads,
+}
+
+impl Trail {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Acts, Self::Refused, Self::Reads];
 }
 
 /// The place of an entry in its trail or in the log of revocations. Later ones have higher ids.

@@ -1,4 +1,4 @@
-//! Reading the audit trails: both as one, the latest record first.
+//! Reading the audit trails: what was done and what was refused as one, what was read by itself; the latest record first.
 
 use relatch_domain::{SessionRef, UnixMillis, UserId};
 
@@ -17,6 +17,8 @@ const SKEW: u64 = 10 * 60 * 1000;
 /// Which records to show: those for which everything holds that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
+    /// What administrators have read, in place of what was done and what was refused.
+    pub reads: bool,
     /// What happened.
     pub event: Option<&'static str>,
     /// Who did it.
@@ -43,7 +45,7 @@ pub enum ActorFilter {
 /// Where a page ended: only records before these places come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditPlace {
-    /// In the trail of acts.
+    /// In the trail of acts, or in that of what was read.
     pub acts: EntryId,
     /// In the trail of what was refused.
     pub refused: EntryId,
@@ -115,8 +117,11 @@ pub async fn read_trails(
     after: Option<AuditPlace>,
     limit: usize,
 ) -> Result<AuditPage, StoreError> {
-    let mut acts = Reader::new(Trail::Acts, after.map(|place| place.acts).or(filter.start()));
+    let trail = if filter.reads { Trail::Reads } else { Trail::Acts };
+    let mut acts = Reader::new(trail, after.map(|place| place.acts).or(filter.start()));
     let mut refused = Reader::new(Trail::Refused, after.map(|place| place.refused).or(filter.start()));
+    // Of reads there is no second part.
+    refused.at_end = filter.reads;
     let mut records = Vec::new();
     let mut looked_at = 0;
     let more = loop {

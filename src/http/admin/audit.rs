@@ -24,6 +24,9 @@ use crate::store::EntryId;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditParams {
+    /// Which trail: `acts`, with what was refused, or `reads`, what administrators have read.
+    #[param(schema_with = trail_name)]
+    trail: Option<String>,
     /// What happened: an event's name, such as `session_ended`.
     #[param(schema_with = event_name)]
     event: Option<String>,
@@ -108,6 +111,17 @@ pub struct ActorAnswer {
     session: Option<String>,
 }
 
+/// The names of the trails.
+const TRAILS: [&str; 2] = ["acts", "reads"];
+
+fn trail_name() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(TRAILS))
+        .default(Some(json!("acts")))
+        .build()
+}
+
 fn event_name() -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Event::NAMES)).build()
 }
@@ -129,7 +143,7 @@ problems!(ListProblems: Admin, Query<AuditParams>);
 #[utoipa::path(
     get, path = "/admin/audit", operation_id = "readAudit", tag = tag::ADMIN,
     summary = "Read the audit trail",
-    description = "What happened, the latest first. Filters combine. One call looks at 5,000 records at the most: a page \
+    description = "What happened, the latest first; what administrators have read is in a trail of its own. Filters combine. One call looks at 5,000 records at the most: a page \
         may be shorter than `limit`, or empty, while `next_cursor` is not null.",
     security(("bearer" = []), ("accessCookie" = [])), params(AuditParams),
     responses((status = 200, description = "A page of records", body = Page<Item>), ListProblems),
@@ -166,7 +180,9 @@ impl ActorAnswer {
 }
 
 fn filter(params: &AuditParams) -> Answer<AuditFilter> {
+    let trail = read("trail", "is not a trail", params.trail.as_deref(), |name| one_of(&TRAILS, name))?;
     let filter = AuditFilter {
+        reads: trail == Some("reads"),
         event: read("event", "is not an event", params.event.as_deref(), |name| one_of(&Event::NAMES, name))?,
         actor: read(
             "actor",

@@ -68,6 +68,7 @@ const fn byte_of(trail: Trail) -> u8 {
     match trail {
         Trail::Acts => 0,
         Trail::Refused => 1,
+        Trail::Reads => 2,
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `prefix:{journal}:subjects` | hash | subject → nothing; those that have an entry in the log |
 //! | `prefix:{journal}:operations` | hash | operation id, 16 raw bytes → when it was opened (ms), a space, what it takes to finish it (JSON) |
 //! | `prefix:{journal}:lifetimes` | hash | how long access tokens live and more (ms) → when a node last said so (ms) |
-//! | `prefix:{journal}:audit`, `prefix:{journal}:audit:refused` | stream | `r` → audit record; of what was refused in the second |
+//! | `prefix:{journal}:audit`, `prefix:{journal}:audit:refused`, `prefix:{journal}:audit:reads` | stream | `r` → audit record; of what was refused in the second, of what administrators have read in the third |
 //! | `prefix:guesses:{kind and hash}` | string | when all failed sign-ins of an account, an address… will be forgotten and when the last was (ms); expires then |
 //! | `prefix:marker` | string | what identifies the store (JSON) |
 //! | `prefix:marker:{number}` | string | of a Cluster, one in each slot: the store's id |
@@ -108,6 +108,7 @@ impl Keyspace {
         self.of_journal(match trail {
             Trail::Acts => "audit",
             Trail::Refused => "audit:refused",
+            Trail::Reads => "audit:reads",
         })
     }
 

@@ -57,7 +57,7 @@ enum Command {
 }
 
 fn trail() -> impl Strategy<Value = Trail> {
-    prop_oneof![2 => Just(Trail::Acts), 1 => Just(Trail::Refused)]
+    prop_oneof![2 => Just(Trail::Acts), 1 => Just(Trail::Refused), 1 => Just(Trail::Reads)]
 }
 
 fn command() -> impl Strategy<Value = Command> {
