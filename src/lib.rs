@@ -7,6 +7,7 @@ pub mod ambient;
 pub mod app;
 pub mod cli;
 pub mod doctor;
+pub mod files;
 pub mod http;
 pub mod keys;
 pub mod operator;

@@ -1,7 +1,6 @@
 //! `relatch user import` and `relatch user export`: many users, one on each line.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Write};
 use std::path::PathBuf;
 
@@ -13,12 +12,15 @@ use serde::Serialize;
 use super::door::{Door, unexpected};
 use super::print::{counted, json_line, shown};
 use super::{Failure, Surroundings};
+use crate::files;
 use crate::operator::{Command, LineOutcome, Reply, UserLine};
 use crate::settings::Settings;
 use crate::startup::block_on;
 
 /// The longest line that can be a user, in bytes: attributes and roles have limits of their own.
 const MAX_LINE: usize = 16 * 1024;
+/// Longest line that is passed over, in bytes.
+const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 /// Lines that go to the server together.
 const MAX_BATCH: usize = 200;
 /// Bytes that go to the server together: what it fills in must fit, too.
@@ -104,8 +106,8 @@ pub(super) fn import(
     let (reader, len): (&mut dyn BufRead, _) = if command.file.as_os_str() == "-" {
         (input.reader, None)
     } else {
-        let opened = File::open(&command.file).map_err(unreadable)?;
-        let len = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
+        let opened = files::open(&command.file).map_err(unreadable)?;
+        let len = opened.metadata().ok().map(|about| about.len());
         file = BufReader::new(opened);
         (&mut file, len)
     };
@@ -249,6 +251,10 @@ fn skip_line(reader: &mut dyn BufRead) -> std::io::Result<u64> {
         skipped += len as u64;
         if is_end {
             return Ok(skipped);
+        }
+        if skipped > MAX_SKIPPED {
+            let why = format!("a line of more than {MAX_SKIPPED} bytes: this is no file of users");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
         }
     }
 }

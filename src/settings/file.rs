@@ -1,6 +1,5 @@
 //! Settings in files: the compiled-in defaults, the operator's TOML file, and files that hold one secret.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use zeroize::Zeroizing;
 use super::error::SettingsError;
 use super::keys;
 use super::layers::{DEFAULT, Layer};
+use crate::files;
 
 /// The defaults, documented. No default is written anywhere else.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -42,7 +42,7 @@ pub(super) fn secret(path: &Path) -> Result<Zeroizing<String>, String> {
 
 fn text_of(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
-    File::open(path)
+    files::open(path)
         .and_then(|file| file.take(MAX_LEN + 1).read_to_string(&mut text))
         .map_err(|error| format!("cannot be read ({error})"))?;
     if text.len() as u64 > MAX_LEN { Err(format!("is longer than {MAX_LEN} bytes")) } else { Ok(text) }

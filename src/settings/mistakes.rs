@@ -360,5 +360,9 @@ fn a_missing_or_endless_file_is_named() {
         error("no/such.toml"),
         format!("no/such.toml: cannot be read (No such file or directory (os error 2)); {right}")
     );
-    assert_eq!(error("/dev/zero"), format!("/dev/zero: is longer than 1048576 bytes; {right}"));
+    assert_eq!(error("/dev/zero"), format!("/dev/zero: cannot be read (it is not a regular file); {right}"));
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("long.toml").display().to_string();
+    std::fs::write(&long, "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert_eq!(error(&long), format!("{long}: is longer than 1048576 bytes; {right}"));
 }

@@ -1,6 +1,7 @@
 //! The sockets that the server listens on, and the file that says where.
 
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
@@ -80,8 +81,14 @@ pub(super) fn write_ready_file(path: &Path, address: SocketAddr) -> io::Result<(
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
-    std::fs::write(&beside, format!("{address}\n"))?;
-    std::fs::rename(beside, path)
+    // What lies there may be a link to something else, made by whoever may write in the directory.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    file.write_all(format!("{address}\n").as_bytes())?;
+    fs::rename(beside, path)
 }
 
 #[cfg(test)]
@@ -110,7 +117,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ready");
         write_ready_file(&path, "127.0.0.1:80".parse().unwrap()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "127.0.0.1:80\n");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "127.0.0.1:80\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_ready_file_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, precious) = (dir.path().join("ready"), dir.path().join("precious"));
+        fs::write(&precious, "everything").unwrap();
+        for name in ["ready", "ready.new"] {
+            std::os::unix::fs::symlink(&precious, dir.path().join(name)).unwrap();
+        }
+        write_ready_file(&path, "127.0.0.1:80".parse().unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "everything");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
     }
 }

@@ -1,18 +1,19 @@
 //! Where the master key comes from: the configuration, or, with the embedded store, a file beside the database that
 //! is made at the first start.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use crate::ambient::Random;
+use crate::files;
 use crate::keys::master::MasterKey;
 
 /// The name of the file beside the database.
 const FILE_NAME: &str = "master.key";
+/// Most bytes of it: far more than a key has.
+const MAX_LEN: u64 = 1024;
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
@@ -40,16 +41,17 @@ pub enum NoMasterKey {
 pub(super) fn find_or_make(beside: &Path) -> Result<MasterKey, NoMasterKey> {
     let folder = beside.parent().unwrap_or(Path::new(""));
     let path = folder.join(FILE_NAME);
-    match fs::read_to_string(&path) {
-        Ok(text) => read(&path, text),
+    match files::read(&path, MAX_LEN) {
+        Ok(text) => read(&path, &text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path),
         Err(source) => Err(NoMasterKey::Io { path, source }),
     }
 }
 
-fn read(path: &Path, text: String) -> Result<MasterKey, NoMasterKey> {
-    let text = Zeroizing::new(text);
-    MasterKey::from_base64(text.trim()).map_err(|_| NoMasterKey::Malformed(path.to_owned()))
+fn read(path: &Path, text: &[u8]) -> Result<MasterKey, NoMasterKey> {
+    let malformed = || NoMasterKey::Malformed(path.to_owned());
+    let text = std::str::from_utf8(text).map_err(|_| malformed())?;
+    MasterKey::from_base64(text.trim()).map_err(|_| malformed())
 }
 
 fn make(path: &Path) -> Result<MasterKey, NoMasterKey> {

@@ -16,8 +16,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use zeroize::Zeroizing;
 
+use crate::files;
 use crate::settings::TlsSettings;
 
+/// Most bytes of a file: far more than a chain of certificates has.
+const MAX_LEN: u64 = 1024 * 1024;
 /// How often the files are looked at.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// TLS 1.3 and 1.2 (RFC 9325, section 3.1.1).
@@ -84,6 +87,7 @@ impl Certificate {
         let mut config = builder.with_cert_resolver(self.clone());
         // Who comes back need not be signed for.
         config.ticketer = Ticketer::new()?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 
@@ -161,5 +165,5 @@ fn load(files: &TlsSettings) -> Result<Loaded, NoCertificate> {
 
 fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, NoCertificate> {
     let unreadable = |error| NoCertificate::Unreadable { key, path: path.to_owned(), error };
-    std::fs::read(path).map(Zeroizing::new).map_err(unreadable)
+    files::read(path, MAX_LEN).map_err(unreadable)
 }

@@ -14,9 +14,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 
 use super::settings::{Login, OpenError, RedisSettings};
+use crate::files;
 
 /// Where Sentinels listen if nothing else is said.
 const SENTINEL_PORT: u16 = 26379;
+/// Most bytes of a file of certificates.
+const MAX_PEM: u64 = 4 * 1024 * 1024;
 
 /// Where one process listens.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -240,7 +243,7 @@ fn tls(settings: &RedisSettings, is_tls: bool) -> Result<Option<TlsCertificates>
 
 fn pem(path: &Path, what: &str, is_one: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
     let unusable = |reason: String| OpenError::TlsFile { path: path.to_owned(), reason };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let pem = files::read(path, MAX_PEM).map_err(|error| unusable(error.to_string()))?.to_vec();
     if is_one(&pem) { Ok(pem) } else { Err(unusable(format!("there is no PEM {what} in it"))) }
 }
 
