@@ -5,6 +5,8 @@
 
 pub mod ambient;
 pub mod app;
+pub mod arrivals;
+pub mod budgets;
 pub mod cli;
 pub mod doctor;
 pub mod files;

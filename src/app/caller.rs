@@ -1,5 +1,7 @@
 //! Who is calling: the access token that came with a request, verified here, and asked of the store where it matters.
 
+use std::time::Duration;
+
 use relatch_domain::event::Actor;
 use relatch_domain::policy::RotationPolicy;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
@@ -53,6 +55,8 @@ pub enum NotLetIn {
     SessionExpired,
     /// The user is disabled or gone.
     UserDisabled,
+    /// The session asks too often. The time after which it may ask again.
+    TooOften(Duration),
 }
 
 impl App {

@@ -56,6 +56,11 @@ pub async fn check(app: &App, request: CheckRequest<'_>) -> Result<Result<Checke
         Ok(caller) => caller,
         Err(refused) => return Ok(Err(refused)),
     };
+    if request.live
+        && let Err(wait) = app.asks_live(caller.session)
+    {
+        return Ok(Err(NotLetIn::TooOften(wait)));
+    }
     let cookie_room = request.cookie_room.filter(|_| slides(app, &caller, app.clock.now()));
     // What an operation that is open has ended is not in the log yet.
     let is_unsettled = app.node.revocations.is_unsettled(caller.session.user);

@@ -18,6 +18,10 @@ use super::origin::Origin;
 use super::{App, Failure};
 use crate::store::{GuessKind, GuessStep, Guesser};
 
+/// For how many callers an address may stand that seems to be a proxy's, and that nobody has named
+/// ([`crate::http::forwarded`]). It has a budget of its own: what it says of itself anybody can say.
+pub const MANY: u32 = 32;
+
 /// How many guesses are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuessLimits {
@@ -50,8 +54,12 @@ impl App {
             return self.count(vec![guess(of_device(device), limits.account)]).await;
         }
         let mut steps = vec![guess(of_account(name), limits.account)];
-        if let Some((address, block)) = origin.address.filter(|_| !origin.is_shared).and_then(places) {
-            steps.extend([guess(address, limits.address), guess(block, limits.block)]);
+        match origin.address.and_then(|address| places(address, origin.is_shared)) {
+            Some((address, _)) if origin.is_shared => steps.push(guess(address, limits.address.times(MANY))),
+            Some((address, block)) => {
+                steps.extend([guess(address, limits.address), guess(block, limits.block)]);
+            }
+            None => {}
         }
         self.count(steps).await
     }
@@ -170,11 +178,15 @@ fn of_device(device: &DeviceToken) -> Guesser {
 }
 
 /// An address and its block. Of IPv6 a customer has a /64, which counts as one address; blocks are /24 of IPv4 and /48 of IPv6.
-fn places(address: IpAddr) -> Option<(Guesser, Guesser)> {
-    let (bytes, address, block) = match address.to_canonical() {
+fn places(address: IpAddr, is_shared: bool) -> Option<(Guesser, Guesser)> {
+    let (mut bytes, mut address, block) = match address.to_canonical() {
         IpAddr::V4(v4) => (v4.octets().to_vec(), 4, 3),
         IpAddr::V6(v6) => (v6.octets().to_vec(), 8, 6),
     };
+    if is_shared {
+        bytes.insert(0, b'*');
+        address += 1;
+    }
     Some((
         Guesser::new(GuessKind::Address, bytes.get(..address)?),
         Guesser::new(GuessKind::Block, bytes.get(..block)?),
@@ -187,7 +199,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_address() {
-        let of = |text: &str| places(text.parse().unwrap()).unwrap();
+        let of = |text: &str| places(text.parse().unwrap(), false).unwrap();
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         let (one, other) = (of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert!(one.0 != other.0 && one.1 == other.1);

@@ -28,6 +28,7 @@ pub mod origin;
 pub mod refresh;
 pub mod register;
 mod rehash;
+mod repetition;
 pub mod reset_password;
 pub mod restore;
 mod reveal;
@@ -40,6 +41,7 @@ pub mod sign_out;
 pub mod stats;
 pub mod timeline;
 pub mod transfer;
+mod turns;
 pub mod users;
 
 use std::sync::Arc;

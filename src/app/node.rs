@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use relatch_domain::UnixMillis;
+use relatch_domain::{SessionRef, UnixMillis};
 
 use super::cutoff::{KnownCutoffs, SweepOrders};
 use super::even_pace::EvenPace;
@@ -11,6 +11,8 @@ use super::journal::Unwritten;
 use super::membership::Membership;
 use super::newcomers::Newcomers;
 use super::revocations::Revocations;
+use super::turns::Turns;
+use crate::budgets::Budgets;
 use crate::doctor::Checkup;
 use crate::doctor::clock::StoreClock;
 use crate::telemetry::counters::Counters;
@@ -45,6 +47,10 @@ pub struct NodeState {
     pub(super) unknown_kinds: AtomicBool,
     /// The last sign-ins that it has made.
     pub(super) newcomers: Newcomers,
+    /// What sessions have repeated of late.
+    pub(super) repetitions: Budgets<SessionRef>,
+    /// Whose turn it is to begin a session.
+    pub(super) turns: Turns,
     /// How long it takes to find a name free and make its user.
     pub(super) registrations: EvenPace,
     /// What it has yet to write into histories.
@@ -89,6 +95,8 @@ impl NodeState {
             unwritten: Unwritten::default(),
             unknown_kinds: AtomicBool::new(false),
             newcomers: Newcomers::default(),
+            repetitions: Budgets::default(),
+            turns: Turns::default(),
             registrations: EvenPace::default(),
             histories: Histories::default(),
             sweeps: SweepOrders::default(),

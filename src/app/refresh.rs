@@ -117,6 +117,9 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     {
         return Ok(Refreshed::InvalidAccessToken);
     }
+    if let Err(wait) = app.may_refresh(token.session) {
+        return Ok(Refreshed::Refused(Verdict::Throttled(wait)));
+    }
     let step = step(app, &token, delivery, &request)?;
     let settled = match app.node.revocations.of(token.session) {
         Some(remembered) => Box::pin(known_to_be_over(app, &step, remembered)).await?,
@@ -126,6 +129,9 @@ pub async fn refresh(app: &App, request: RefreshRequest<'_>) -> Result<Refreshed
     let (session, presented, verdict) = (token.session, token.generation, settled.verdict);
     if matches!(verdict, Verdict::Revoked(_) | Verdict::Disabled | Verdict::Unknown) {
         Box::pin(app.reveal_observed(session, &settled.observed)).await?;
+    }
+    if matches!(verdict, Verdict::Retry | Verdict::Superseded) {
+        app.has_repeated(session);
     }
     let moved = settled.observed.seen.session.is_some_and(|record| record.origin != step.fresh.origin);
     let now = settled.observed.now;

@@ -61,9 +61,10 @@ const CHECKS: usize = 2;
 /// How long a device is known after the last sign-in on it, in seconds: 400 days, as long as browsers keep a cookie.
 pub const DEVICE_TOKEN_TTL: u32 = 400 * 86_400;
 
-/// How often a sign-in tries to begin its session. In each round of a crowd one gets through, and next to the password's
-/// hash, which the loser would have to pay once more, a round costs nothing.
-const BEGIN_ROUNDS: usize = 8;
+/// How often a sign-in tries to begin its session. In each round one gets through of those that meet, which are one of each node at
+/// most from the second round on. Next to the password's hash, which the loser would have to pay once more, a round costs
+/// nothing.
+const BEGIN_ROUNDS: usize = 32;
 
 /// Signs a user in.
 ///
@@ -243,7 +244,7 @@ async fn begin(
         dpop_bound: false,
         origin: request.origin.tag(),
     };
-    let mut operation = None;
+    let (mut operation, mut turn) = (None, None);
     for _ in 0..BEGIN_ROUNDS {
         let existing = app.store.sessions_of(user.id).await?;
         // The clock may be behind a cutoff: that of a promoted primary.
@@ -281,15 +282,16 @@ async fn begin(
             }
             return Ok(Beginning::Begun(Box::new(pair)));
         }
+        // Not kept open while this one waits: another node would give it up.
+        if let Some(operation) = operation.take() {
+            app.withdraw(operation).await;
+        }
         if !still_holds(app, checked).await? {
-            if let Some(operation) = operation {
-                app.withdraw(operation).await;
-            }
             return Ok(Beginning::Outdated);
         }
-    }
-    if let Some(operation) = operation {
-        app.withdraw(operation).await;
+        if turn.is_none() {
+            turn = app.node.turns.of(user.id).await;
+        }
     }
     Err(Failure::Contended)
 }

@@ -24,6 +24,7 @@ pub(super) fn run(command: Serve, mut surroundings: Surroundings<'_>) -> Result<
     let loaded = surroundings.load_silently()?;
     let settings = &loaded.settings;
     telemetry::log::start(&settings.log, http::SILENT);
+    telemetry::panics::report();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -1,7 +1,8 @@
 //! How much one address may ask of a node: requests and connections, counted by the node alone.
 //!
 //! This keeps one caller from taking everything; whoever guesses passwords is counted by account and across all nodes
-//! ([`crate::app::guesses`]). An address that others may be behind, a proxy's, is not held to it.
+//! ([`crate::app::guesses`]). A named proxy speaks for its callers; one that nobody has named
+//! has a budget for many.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::forwarded::TrustedProxies;
+use super::forwarded::{Client, TrustedProxies};
+use crate::app::guesses::MANY;
+use crate::budgets::{Budget, Budgets};
 
 /// Addresses are counted in so many tables, so that workers rarely wait for one another.
 const TABLES: usize = 16;
-/// How many addresses a table knows. Who comes when all of them are busy is not counted: to count is no reason to refuse.
-const MOST_IN_A_TABLE: usize = 8192;
 
 /// How much one address may ask for. Of IPv6 a /64 is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +33,7 @@ pub struct AddressLimits {
 pub struct Crowding {
     limits: Option<AddressLimits>,
     proxies: Arc<TrustedProxies>,
-    /// When the requests of an address will have been worth their time (the "theoretical arrival time" of GCRA, ITU-T I.371).
-    due: [Mutex<HashMap<IpAddr, Instant>>; TABLES],
+    requests: Budgets<(IpAddr, bool)>,
     connections: [Mutex<HashMap<IpAddr, u32>>; TABLES],
     /// Whether it has been told that a proxy should be named.
     told: AtomicBool,
@@ -63,8 +63,7 @@ impl Drop for Connection {
 impl Crowding {
     /// Without limits nothing is counted.
     pub fn new(limits: Option<AddressLimits>, proxies: Arc<TrustedProxies>) -> Self {
-        let (due, connections) = (Default::default(), Default::default());
-        Self { limits, proxies, due, connections, told: AtomicBool::new(false) }
+        Self { limits, proxies, ..Self::default() }
     }
 
     /// Counts a connection, unless it is a named proxy's.
@@ -83,25 +82,11 @@ impl Crowding {
     ///
     /// # Errors
     /// The time after which it may be made.
-    pub fn asked(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub fn asked(&self, client: Client, now: Instant) -> Result<(), Duration> {
         let Some(limits) = self.limits else { return Ok(()) };
-        let address = one_of(address);
-        let mut all = table(&self.due, address);
-        if all.len() >= MOST_IN_A_TABLE && !all.contains_key(&address) {
-            all.retain(|_, due| *due > now);
-            if all.len() >= MOST_IN_A_TABLE {
-                return Ok(());
-            }
-        }
-        let due = all.entry(address).or_insert(now);
-        let ahead = due.saturating_duration_since(now);
-        let allowed = limits.interval * limits.burst.saturating_sub(1);
-        let too_early = ahead.saturating_sub(allowed);
-        if !too_early.is_zero() {
-            return Err(too_early);
-        }
-        *due = now + ahead + limits.interval;
-        Ok(())
+        let budget = Budget { burst: limits.burst, interval: limits.interval };
+        let budget = if client.is_shared { budget.times(MANY) } else { budget };
+        self.requests.ask((one_of(client.address), client.is_shared), budget, now)
     }
 
     /// Whether it is to be told now that requests come through a proxy that nobody has named: once.
@@ -132,8 +117,6 @@ fn table<T>(tables: &[Mutex<T>; TABLES], address: IpAddr) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn crowding(burst: u32, connections: u32) -> Arc<Crowding> {
@@ -142,35 +125,30 @@ mod tests {
         Arc::new(Crowding::new(Some(limits), Arc::new(proxies)))
     }
 
+    fn client(text: &str) -> Client {
+        Client { address: ip(text), is_shared: false }
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
-    fn a_burst_is_free_and_then_one_in_each_interval() {
+    fn an_address_that_many_seem_to_be_behind_has_a_budget_for_many() {
         let (crowding, now) = (crowding(3, 9), Instant::now());
-        let asked = |address: &str, millis| crowding.asked(ip(address), now + Duration::from_millis(millis));
-        for _ in 0..3 {
-            assert_eq!(asked("192.0.2.1", 0), Ok(()));
-        }
-        assert_eq!(asked("192.0.2.1", 0), Err(Duration::from_millis(100)));
-        assert_eq!(asked("192.0.2.1", 40), Err(Duration::from_millis(60)));
-        assert_eq!(asked("192.0.2.2", 40), Ok(()), "another address");
-        assert_eq!(asked("192.0.2.1", 100), Ok(()));
-        assert_eq!(asked("192.0.2.1", 100), Err(Duration::from_millis(100)));
-        for _ in 0..3 {
-            assert_eq!(asked("192.0.2.1", 5000), Ok(()));
-        }
-        assert!(asked("192.0.2.1", 5000).is_err());
+        let shared = Client { is_shared: true, ..client("10.0.0.7") };
+        let passed = (0..1000).filter(|_| crowding.asked(shared, now).is_ok()).count();
+        assert_eq!(passed, 3 * 32);
+        assert_eq!(crowding.asked(client("10.0.0.7"), now), Ok(()), "by itself it is one");
     }
 
     #[test]
     fn of_ipv6_a_network_is_one_address() {
         let (crowding, now) = (crowding(2, 9), Instant::now());
-        assert_eq!(crowding.asked(ip("2001:db8:1:2::1"), now), Ok(()));
-        assert_eq!(crowding.asked(ip("2001:db8:1:2:ffff::9"), now), Ok(()));
-        assert!(crowding.asked(ip("2001:db8:1:2::3"), now).is_err());
-        assert_eq!(crowding.asked(ip("2001:db8:1:3::1"), now), Ok(()));
+        assert_eq!(crowding.asked(client("2001:db8:1:2::1"), now), Ok(()));
+        assert_eq!(crowding.asked(client("2001:db8:1:2:ffff::9"), now), Ok(()));
+        assert!(crowding.asked(client("2001:db8:1:2::3"), now).is_err());
+        assert_eq!(crowding.asked(client("2001:db8:1:3::1"), now), Ok(()));
         assert_eq!(one_of(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
@@ -190,54 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_who_does_not_fit_is_let_in() {
-        let (crowding, now) = (crowding(1, 1), Instant::now());
-        // All of these fall into one table.
-        let address = |number: u32| {
-            IpAddr::V4(
-                (0xC600_0000
-                    | (number >> 8 & 0xff) << 16
-                    | (number & 0xff) << 8
-                    | (number.wrapping_neg().wrapping_sub(number >> 8) & 0xff))
-                    .into(),
-            )
-        };
-        for number in 0..20_000 {
-            assert_eq!(crowding.asked(address(number), now), Ok(()), "{number}");
-        }
-        assert!(crowding.due.iter().all(|table| table.lock().unwrap().len() <= MOST_IN_A_TABLE));
-        assert_eq!(crowding.asked(ip("198.51.100.7"), now + Duration::from_secs(1)), Ok(()));
-    }
-
-    #[test]
     fn without_limits_nothing_is_counted() {
         let crowding = Arc::new(Crowding::new(None, Arc::default()));
         assert!(crowding.connected(ip("192.0.2.1")).is_none());
-        assert!((0..10_000).all(|_| crowding.asked(ip("192.0.2.1"), Instant::now()).is_ok()));
+        assert!((0..10_000).all(|_| crowding.asked(client("192.0.2.1"), Instant::now()).is_ok()));
         assert!(!crowding.is_to_be_told());
-    }
-
-    proptest! {
-        /// Whatever the pattern: never more than the burst and what has come since.
-        #[test]
-        fn no_pattern_gets_more_than_burst_and_time_allow(burst in 1_u32..10, steps in prop::collection::vec(0_u64..300, 1..100)) {
-            let (crowding, begun) = (crowding(burst, 1), Instant::now());
-            let (mut passed, mut at) = (0_u128, 0);
-            for step in steps {
-                at += step;
-                let answer = crowding.asked(ip("192.0.2.1"), begun + Duration::from_millis(at));
-                match answer {
-                    Ok(()) => passed += 1,
-                    // And the time that is told is enough.
-                    Err(wait) => {
-                        let then = begun + Duration::from_millis(at) + wait;
-                        prop_assert!(crowding.asked(ip("192.0.2.1"), then).is_ok());
-                        passed += 1;
-                        at = u64::try_from((then - begun).as_millis()).unwrap() + 1;
-                    }
-                }
-                prop_assert!(passed <= u128::from(burst) + u128::from(at) / 100);
-            }
-        }
     }
 }

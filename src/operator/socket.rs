@@ -15,19 +15,22 @@ use futures_util::stream::FuturesUnordered;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{Command, Reply, execute};
 use crate::app::App;
+use crate::arrivals::Arrivals;
 
 /// Longest command, in bytes.
 const MAX_COMMAND: u64 = 64 * 1024;
 /// Longest answer, in bytes: a thousand users with long names and all roles and attributes.
 const MAX_REPLY: u64 = 8 * 1024 * 1024;
-/// How many commands are carried out at once. The others wait to be accepted; so do those who connect and say nothing.
+/// How many commands are carried out at once. The others wait.
 const AT_ONCE: usize = 256;
+/// How many connections may have said nothing yet.
+const SILENT: usize = 512;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long a command may take to arrive.
@@ -57,12 +60,12 @@ impl AdminSocket {
 
     /// Carries out commands, each connection by itself, until it is told to stop. What has arrived by then is answered.
     pub async fn serve(self, app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+        let (arriving, door) = (stopping.clone(), Door::default());
         let mut under_way = FuturesUnordered::new();
-        let arriving = stopping.clone();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if under_way.len() < AT_ONCE => match accepted {
-                    Ok((stream, _)) => under_way.push(answer(stream, &app, arriving.clone())),
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => under_way.push(answer(stream, &app, &door, arriving.clone())),
                     Err(error) => {
                         tracing::warn!(%error, "the admin socket cannot accept");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -119,19 +122,40 @@ fn report(done: io::Result<()>) {
     }
 }
 
-async fn answer(stream: UnixStream, app: &App, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
+/// What a connection has to pass before its command is carried out.
+struct Door {
+    silent: Arrivals,
+    at_work: Semaphore,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { silent: Arrivals::of_at_most(SILENT), at_work: Semaphore::new(AT_ONCE) }
+    }
+}
+
+async fn answer(
+    stream: UnixStream,
+    app: &App,
+    door: &Door,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = Zeroizing::new(Vec::new());
     let mut limited = (&mut stream).take(MAX_COMMAND);
+    let (arrival, is_over) = door.silent.arrive();
     tokio::select! {
         biased;
         read = timeout(ARRIVAL, limited.read_until(b'\n', &mut line)) => drop(read??),
         () = told(&mut stopping) => return Ok(()),
+        _ = is_over => return Ok(()),
     }
+    drop(arrival);
     if line.is_empty() {
         // Somebody only wanted to know whether we are there: `answers`.
         return Ok(());
     }
+    let _at_work = door.at_work.acquire().await;
     let reply = match serde_json::from_slice::<Command>(&line) {
         Ok(command) => execute(app, command).await,
         Err(_) => Reply::refused("the server does not know this command; is it of another version?"),

@@ -16,7 +16,7 @@ use super::model::{
     LogSettings, OpsSettings, PasswordSettings, RateLimitSettings, RefreshBudget, RefreshTokenSettings,
     RegistrationSettings, SessionSettings, Settings, StoreLogin, StoreSettings, TlsSettings,
 };
-use super::network::{Issuer, Listen, WebOrigin, network};
+use super::network::{Issuer, Listen, WebOrigin, host_name, network};
 use super::parse::{
     Raw, Wrong, boolean, duration, integer, lifetime, list, of_text, one_of, path, positive, secrets,
 };
@@ -36,7 +36,10 @@ pub(super) fn assemble(layers: &Merged) -> Result<Settings, SettingsError> {
             .optional("master_keys_previous", secrets(master_key))?
             .unwrap_or_default(),
         http: http(layers)?,
-        ops: OpsSettings { listen: layers.required("ops.listen", of_text(Listen::parse))? },
+        ops: OpsSettings {
+            listen: layers.required("ops.listen", of_text(Listen::parse))?,
+            allowed_hosts: layers.required("ops.allowed_hosts", list(host_name))?,
+        },
         access_token: access_token(layers, &issuer)?,
         refresh_token: refresh_token(layers)?,
         sessions: SessionSettings {

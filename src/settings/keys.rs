@@ -30,6 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     open("http.tls.certificate_file"),
     open("http.tls.key_file"),
     open("ops.listen"),
+    open("ops.allowed_hosts"),
     secret("store.url"),
     open("store.username"),
     secret("store.password"),

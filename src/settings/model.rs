@@ -118,6 +118,8 @@ pub struct TlsSettings {
 pub struct OpsSettings {
     /// Where metrics and health are served.
     pub listen: Listen,
+    /// By which names they may be asked for, besides `localhost` and addresses. In lower case.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// `store.*`

@@ -180,6 +180,18 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
     }
 }
 
+/// The name of a host, in lower case.
+pub(super) fn host_name(text: &str) -> Result<String, Wrong> {
+    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.is_empty() || text.len() > 253 || !text.bytes().all(is_of_a_name) {
+        return Err(Wrong::new(
+            "the name of a host",
+            "write it without scheme and port, such as \"relatch.internal\"",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

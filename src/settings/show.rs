@@ -81,6 +81,7 @@ fn http(settings: &Settings) -> Value {
         "http.tls.certificate_file": http.tls.as_ref().map(|tls| &tls.certificate_file),
         "http.tls.key_file": http.tls.as_ref().map(|tls| &tls.key_file),
         "ops.listen": settings.ops.listen.to_string(),
+        "ops.allowed_hosts": settings.ops.allowed_hosts,
     })
 }
 

@@ -88,6 +88,7 @@ fn the_defaults_are_those_of_the_reference() {
         "http.tls.certificate_file": null,
         "http.tls.key_file": null,
         "ops.listen": "127.0.0.1:9090",
+        "ops.allowed_hosts": [],
         "store.url": "redb:data/relatch.redb",
         "store.username": null,
         "store.password": null,

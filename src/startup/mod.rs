@@ -4,6 +4,8 @@ mod background;
 mod doctor;
 mod error;
 mod examine;
+mod handshakes;
+mod io;
 mod join;
 mod keeper;
 mod listen;
@@ -34,6 +36,7 @@ use crate::app::journal::tend_journal;
 use crate::http::cross_site::Origins;
 use crate::http::crowding::{AddressLimits, Crowding};
 use crate::http::forwarded::TrustedProxies;
+use crate::http::hosts::Hosts;
 use crate::http::middleware::envelope::envelope;
 use crate::http::routes;
 use crate::operator::socket::AdminSocket;
@@ -41,7 +44,7 @@ use crate::settings::{Settings, WebOrigin};
 use background::Background;
 use keeper::Keeper;
 use serve::Listener;
-use stop::asked_to_stop_twice;
+use stop::{asked_to_stop_twice, outlive_terminal};
 use tls::Certificate;
 
 pub use doctor::examine_store;
@@ -152,8 +155,12 @@ impl Server {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let doorway = Doorway::of(settings);
         // No page has business with the operators' listener, and nobody else either.
-        let ops_doorway =
-            Doorway { origins: web::Data::default(), crowding: web::Data::default(), ..doorway.clone() };
+        let ops_doorway = Doorway {
+            origins: web::Data::default(),
+            crowding: web::Data::default(),
+            hosts: Some(web::Data::new(Hosts::new(&settings.ops.allowed_hosts))),
+            ..doorway.clone()
+        };
         let main = Listener { sockets: main_sockets, certificate, workers };
         let main = serve(&parts, doorway, main, routes::main_listener)?;
         let ops = Listener { sockets: ops_sockets, certificate: None, workers: 1 };
@@ -198,6 +205,7 @@ impl Server {
             listen::write_ready_file(path, address)?;
         }
         if self.signals {
+            self.background.spawn(outlive_terminal());
             supervisor::listening();
         }
         let background = &mut self.background;
@@ -230,6 +238,8 @@ pub struct Doorway {
     pub proxies: web::Data<TrustedProxies>,
     /// How much one address may ask for.
     pub crowding: web::Data<Crowding>,
+    /// By which names it may be asked; by any, if there are none.
+    pub hosts: Option<web::Data<Hosts>>,
 }
 
 impl Doorway {
@@ -247,6 +257,7 @@ impl Doorway {
             origins: web::Data::new(Origins::new(settings.issuer.origin(), listed)),
             crowding: web::Data::new(Crowding::new(of_address, proxies.clone())),
             proxies: web::Data::from(proxies),
+            hosts: None,
         }
     }
 }
@@ -286,7 +297,13 @@ pub fn application(
         InitError = (),
     >,
 > {
+    let hosts = doorway.hosts;
     HttpApp::new()
+        .configure(move |config| {
+            if let Some(hosts) = hosts {
+                config.app_data(hosts);
+            }
+        })
         .app_data(web::Data::new(app))
         .app_data(doorway.origins)
         .app_data(doorway.proxies)

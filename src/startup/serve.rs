@@ -8,19 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::h1::{ExpectHandler, UpgradeHandler};
-use actix_http::{Extensions, HttpServiceBuilder, Request, Response, TlsAcceptorConfig};
-use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_http::{Extensions, HttpServiceBuilder, Protocol, Request, Response};
+use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
+    map_config,
 };
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use super::StartError;
+use super::handshakes::Handshakes;
+use super::io::Io;
 use super::tls::Certificate;
 use crate::http::crowding::Crowding;
+use crate::http::exchange::Exchange;
+use crate::http::guarded::Guarded;
 use crate::http::middleware::to_its_end::served;
 
 /// How long an idle connection stays open: longer than proxies keep theirs, which would otherwise send a request on a
@@ -32,8 +37,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(5);
 /// How long a client may take to go when the server has closed its side.
 const DISCONNECT: Duration = Duration::from_secs(1);
-/// How long a client may take to agree upon how to encrypt.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Where to listen, and how.
 pub(super) struct Listener {
@@ -64,65 +67,69 @@ impl Listener {
             .shutdown_timeout(DRAIN.as_secs())
             // Each of the two listeners would end the process, whatever the other one is at.
             .disable_signals();
+        let tls = self.certificate.as_ref().map(Certificate::config).transpose()?;
+        let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+        let door = Door { tls, crowding: crowding.clone(), handshakes: Handshakes::default() };
         for socket in self.sockets {
-            let (application, crowding) = (application.clone(), crowding.clone());
+            let (application, door) = (application.clone(), door.clone());
             let stopping = server.graceful_shutdown_signal();
-            let answering = move || {
+            let name = format!("{:?}", socket.local_addr().map_err(StartError::Listen)?);
+            let connections = move || {
                 let factory = application().into_factory();
                 let factory = factory.map_err(|error: actix_web::Error| error.error_response());
-                map_config(factory, |()| AppConfig::default())
+                let answering = http(&stopping).finish(map_config(factory, |()| AppConfig::default()));
+                let door = door.clone();
+                let entering = fn_service(move |stream: TcpStream| {
+                    let door = door.clone();
+                    async move { door.enter(stream).await.ok_or(()) }
+                });
+                let connected = entering.and_then(answering.map_err(|_| ()));
+                apply_fn_factory(connected, |stream: TcpStream, service| served(service.call(stream)))
             };
-            server = match &self.certificate {
-                None => listen(server, socket, move || {
-                    let http = http(&stopping, &crowding, |stream: &TcpStream| stream.peer_addr().ok());
-                    http.finish(answering()).tcp()
-                }),
-                Some(certificate) => {
-                    let config = certificate.config()?;
-                    listen(server, socket, move || {
-                        let http = http(&stopping, &crowding, |stream: &TlsStream<TcpStream>| {
-                            stream.get_ref().0.peer_addr().ok()
-                        });
-                        let accepting = TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE);
-                        http.finish(answering()).rustls_0_23_with_config(config.clone(), accepting)
-                    })
-                }
-            }
-            .map_err(StartError::Listen)?;
+            server = server.listen(name, socket, connections).map_err(StartError::Listen)?;
         }
         Ok(server.run())
     }
 }
 
-/// Has the service of each connection to a socket brought to its end.
-fn listen<F, S>(server: ServerBuilder, socket: TcpListener, service: F) -> std::io::Result<ServerBuilder>
-where
-    F: Fn() -> S + Send + Clone + 'static,
-    S: ServiceFactory<TcpStream, Config = (), InitError = ()> + 'static,
-    S::Error: 'static,
-    S::Response: 'static,
-    <S::Service as Service<TcpStream>>::Future: 'static,
-{
-    let name = format!("{:?}", socket.local_addr()?);
-    server.listen(name, socket, move || {
-        apply_fn_factory(service(), |stream: TcpStream, service: &S::Service| served(service.call(stream)))
-    })
+/// What a connection has to pass before HTTP is spoken on it.
+#[derive(Clone)]
+struct Door {
+    tls: Option<TlsAcceptor>,
+    crowding: Arc<Crowding>,
+    handshakes: Handshakes,
 }
 
-/// How HTTP is spoken on a connection, and that it is counted for the address that it comes from.
-fn http<T, S>(
+impl Door {
+    /// The connection as HTTP is spoken on it. Nothing if it comes to an end before that.
+    ///
+    /// One beyond what its address may have is told so by the first answer, but not by TLS: that would cost more than it
+    /// deserves.
+    async fn enter(self, stream: TcpStream) -> Option<(Guarded<Io>, Protocol, Option<SocketAddr>)> {
+        let peer = stream.peer_addr().ok();
+        // Answers are written whole.
+        let _ = stream.set_nodelay(true);
+        let exchange = Exchange::new(peer.and_then(|peer| self.crowding.connected(peer.ip())));
+        let io = match &self.tls {
+            None => Io::Plain(stream),
+            Some(_) if exchange.is_one_too_many() => return None,
+            Some(acceptor) => Io::Tls(Box::new(self.handshakes.shake(acceptor, stream).await?)),
+        };
+        Some((Guarded::new(io, exchange, HEAD), Protocol::Http1, peer))
+    }
+}
+
+/// How HTTP is spoken on a connection.
+fn http<S>(
     stopping: &GracefulShutdownSignal,
-    crowding: &Arc<Crowding>,
-    peer: fn(&T) -> Option<SocketAddr>,
-) -> HttpServiceBuilder<T, S, ExpectHandler, UpgradeHandler>
+) -> HttpServiceBuilder<Guarded<Io>, S, ExpectHandler, UpgradeHandler>
 where
     S: ServiceFactory<Request, Config = ()>,
     S::Error: Into<Response<BoxBody>> + 'static,
     S::InitError: std::fmt::Debug,
     <S::Service as Service<Request>>::Future: 'static,
-    T: 'static,
 {
-    let (stopping, crowding) = (stopping.clone(), crowding.clone());
+    let stopping = stopping.clone();
     HttpServiceBuilder::default()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
@@ -131,10 +138,8 @@ where
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD)
         .client_disconnect_timeout(DISCONNECT)
-        .on_connect_ext(move |connection, extensions: &mut Extensions| {
-            if let Some(counted) = peer(connection).and_then(|peer| crowding.connected(peer.ip())) {
-                extensions.insert(counted);
-            }
+        .on_connect_ext(|connection: &Guarded<Io>, extensions: &mut Extensions| {
+            extensions.insert(connection.exchange().clone());
         })
 }
 

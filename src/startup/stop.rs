@@ -68,6 +68,15 @@ pub(super) async fn asked_to_stop_twice(stop: &Stop, node: &NodeState, delay: Du
     tracing::warn!(event = "stopping", "asked once more: what is under way is not answered");
 }
 
+/// Goes on when the terminal is closed that the server was started from (SIGHUP), and when a supervisor asks it to load its
+/// configuration again, which it does not do while it runs. Never ends.
+pub(super) async fn outlive_terminal() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        tracing::info!(event = "hangup", "SIGHUP: serving on; settings are read at the start only");
+    }
+}
+
 /// Returns at SIGTERM or SIGINT.
 async fn asked_to_stop() {
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {

@@ -4,6 +4,7 @@
 pub mod counters;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 pub mod request;
 
 use relatch_domain::event::Event;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use relatch_domain::{Generation, SessionRef};
+use relatch_domain::{Generation, SessionRef, UserId};
 use uuid::Uuid;
 
 tokio::task_local! {
@@ -41,6 +41,11 @@ impl UnderWay {
         UNDER_WAY.try_with(|under_way| under_way.id).ok()
     }
 
+    /// Somebody has shown who they are, by an access token.
+    pub fn is_by(user: UserId) {
+        let _ = UNDER_WAY.try_with(|under_way| under_way.told.by(user));
+    }
+
     /// From now on it runs to its end, whatever becomes of its client. The store's handle says so before each step that
     /// writes; without a request under way nothing is noted.
     pub fn begins_to_write() {
@@ -56,6 +61,7 @@ pub struct Told(Arc<Tale>);
 #[derive(Debug, Default)]
 struct Tale {
     recorded: AtomicBool,
+    actor: OnceLock<UserId>,
     rotation: OnceLock<Rotation>,
     has_begun_to_write: AtomicBool,
     client_is_gone: AtomicBool,
@@ -81,6 +87,17 @@ impl Told {
     /// Whether an audit record has been kept.
     pub fn is_set(&self) -> bool {
         self.0.recorded.load(Ordering::Relaxed)
+    }
+
+    /// Somebody has shown who they are.
+    pub fn by(&self, user: UserId) {
+        // The first one: a request has one access token.
+        let _ = self.0.actor.set(user);
+    }
+
+    /// Who makes the request, if they have shown who they are.
+    pub fn actor(&self) -> Option<UserId> {
+        self.0.actor.get().copied()
     }
 
     fn begins_to_write(&self) {

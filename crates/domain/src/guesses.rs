@@ -75,6 +75,13 @@ impl GuessLimit {
         (until > now).then_some(Guesses { until, last })
     }
 
+    /// The limit of as many as so many callers have.
+    #[must_use]
+    pub fn times(&self, many: u32) -> Self {
+        let forgotten_after = (self.forgotten_after / many.max(1)).max(Duration::from_millis(1));
+        Self { forgotten_after, free: self.free.saturating_mul(many), ..*self }
+    }
+
     /// How many failures count at `now`.
     pub fn counting(&self, seen: Guesses, now: UnixMillis) -> u64 {
         seen.as_of(now).until.0.saturating_sub(now.0).div_ceil(self.interval())

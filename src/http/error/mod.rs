@@ -144,19 +144,14 @@ impl ApiError {
         self.header(header::RETRY_AFTER, &seconds.to_string())
     }
 
+    /// The body alone, as JSON.
+    pub fn text(&self, instance: &str) -> String {
+        serde_json::to_string(&self.problem(instance)).unwrap_or_default()
+    }
+
     /// The whole response, `instance` being the id of the request.
     pub fn render(&self, instance: &str) -> HttpResponse {
-        let entry = self.code.entry();
-        let problem = Problem {
-            r#type: format!("/errors/{}", entry.error),
-            title: entry.title,
-            status: entry.status,
-            detail: self.detail.as_deref().unwrap_or(entry.detail),
-            instance,
-            error: entry.error,
-            reason: self.reason,
-            fields: &self.fields,
-        };
+        let (entry, problem) = (self.code.entry(), self.problem(instance));
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(challenge) = entry.challenge {
@@ -166,6 +161,20 @@ impl ApiError {
             response.insert_header((name, value));
         }
         response.content_type("application/problem+json").json(problem)
+    }
+
+    fn problem<'a>(&'a self, instance: &'a str) -> Problem<'a> {
+        let entry = self.code.entry();
+        Problem {
+            r#type: format!("/errors/{}", entry.error),
+            title: entry.title,
+            status: entry.status,
+            detail: self.detail.as_deref().unwrap_or(entry.detail),
+            instance,
+            error: entry.error,
+            reason: self.reason,
+            fields: &self.fields,
+        }
     }
 }
 
@@ -185,6 +194,7 @@ impl From<NotLetIn> for ApiError {
             }
             NotLetIn::SessionExpired => Self::new(Code::SessionExpired),
             NotLetIn::UserDisabled => Self::new(Code::UserDisabled),
+            NotLetIn::TooOften(wait) => Self::new(Code::TooManyRequests).wait(wait),
         }
     }
 }

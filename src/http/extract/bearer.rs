@@ -16,6 +16,7 @@ use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::middleware::recorded::AdminCaller;
 use crate::http::openapi::Refuses;
+use crate::telemetry::request::UnderWay;
 
 /// The access token in the header, if one came there.
 pub struct OptionalBearer(pub Option<String>);
@@ -68,6 +69,7 @@ async fn live_session(request: HttpRequest) -> Answer<LiveCaller> {
     let access_token = access_token(&request)?;
     let app = app(&request)?;
     let caller = app.holder(&access_token.token).await??;
+    UnderWay::is_by(caller.session.user);
     Ok(app.live(caller).await??)
 }
 

@@ -1,6 +1,7 @@
 //! The envelope of every answer: the request's id, the headers that all answers have, problems rendered, and one log
 //! line.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use super::{cors, crowding, limits, recorded};
 use crate::ambient::Random;
 use crate::app::App;
 use crate::http::error::ApiError;
+use crate::http::exchange::Exchange;
 use crate::http::routes::known;
 use crate::telemetry::request::{Rotation, Told, UnderWay};
 
@@ -32,6 +34,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn envelope(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> ToItsEnd {
     let started = Instant::now();
     let body = Kept::of(&mut request);
+    let exchanging = request.conn_data::<Rc<Exchange>>().map(Exchange::begin);
     // Without randomness nothing is issued anyway; the request still deserves its answer.
     let under_way = UnderWay { id: Random.uuid().unwrap_or_default(), told: Told::default() };
     let (id, told) = (under_way.id, under_way.told.clone());
@@ -47,6 +50,7 @@ pub fn envelope(mut request: ServiceRequest, next: Next<impl MessageBody + 'stat
         let mut response = envelop(render(response, id_text), id_text);
         line.write(&response, started);
         cors::answer(&mut response);
+        drop(exchanging);
         Ok(body.with(response))
     };
     ToItsEnd::new(told, under_way.during(answering))
@@ -119,7 +123,19 @@ impl Line {
         let client_gone = self.told.client_is_gone().then_some(true);
         self.is_written = true;
         match self.told.rotation() {
-            None => tracing::info!(event = "request", method, route, status, micros, client_gone, "answered"),
+            None => {
+                let actor = self.told.actor().map(display);
+                tracing::info!(
+                    event = "request",
+                    method,
+                    route,
+                    status,
+                    micros,
+                    client_gone,
+                    actor,
+                    "answered"
+                );
+            }
             Some(Rotation { session, generation: Generation(generation), address }) => {
                 let (verdict, address) = (Verdict::Rotate.name(), address.map(display));
                 tracing::info!(

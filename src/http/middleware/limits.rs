@@ -3,8 +3,10 @@
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::uri::Authority;
+use actix_web::web;
 
 use crate::http::error::{ApiError, Code};
+use crate::http::hosts::Hosts;
 
 /// Longest path and query, in bytes.
 pub const MAX_URI: usize = 8 * 1024;
@@ -22,8 +24,18 @@ pub fn refusal(request: &ServiceRequest) -> Option<ApiError> {
         Some(ApiError::new(Code::HeadersTooLarge))
     } else if request.headers().get(HOST).is_some_and(|host| !is_host(host)) {
         Some(ApiError::invalid_request("the header host is not a host"))
+    } else if !is_ours(request) {
+        Some(ApiError::invalid_request("the header host names a host that ops.allowed_hosts does not list"))
     } else {
         None
+    }
+}
+
+/// Whether the listener may be asked by the name in `Host`.
+fn is_ours(request: &ServiceRequest) -> bool {
+    match (request.app_data::<web::Data<Hosts>>(), request.headers().get(HOST)) {
+        (Some(hosts), Some(host)) => hosts.admit(host.as_bytes()),
+        _ => true,
     }
 }
 

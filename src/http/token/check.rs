@@ -12,6 +12,7 @@ use crate::http::cookie::TokenCookie;
 use crate::http::error::Answer;
 use crate::http::extract::{AccessToken, Query, Then};
 use crate::http::openapi::{problems, tag, types};
+use crate::telemetry::request::UnderWay;
 
 /// The query of a check.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -74,6 +75,7 @@ pub async fn check(app: web::Data<App>, request: Then<AccessToken, Query<Params>
         cookie_room: access_token.in_cookie.then_some(TokenCookie::Access.max_value()),
     };
     let checked = check_token(&app, request).await??;
+    UnderWay::is_by(checked.caller.session.user);
     let claims = &checked.caller.claims;
     let signed_in_at = UnixSeconds(u32::try_from(claims.auth_time).unwrap_or(u32::MAX));
     let mut response = HttpResponse::Ok();

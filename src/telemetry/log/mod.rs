@@ -15,6 +15,8 @@ use json::Json;
 use lines::Lines;
 use text::Text;
 
+pub use lines::dropped;
+
 /// Starts logging. Does nothing if somebody has done so already.
 ///
 /// Only our own crates speak below `warn`: libraries would write what they handle into the log, and what they handle

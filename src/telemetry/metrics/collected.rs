@@ -11,6 +11,7 @@ use super::process::{Usage, usage};
 use crate::app::App;
 use crate::app::membership::Standing;
 use crate::keys::ring::KeyState;
+use crate::telemetry::{log, panics};
 
 /// Values of one label, each with its number.
 type ByName<N> = Vec<(&'static str, N)>;
@@ -28,6 +29,8 @@ pub(super) struct Collected {
     store: &'static str,
     clock_offset: f64,
     started_at: f64,
+    panics: u64,
+    lines_dropped: u64,
     usage: Option<Usage>,
 }
 
@@ -57,6 +60,8 @@ impl Collected {
             store: app.node.store.name(),
             clock_offset: app.node.store_clock.worst() as f64 / 1000.0,
             started_at: app.node.started_at.0 as f64 / 1000.0,
+            panics: panics::seen(),
+            lines_dropped: log::dropped(),
             usage: usage(),
         }
     }
@@ -91,6 +96,10 @@ impl Collector for Collected {
             "How far the store's clock is ahead of the node's, of several the one that is furthest off",
             &offset,
         )?;
+        let panics = ConstCounter::new(self.panics);
+        out.one("relatch_panics", "Tasks that have panicked", &panics)?;
+        let dropped = ConstCounter::new(self.lines_dropped);
+        out.one("relatch_log_lines_dropped", "Lines of the log that nobody read in time", &dropped)?;
         let build = [(env!("CARGO_PKG_VERSION"), 1)];
         out.gauges("relatch_build", "The version that runs; always 1", "version", &build)?;
         let started = ConstGauge::new(self.started_at);

@@ -1,5 +1,6 @@
 //! `GET /auth/check`.
 
+use relatch_testkit::KEY;
 use serde_json::json;
 
 on_both_stores! {
@@ -12,6 +13,36 @@ on_both_stores! {
         assert_eq!(body["session"]["session_id"], device.session_id);
         assert_eq!(body["session"]["signed_in_at"], app.clock().rfc3339(0));
         assert_eq!(body["expires_at"], app.clock().rfc3339(900));
+    }
+
+    async fn a_session_that_repeats_itself_has_a_budget_of_its_own(on: On) {
+        let app = on.set("rate_limit.address_requests", "100000").start().await;
+        app.user("ada").await;
+        let (one, two) = (app.sign_in("ada").await, app.sign_in("ada").await);
+        let mut statuses = Vec::new();
+        for _ in 0..300 {
+            statuses.push(one.get("/auth/check?live=true").await.status);
+        }
+        assert!(statuses.iter().take(120).all(|status| *status == 200), "{statuses:?}");
+        assert!(statuses.contains(&429), "{statuses:?}");
+        one.check().await.ok();
+        let refused = loop {
+            let answer = one.get("/auth/check?live=true").await;
+            if answer.status != 200 {
+                break answer;
+            }
+        };
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        refused.problem(429, "too_many_requests");
+
+        let mut statuses = Vec::new();
+        for _ in 0..300 {
+            statuses.push(two.send_refresh(Some(KEY)).await.status);
+        }
+        assert!(statuses.iter().take(120).all(|status| *status == 200), "{statuses:?}");
+        assert!(statuses.contains(&429), "{statuses:?}");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        two.send_refresh(Some(KEY)).await.expect(200);
     }
 
     async fn a_session_that_has_ended_is_refused_with_and_without_a_look_into_the_store(on: On) {

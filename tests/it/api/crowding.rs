@@ -36,12 +36,15 @@ async fn who_asks_for_too_much_waits_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_nobody_has_named_is_not_held_to_it_and_told_of_once() {
-    let on = three_and_then_one_a_minute().set("http.trusted_proxies", "").in_own_process();
+async fn a_proxy_that_nobody_has_named_has_a_budget_for_many_and_is_told_of_once() {
+    let on = three_and_then_one_a_minute().set("http.trusted_proxies", "");
+    let on = on.set("rate_limit.address_request_interval", "1h").in_own_process();
     let app = on.start().await;
-    for _ in 0..9 {
-        from(&app, "2001:db8::1", "/openapi.json").await.ok();
+    let mut answers = Vec::new();
+    for _ in 0..=3 * 32 {
+        answers.push(from(&app, "2001:db8::1", "/openapi.json").await.status);
     }
+    assert_eq!(answers, [vec![200; 3 * 32], vec![429]].concat());
     assert_eq!(app.log().matches("http.trusted_proxies does not name").count(), 1, "{}", app.log());
 }
 
@@ -118,4 +121,51 @@ async fn who_says_nothing_or_never_ends_is_told_that_it_took_too_long() {
         tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 408 "), "{:?}", String::from_utf8_lossy(&answer));
     }
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_the_first_of_its_connection_must_come_in_time_as_well() {
+    let app = On::embedded().start().await;
+    let mut stream = connect(&app).await;
+    asked(&mut stream).await;
+    let (mut reading, mut writing) = stream.into_split();
+    // A byte now and then is no head.
+    let trickling = tokio::spawn(async move {
+        for byte in b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-A: ".iter().chain(std::iter::repeat(&b'a')) {
+            if writing.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), reading.read_to_end(&mut answer)).await;
+    trickling.abort();
+    // What has not been read when the connection ends resets it.
+    assert!(ended.is_ok() && answer.is_empty(), "{ended:?} {:?}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn the_name_of_a_header_field_may_not_be_as_long_as_a_head() {
+    let app = On::embedded().start().await;
+    for base in [app.node.base().to_owned(), app.ops_base()] {
+        for (length, earlier) in [(40_000, false), (65_536, false), (65_536, true), (100_000, false)] {
+            let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap();
+            if earlier {
+                asked(&mut stream).await;
+            }
+            let head = format!("GET /health/live HTTP/1.1\r\nHost: x\r\n{}: b\r\n\r\n", "a".repeat(length));
+            // It may be refused before it has arrived.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let mut answer = [0; 13];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(
+                &answer,
+                b"HTTP/1.1 431 ",
+                "{length} {earlier}: {:?}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+    }
+    app.node.send(app.node.get("/health/live")).await.expect(200);
 }

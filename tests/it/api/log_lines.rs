@@ -214,3 +214,33 @@ on_both_stores! {
         assert!(!app.log().contains(MARK));
     }
 }
+
+on_both_stores! {
+    async fn the_line_of_a_request_names_who_has_shown_who_they_are(on: On) {
+        let app = on.in_own_process().set("log.format", "json").set("log.linger", "0s").start().await;
+        app.user("ada").await;
+        let ada = app.sign_in("ada").await;
+        ada.get("/sessions").await.ok();
+        ada.check().await.ok();
+        app.node.send(app.node.get("/health/live")).await.expect(200);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let actor_of = |route: &str| {
+            let log = app.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let mut of_it = lines.filter(|line| line["event"] == "request" && line["route"] == route);
+            of_it.next().map(|line| line["actor"].clone())
+        };
+        for (route, actor) in
+            [("/sessions", json!(ada.user_id)), ("/auth/check", json!(ada.user_id)), ("/health/live", Value::Null)]
+        {
+            let seen = loop {
+                if let Some(seen) = actor_of(route) {
+                    break seen;
+                }
+                assert!(std::time::Instant::now() < deadline, "no line of {route}");
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            };
+            assert_eq!(seen, actor, "{route}");
+        }
+    }
+}

@@ -110,3 +110,24 @@ async fn every_metric_is_described_and_nothing_else() {
     assert_eq!(described, there);
     assert!(text.ends_with("# EOF\n"));
 }
+
+#[tokio::test]
+async fn the_operators_listener_is_asked_by_its_own_names_only() {
+    let app = On::embedded().set("ops.allowed_hosts", "relatch.internal").start().await;
+    let ops = Node::at(app.ops_base());
+    for (host, admitted) in [
+        ("localhost:9090", true),
+        ("127.0.0.1", true),
+        ("relatch.internal:9090", true),
+        ("rebound.example:9090", false),
+    ] {
+        let answer = ops.send(ops.get("/metrics").header("Host", host)).await;
+        if admitted {
+            answer.expect(200);
+        } else {
+            answer.problem(400, "invalid_request");
+        }
+    }
+    let here = &app.node;
+    here.send(here.get("/health/live").header("Host", "any.example")).await.expect(200);
+}

@@ -16,7 +16,7 @@ mod users;
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use relatch_testkit::{Node, On, TestApp};
 use rustix::process::{Pid, Signal, kill_process};
@@ -115,6 +115,11 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// How it has ended, though nobody has read what it said.
+    fn ended_unread(mut self) -> ExitStatus {
+        self.0.take().unwrap().wait().unwrap()
     }
 
     /// What it has said until its end.

@@ -21,6 +21,21 @@ fn wrong_use_is_told_from_failure_by_the_exit_code() {
     assert!(message.contains("nowhere.toml"), "{message}");
 }
 
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    for arguments in [
+        &["config", "check", "--config", "pipe"][..],
+        &["serve", "--config", "pipe"],
+        &["user", "import", "pipe"],
+        &["user", "import", "/dev/zero"],
+    ] {
+        let message = failed(relatch(dir.path(), arguments, ""), 1);
+        assert!(message.contains("it is not a regular file"), "{arguments:?}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn the_first_start_without_any_configuration_shows_the_way() {
     let dir = tempfile::tempdir().unwrap();
@@ -201,6 +216,44 @@ async fn asked_twice_a_server_stops_at_once() {
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("asked once more"));
     }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = serve(dir.path());
+    command.env("RELATCH__OPS__LISTEN", "127.0.0.1:0").env("RELATCH__RATE_LIMIT__ENABLED", "false");
+    // The pipe is full after some hundred lines, and stays so.
+    let server = Running::start(command);
+    let node = ready(dir.path()).await;
+    for _ in 0..3000 {
+        node.send(node.get("/auth/check")).await.problem(401, "authentication_required");
+    }
+    node.send(node.get("/health/ready")).await.expect(200);
+    server.signal(Signal::TERM);
+    until_refused(&node).await;
+    let begun = std::time::Instant::now();
+    let status = tokio::task::spawn_blocking(move || server.ended_unread()).await.unwrap();
+    assert!(status.success() && begun.elapsed() < std::time::Duration::from_secs(10), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_server_outlives_its_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(serve(dir.path()));
+    let node = ready(dir.path()).await;
+    let (mut stream, body) = {
+        done(relatch(dir.path(), &["user", "add", "ada"], PASSWORD));
+        half_a_sign_in(&node).await
+    };
+    server.signal(Signal::HUP);
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200", "{:?}", String::from_utf8_lossy(&head));
+    let output = server.stop();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("SIGHUP"));
 }
 
 /// The answer to a request over a connection of its own, which the server is not asked to close.

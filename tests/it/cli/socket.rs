@@ -99,7 +99,7 @@ async fn what_another_version_says_is_refused_in_words() {
 #[tokio::test]
 async fn nobody_waits_for_a_connection_that_says_nothing() {
     let place = Place::embedded().await;
-    let _silent: Vec<_> = (0..3).map(|_| UnixStream::connect(place.socket()).unwrap()).collect();
+    let _silent: Vec<_> = (0..600).map(|_| UnixStream::connect(place.socket()).unwrap()).collect();
     let started = Instant::now();
     assert_eq!(place.object(&["user", "show", "admin"])["username"], "admin");
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());

@@ -198,6 +198,26 @@ async fn whoever_does_not_shake_hands_is_not_waited_for() {
     assert!(matches!(ended.await.unwrap(), Ok(0)), "the server closes the connection");
 }
 
+/// Far more than the handshakes that a server of two workers used to have at once.
+const SILENT: usize = 700;
+
+#[tokio::test]
+async fn clients_that_do_not_shake_hands_cost_nobody_else_their_turn() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    make(dir, "one");
+    put(dir, "one");
+    let _server = Running::start(command(dir));
+    let port = port(dir).await;
+    let silent: Vec<_> =
+        (0..SILENT).map(|_| TcpStream::connect(format!("127.0.0.1:{port}")).unwrap()).collect();
+    let begun = Instant::now();
+    let answer = curl(dir, "one", &[&format!("https://localhost:{port}/health/live")]);
+    // The silent ones have five seconds.
+    assert!(answer.is_some() && begun.elapsed() < Duration::from_secs(3), "{answer:?} {:?}", begun.elapsed());
+    drop(silent);
+}
+
 /// Sends a sign-in through TLS and resets the connection after this time.
 fn sign_in_and_reset(config: &Arc<ClientConfig>, port: &str, after: Duration) {
     let name = "localhost".try_into().unwrap();
