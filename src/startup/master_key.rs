@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::ambient::Random;
@@ -42,9 +42,25 @@ pub(super) fn find_or_make(beside: &Path) -> Result<MasterKey, NoMasterKey> {
     let folder = beside.parent().unwrap_or(Path::new(""));
     let path = folder.join(FILE_NAME);
     match files::read(&path, MAX_LEN) {
-        Ok(text) => read(&path, &text),
+        Ok(text) => {
+            warn_of_others(&path);
+            read(&path, &text)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path),
         Err(source) => Err(NoMasterKey::Io { path, source }),
+    }
+}
+
+/// Says so if others than the server's own user may read the key, or write it.
+fn warn_of_others(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |about| about.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            event = "master_key_exposed",
+            path = %path.display(),
+            mode = format!("{:o}", mode & 0o777),
+            "others on this machine can open the master key: make its mode 0600"
+        );
     }
 }
 

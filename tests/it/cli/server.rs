@@ -1,5 +1,6 @@
 //! The server's process: how it starts, and what it says.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use relatch_testkit::{Device, Node, On, PASSWORD};
@@ -235,6 +236,31 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     let begun = std::time::Instant::now();
     let status = tokio::task::spawn_blocking(move || server.ended_unread()).await.unwrap();
     assert!(status.success() && begun.elapsed() < std::time::Duration::from_secs(10), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_master_key_that_others_can_open_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    for (mode, is_told) in [(0o600, false), (0o644, true)] {
+        let server = Running::start(serve(dir.path()));
+        ready(dir.path()).await;
+        let log = String::from_utf8(server.stop().stderr).unwrap();
+        // The first start makes it.
+        assert!(!log.contains("master_key_exposed"), "{log}");
+        let key = dir.path().join("data/master.key");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::remove_file(dir.path().join("ready")).unwrap();
+        let server = Running::start(serve(dir.path()));
+        ready(dir.path()).await;
+        let log = String::from_utf8(server.stop().stderr).unwrap();
+        assert_eq!(
+            log.contains("others on this machine can open the master key"),
+            is_told,
+            "{mode:o}: {log}"
+        );
+        std::fs::remove_file(dir.path().join("ready")).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
 }
 
 #[tokio::test]
