@@ -1,7 +1,7 @@
 //! Clients that have connected and have yet to say something: so many at once, and the oldest goes when one more comes.
 //!
-//! A client that connects and says nothing costs some kilobytes until its time is up. It must not cost others their turn: nobody
-//! waits because there are too many.
+//! A client that connects and says nothing costs some kilobytes until its time is up. It must not cost others their turn: the
+//! others do not wait because there are too many.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -15,7 +15,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A connection that counts for its address, unless nobody counts.
+    /// A connection, which counts for its address if connections are limited.
     pub fn new(counted: Option<Connection>) -> Rc<Self> {
         Rc::new(Self { counted, ..Self::default() })
     }

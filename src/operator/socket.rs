@@ -35,7 +35,7 @@ const SILENT: usize = 512;
 const BACKLOG: i32 = 1024;
 /// How long a command may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// How long either side waits for the other. Ending the sessions of a client visits every user there is.
+/// How long either side waits for the other. An import of many users takes its time.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The socket of a running server. Removed when it goes.

@@ -1,6 +1,6 @@
 //! Where the lines of the log go: to standard error, by a thread of its own.
 //!
-//! Whoever reads the log may stop reading: a log driver that stalls, a pager, Ctrl-S on a terminal. No request waits for
+//! The reader of the log may stop reading: a log driver that stalls, a pager, Ctrl-S on a terminal. No request waits for
 //! that. Lines wait in memory, so many bytes at most; what comes then is dropped and counted, and the log says so when it is
 //! read again. Lines below `warn` wait some milliseconds for others in any case, for a write of each costs more than the
 //! line. A server that is killed loses what has waited; one that stops in order does not ([`Lines::flush`]).
@@ -21,7 +21,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many lines of this process nobody has read in time.
+/// How many lines of this process were dropped, since the output took them too slowly.
 pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -41,7 +41,7 @@ struct Shared<O> {
     filled: Condvar,
     /// Something has been written.
     done: Condvar,
-    /// Locked by the thread that writes, and by nobody else if there is one.
+    /// Locked by the thread that writes alone, if there is one.
     output: Mutex<O>,
 }
 
