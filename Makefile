@@ -82,6 +82,10 @@ bench-cluster: deps ## Measure three nodes on a Cluster of six beside one node o
 bench-flood: deps ## Measure what refreshes notice of a flood of sign-ins
 	python3 bench/flood.py
 
+.PHONY: bench-share
+bench-share: deps ## Measure who gets in beside somebody who asks for much
+	python3 bench/share.py
+
 .PHONY: bench-enumeration
 bench-enumeration: deps ## Measure whether time tells which accounts exist
 	python3 bench/enumeration.py

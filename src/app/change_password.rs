@@ -14,6 +14,7 @@ use super::operation::What;
 use super::origin::Origin;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
+use crate::keys::password::Turn;
 use crate::store::{UserAsSeen, UserChange, UserChangeOutcome};
 
 /// What came of a change of password.
@@ -56,23 +57,21 @@ pub async fn change_password(
     };
     let session = live.caller.session;
     let user = session.user;
+    let claim = app.claim_for_account(live.profile.username.as_str(), origin)?;
+    let turn = claim.turn().await?;
     let counted = match app.count_reauthentication(user).await? {
         Ok(counted) => counted,
-        Err(wait) => {
-            let failure = SignInFailure::TooMany;
-            app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
-            return Ok(PasswordChange::TooMany(wait));
-        }
+        Err(wait) => return failed(app, origin, user, PasswordChange::TooMany(wait)).await,
     };
-    let checked = match checked_hash(app, live, current).await {
-        Ok(None) => return wrong_password(app, origin, user).await,
+    let checked = match checked_hash(app, turn, live, current).await {
+        Ok(None) => return failed(app, origin, user, PasswordChange::WrongPassword).await,
         Ok(Some(checked)) => Ok(checked),
         Err(error) => Err(error),
     };
     app.take_back(counted).await;
     let reason = EndReason::PasswordChanged;
     let mut change = UserChange {
-        password_hash: Some(app.hasher.hash(new).await?),
+        password_hash: Some(claim.hash(new).await?),
         end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
         // Whoever knew only the password before this one must not undo the change by one of their own.
         as_seen: UserAsSeen { password_hash: Some(checked?), attributes: None },
@@ -84,7 +83,7 @@ pub async fn change_password(
     change.operation = Some(operation.id);
     let mut outcome = app.store.change_user(&change).await?;
     if outcome == UserChangeOutcome::Blocked
-        && let Some(checked) = checked_hash(app, live, current).await?
+        && let Some(checked) = checked_hash(app, claim.turn().await?, live, current).await?
     {
         // The same password in another hash: a sign-in has made it anew.
         change.as_seen.password_hash = Some(checked);
@@ -94,7 +93,7 @@ pub async fn change_password(
         UserChangeOutcome::Changed(changed) => changed,
         UserChangeOutcome::Blocked => {
             app.withdraw(operation).await;
-            return wrong_password(app, origin, user).await;
+            return failed(app, origin, user, PasswordChange::WrongPassword).await;
         }
         UserChangeOutcome::Unknown => {
             app.withdraw(operation).await;
@@ -107,21 +106,35 @@ pub async fn change_password(
     Ok(if in_force { PasswordChange::Done } else { PasswordChange::NotDurable })
 }
 
-async fn wrong_password(app: &App, origin: &Origin, user: UserId) -> Result<PasswordChange, Failure> {
-    let failure = SignInFailure::WrongPassword;
+/// Tells of a current password that was wrong, or not looked at.
+async fn failed(
+    app: &App,
+    origin: &Origin,
+    user: UserId,
+    outcome: PasswordChange,
+) -> Result<PasswordChange, Failure> {
+    let failure = match outcome {
+        PasswordChange::TooMany(_) => SignInFailure::TooMany,
+        _ => SignInFailure::WrongPassword,
+    };
     app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;
-    Ok(PasswordChange::WrongPassword)
+    Ok(outcome)
 }
 
 /// The hash of the caller's password, if that is what was typed. One password is hashed whatever comes, as at a sign-in.
-async fn checked_hash(app: &App, live: &LiveCaller, typed: &str) -> Result<Option<String>, Failure> {
+async fn checked_hash(
+    app: &App,
+    turn: Turn,
+    live: &LiveCaller,
+    typed: &str,
+) -> Result<Option<String>, Failure> {
     let found = app.store.credentials(&live.profile.username).await?;
     // A name can have gone to somebody else meanwhile.
     let own = found.filter(|found| found.user.id == live.caller.session.user);
     let hash = own.and_then(|own| own.password_hash);
     let right = match Password::parse(typed) {
-        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
-        Err(_) => app.hasher.refuse().await?,
+        Ok(password) => turn.verify(password, hash.clone()).await?,
+        Err(_) => turn.refuse().await?,
     };
     Ok(hash.filter(|_| right))
 }

@@ -31,11 +31,20 @@ pub struct GuessLimits {
     pub address: GuessLimit,
     /// From a block of addresses.
     pub block: GuessLimit,
+    /// By all who come from no known device, for any account.
+    pub strangers: GuessLimit,
 }
 
 /// A try that has been counted.
 #[must_use]
 pub(super) struct Counted(Vec<(GuessStep, Try)>);
+
+impl Counted {
+    fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+}
 
 impl App {
     /// Counts a try to sign in, if it need not wait. `known` is a device of the user whose name is typed.
@@ -61,7 +70,19 @@ impl App {
             }
             None => {}
         }
-        self.count(steps).await
+        let counted = match self.count(steps).await? {
+            Ok(counted) => counted,
+            Err(wait) => return Ok(Err(wait)),
+        };
+        // After the others: whoever is stopped by a budget of its own takes nothing from everybody's.
+        let strangers = GuessStep { guesser: of_strangers(), limit: limits.strangers };
+        match self.count(vec![strangers]).await {
+            Ok(Ok(more)) => Ok(Ok(counted.and(more))),
+            stopped => {
+                self.take_back(counted).await;
+                stopped
+            }
+        }
     }
 
     /// Counts a try of the current password by somebody who is signed in.
@@ -110,15 +131,13 @@ impl App {
 }
 
 impl App {
-    /// How many failed sign-ins count for this account when somebody has just got in. Their own try counts until it is taken
-    /// back, unless it was made on a known device. To be told of, nothing depends on it.
-    pub(super) async fn failures_before(&self, name: &Username, known_device: bool) -> u64 {
+    /// How many failed sign-ins count for this account when somebody has just got in, whose own try has been taken back. To be told
+    /// of, nothing depends on it.
+    pub(super) async fn failures_before(&self, name: &Username) -> u64 {
         let Some(limits) = self.policy.guesses else { return 0 };
         let now = self.clock.now();
         match self.store.guesses(of_account(name.as_str())).await {
-            Ok(Some(seen)) if seen.until > now => {
-                limits.account.counting(seen, now).saturating_sub(u64::from(!known_device))
-            }
+            Ok(Some(seen)) if seen.until > now => limits.account.counting(seen, now),
             Ok(_) => 0,
             Err(error) => {
                 tracing::warn!(%error, "how many sign-ins had failed before one that succeeded is not known");
@@ -172,12 +191,17 @@ fn of_account(name: &str) -> Guesser {
     Guesser::new(GuessKind::Account, name.as_bytes())
 }
 
+/// Everybody who comes from no known device.
+fn of_strangers() -> Guesser {
+    Guesser::new(GuessKind::Strangers, b"")
+}
+
 fn of_device(device: &DeviceToken) -> Guesser {
     let name: Vec<u8> = device.user.as_bytes().iter().chain(&device.device).copied().collect();
     Guesser::new(GuessKind::Device, &name)
 }
 
-/// An address and its block. Of IPv6 a customer has a /64, which counts as one address; blocks are /24 of IPv4 and /48 of IPv6.
+/// An address and its block. Of IPv6 a customer has a /64 ([`super::origin::one_caller`]), which counts as one address; blocks are /24 of IPv4 and /48 of IPv6.
 fn places(address: IpAddr, is_shared: bool) -> Option<(Guesser, Guesser)> {
     let (mut bytes, mut address, block) = match address.to_canonical() {
         IpAddr::V4(v4) => (v4.octets().to_vec(), 4, 3),

@@ -16,6 +16,7 @@ mod everyone;
 pub mod explain;
 pub mod find_user;
 pub mod guesses;
+mod hashing;
 pub mod history;
 pub mod issue;
 pub mod journal;
@@ -42,6 +43,7 @@ pub mod stats;
 pub mod timeline;
 pub mod transfer;
 mod turns;
+pub mod usage;
 pub mod users;
 
 use std::sync::Arc;
@@ -88,6 +90,8 @@ pub struct Policy {
     pub rotation: RotationPolicy,
     /// How many guesses of passwords are allowed; without a limit if not said.
     pub guesses: Option<guesses::GuessLimits>,
+    /// How often users sign in, and strangers make accounts; without a limit if not said.
+    pub usage: Option<usage::UsageLimits>,
     /// How many sessions a user may have.
     pub limits: SessionLimits,
     /// How long before its end a check renews an access token in a cookie. None: never.

@@ -12,6 +12,7 @@ use super::membership::Membership;
 use super::newcomers::Newcomers;
 use super::revocations::Revocations;
 use super::turns::Turns;
+use super::usage::Usage;
 use crate::budgets::Budgets;
 use crate::doctor::Checkup;
 use crate::doctor::clock::StoreClock;
@@ -49,6 +50,8 @@ pub struct NodeState {
     pub(super) newcomers: Newcomers,
     /// What sessions have repeated of late.
     pub(super) repetitions: Budgets<SessionRef>,
+    /// Sign-ins and registrations of late.
+    pub(super) usage: Usage,
     /// Whose turn it is to begin a session.
     pub(super) turns: Turns,
     /// How long it takes to find a name free and make its user.
@@ -96,6 +99,7 @@ impl NodeState {
             unknown_kinds: AtomicBool::new(false),
             newcomers: Newcomers::default(),
             repetitions: Budgets::default(),
+            usage: Usage::default(),
             turns: Turns::default(),
             registrations: EvenPace::default(),
             histories: Histories::default(),

@@ -1,6 +1,6 @@
 //! Who asks for something, and where from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::digest;
 use relatch_domain::UserId;
@@ -84,6 +84,17 @@ impl Origin {
         context.update(self.user_agent.as_deref().unwrap_or_default().as_bytes());
         let hash = context.finish();
         OriginTag(hash.as_ref().first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
+    }
+}
+
+/// What counts as one caller: an address or, of IPv6, the network (/64) that one household or machine has to itself.
+pub fn one_caller(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Register: a stranger makes an account.
 
+use std::time::Duration;
+
 use relatch_domain::password_rules::Password;
 use relatch_domain::user::{Roles, Username};
 
@@ -14,15 +16,21 @@ use crate::store::UserCreation;
 /// a taken name as for a free one: a taken name is told by the answer and not by the time that it takes.
 ///
 /// # Errors
-/// If the store fails or has not been joined yet, or the hashing queue is full.
+/// If the store fails or has not been joined yet, or the hashing queue is full. The inner one is the time after which the
+/// address may make another account.
 pub async fn register(
     app: &App,
     origin: &Origin,
     username: Username,
     password: Password,
-) -> Result<UserCreation, Failure> {
+) -> Result<Result<UserCreation, Duration>, Failure> {
     // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
     app.ring()?;
-    let new = hash_password(app, NewAccount::of(username, Roles::of_a_user(), password)).await?;
-    app.node.registrations.keep(keep_user(app, origin, new)).await
+    if let Err(wait) = app.count_registration(origin) {
+        return Ok(Err(wait));
+    }
+    let claim = app.claim_for_registration(origin)?;
+    let new = hash_password(app, &claim, NewAccount::of(username, Roles::of_a_user(), password)).await?;
+    drop(claim);
+    app.node.registrations.keep(keep_user(app, origin, new)).await.map(Ok)
 }

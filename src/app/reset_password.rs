@@ -74,7 +74,8 @@ pub async fn reset_password(
         Err(refused) => return Ok(PasswordReset::Refused(refused)),
     };
     let (user, reason) = (token.user, EndReason::PasswordChanged);
-    let password_hash = Some(app.hasher.hash(new).await?);
+    let password_hash =
+        Some(app.claim_for_account(found.user.profile.username.as_str(), origin)?.hash(new).await?);
     let event = Event::PasswordChanged { user };
     let record = AuditRecord::of(origin, &event, app.clock.now());
     let operation = app.open(origin, What::Change { user }, vec![record]).await?;

@@ -13,6 +13,7 @@ use relatch_domain::sign_in::{Change, NewSession, first_record, make_room, spare
 use relatch_domain::user::{User, Username};
 use relatch_domain::{Nonce, SessionId, SessionRef};
 
+use super::guesses::Counted;
 use super::issue::IssuedPair;
 use super::node::StoreKind;
 use super::operation::{Done, Operation, What};
@@ -20,6 +21,7 @@ use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
+use crate::keys::password::{Claim, Turn};
 use crate::store::{BeginStep, Begun, Credentials, SessionDetails, StoredSession, UserSessions};
 
 /// A sign-in as a client asks for it.
@@ -48,6 +50,8 @@ pub enum SignedIn {
     Yes(Box<(User, IssuedPair, String)>),
     /// There were too many failures: nothing was looked at, and the next try has to wait so long.
     TooMany(Duration),
+    /// The account has signed in too often of late: nothing was looked at, and the next sign-in has to wait so long.
+    TooOften(Duration),
     /// The user is right, but the access token would not fit its cookie: no session has begun.
     TooLarge,
     /// Unknown user, wrong password or disabled user. Clients get one answer for all of them, in the same time.
@@ -73,40 +77,50 @@ const BEGIN_ROUNDS: usize = 32;
 /// reading and writing the sessions, or the user was changed each time between checking and writing.
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
+    let parsed = request.username.parse::<Username>().ok();
+    // What failures are counted for: the user's name or, if it can be nobody's, what was typed.
+    let name = parsed.as_ref().map_or(request.username, Username::as_str);
     // Before anything is looked up: in a crowd most are turned away.
-    let visit = app.hasher.visit()?;
-    let asked = Asked::of(app, &request).await?;
-    let counted = match app.count_sign_in(&asked.name, asked.known.as_ref(), &request.origin).await? {
+    let claim = app.claim_for_account(name, &request.origin)?;
+    let asked = Asked::of(app, &request, parsed.as_ref()).await?;
+    let user = asked.credentials.as_ref().map(|found| found.user.id);
+    if let Some(Err(wait)) = user.map(|user| app.may_sign_in(user)) {
+        let failure = SignInFailure::TooOften;
+        app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
+        return Ok(SignedIn::TooOften(wait));
+    }
+    // A try counts from here until it has succeeded. While others wait for their turn, they do not count.
+    let turn = claim.turn().await?;
+    let counted = match app.count_sign_in(name, asked.known.as_ref(), &request.origin).await? {
         Ok(counted) => counted,
         Err(wait) => {
-            let user = asked.credentials.map(|found| found.user.id);
             let failure = SignInFailure::TooMany;
             app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
             return Ok(SignedIn::TooMany(wait));
         }
     };
-    drop(visit);
-    let tried = attempt(app, request, asked).await;
-    if !matches!(tried, Ok(SignedIn::No)) {
-        app.take_back(counted).await;
-    }
-    tried
+    attempt(app, request, asked, Try { claim, turn, counted }).await
+}
+
+/// A try whose turn has come.
+struct Try {
+    claim: Claim,
+    turn: Turn,
+    counted: Counted,
 }
 
 /// A sign-in, as far as it is known before a password is looked at.
 struct Asked {
-    /// What failures are counted for: the user's name or, if it can be nobody's, what was typed.
-    name: String,
     credentials: Option<Credentials>,
     /// The device, if the user has signed in on it before.
     known: Option<DeviceToken>,
 }
 
 impl Asked {
-    async fn of(app: &App, request: &SignIn<'_>) -> Result<Self, Failure> {
-        let (name, credentials) = match request.username.parse::<Username>() {
-            Ok(name) => (name.to_string(), app.store.credentials(&name).await?),
-            Err(_) => (request.username.to_owned(), None),
+    async fn of(app: &App, request: &SignIn<'_>, name: Option<&Username>) -> Result<Self, Failure> {
+        let credentials = match name {
+            Some(name) => app.store.credentials(name).await?,
+            None => None,
         };
         let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
         let user = credentials.as_ref().map(|found| found.user.id);
@@ -114,17 +128,30 @@ impl Asked {
         let known = device.filter(|device| {
             Some(device.user) == user && now.0.saturating_sub(device.issued_at.0) < DEVICE_TOKEN_TTL
         });
-        Ok(Self { name, credentials, known })
+        Ok(Self { credentials, known })
     }
 }
 
 /// Checks the password and begins the session.
-async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedIn, Failure> {
+async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Result<SignedIn, Failure> {
+    let Try { claim, turn, counted } = this;
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
     let mut credentials = asked.credentials;
+    let mut first = Some((turn, counted));
     for _ in 0..CHECKS {
-        let checked = match check(app, &request, credentials).await? {
+        let checked = match first.take() {
+            Some((turn, counted)) => {
+                let checked = check(turn, &request, credentials).await;
+                // Before the session begins: others of the account must not wait for that.
+                if !matches!(checked, Ok(Err(_))) {
+                    app.take_back(counted).await;
+                }
+                checked
+            }
+            None => check(claim.turn().await?, &request, credentials).await,
+        };
+        let checked = match checked? {
             Ok(checked) => checked,
             Err(event) => {
                 app.tell(&request.origin, &event).await;
@@ -133,8 +160,9 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked) -> Result<SignedI
         };
         match begin(app, &checked, &request, earlier).await? {
             Beginning::Begun(pair) => {
+                app.has_signed_in(checked.user.id);
                 if let Some(hash) = &checked.hash {
-                    rehash(app, checked.user.id, request.password, hash).await;
+                    rehash(app, &claim, checked.user.id, request.password, hash).await;
                 }
                 let known = asked.known;
                 return welcome(app, request, checked.user, *pair, earlier, known).await;
@@ -167,7 +195,7 @@ async fn welcome(
     let device_token = DeviceToken { user: user.id, device, issued_at }.seal(&app.macs);
     let origin = request.origin.by(Actor::User(pair.session));
     let known_device = known.is_some();
-    let failures = app.failures_before(&user.profile.username, known_device).await;
+    let failures = app.failures_before(&user.profile.username).await;
     app.tell(&origin, &Event::SignedIn { session: pair.session, known_device, failures }).await;
     // One of the same user has made room for the new session already.
     if let Some(earlier) = earlier.filter(|earlier| earlier.user != user.id) {
@@ -194,7 +222,7 @@ struct Checked {
 
 /// Checks name and password. One password is hashed whatever comes, so that time tells nothing.
 async fn check(
-    app: &App,
+    turn: Turn,
     request: &SignIn<'_>,
     credentials: Option<Credentials>,
 ) -> Result<Result<Checked, Event>, Failure> {
@@ -203,9 +231,9 @@ async fn check(
         None => (None, None),
     };
     let right = match Password::parse(request.password) {
-        Ok(password) => app.hasher.verify(password, hash.clone()).await?,
+        Ok(password) => turn.verify(password, hash.clone()).await?,
         // Nobody has such a password.
-        Err(_) => app.hasher.refuse().await?,
+        Err(_) => turn.refuse().await?,
     };
     let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
     match user {

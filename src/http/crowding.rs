@@ -5,13 +5,14 @@
 //! has a budget for many.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::forwarded::{Client, TrustedProxies};
 use crate::app::guesses::MANY;
+use crate::app::origin::one_caller;
 use crate::budgets::{Budget, Budgets};
 
 /// Addresses are counted in so many tables, so that workers rarely wait for one another.
@@ -69,7 +70,7 @@ impl Crowding {
     /// Counts a connection, unless it is a named proxy's.
     pub fn connected(self: &Arc<Self>, peer: IpAddr) -> Option<Connection> {
         let limits = self.limits.filter(|_| !self.proxies.trusts(peer.to_canonical()))?;
-        let address = one_of(peer);
+        let address = one_caller(peer);
         let mut connections = table(&self.connections, address);
         let count = connections.entry(address).or_default();
         *count = count.saturating_add(1);
@@ -86,23 +87,12 @@ impl Crowding {
         let Some(limits) = self.limits else { return Ok(()) };
         let budget = Budget { burst: limits.burst, interval: limits.interval };
         let budget = if client.is_shared { budget.times(MANY) } else { budget };
-        self.requests.ask((one_of(client.address), client.is_shared), budget, now)
+        self.requests.ask((one_caller(client.address), client.is_shared), budget, now)
     }
 
     /// Whether it is to be told now that requests come through a proxy that nobody has named: once.
     pub fn is_to_be_told(&self) -> bool {
         self.limits.is_some() && !self.told.swap(true, Ordering::Relaxed)
-    }
-}
-
-/// What counts as one address: of IPv6 the network that one household or machine has to itself.
-fn one_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 
@@ -149,7 +139,7 @@ mod tests {
         assert_eq!(crowding.asked(client("2001:db8:1:2:ffff::9"), now), Ok(()));
         assert!(crowding.asked(client("2001:db8:1:2::3"), now).is_err());
         assert_eq!(crowding.asked(client("2001:db8:1:3::1"), now), Ok(()));
-        assert_eq!(one_of(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+        assert_eq!(one_caller(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     #[test]

@@ -234,6 +234,7 @@ fn password(layers: &Merged) -> Result<PasswordSettings, SettingsError> {
         hash_threads: layers
             .optional("password.hash_threads", integer::<usize>(1..=256))?
             .and_then(NonZeroUsize::new),
+        max_wait: layers.required("password.max_wait", of_text(positive))?,
         min_length: layers.required("password.min_length", integer(1..=64))?,
         reset_ttl: layers.required("password.reset_ttl", of_text(lifetime))?,
         reauthentication_age: layers.required("password.reauthentication_age", of_text(positive))?,
@@ -283,7 +284,14 @@ fn rate_limit(layers: &Merged) -> Result<RateLimitSettings, SettingsError> {
         address_failures: layers.required("rate_limit.address_failures", integer(FAILURES))?,
         address_failure_interval: layers
             .required("rate_limit.address_failure_interval", of_text(positive))?,
+        strangers_failures: layers.required("rate_limit.strangers_failures", integer(FAILURES))?,
+        strangers_failure_interval: layers
+            .required("rate_limit.strangers_failure_interval", of_text(positive))?,
         longest_wait: layers.required("rate_limit.longest_wait", of_text(positive))?,
+        sign_ins: layers.required("rate_limit.sign_ins", integer(1..=1_000_000))?,
+        sign_in_interval: layers.required("rate_limit.sign_in_interval", of_text(positive))?,
+        registrations: layers.required("rate_limit.registrations", integer(1..=1_000_000))?,
+        registration_interval: layers.required("rate_limit.registration_interval", of_text(positive))?,
         address_requests: layers.required("rate_limit.address_requests", integer(1..=1_000_000))?,
         address_request_interval: layers
             .required("rate_limit.address_request_interval", of_text(positive))?,

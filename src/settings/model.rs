@@ -16,6 +16,8 @@ use secrecy::SecretString;
 use super::network::{Issuer, Listen, WebOrigin};
 use super::store_url::StoreUrl;
 use crate::app::guesses::GuessLimits;
+use crate::app::usage::UsageLimits;
+use crate::budgets;
 use crate::keys::claims::CustomClaims;
 use crate::keys::password::{Cost, HasherSize};
 use crate::keys::signing::Algorithm;
@@ -68,7 +70,10 @@ impl Settings {
 
     /// How much hashing goes on at once.
     pub fn hasher_size(&self) -> HasherSize {
-        self.password.hash_threads.map_or_else(HasherSize::default, HasherSize::with_threads)
+        HasherSize {
+            threads: self.password.hash_threads.unwrap_or_else(HasherSize::default_threads),
+            max_wait: self.password.max_wait,
+        }
     }
 
     /// What new passwords must be.
@@ -201,6 +206,8 @@ pub struct PasswordSettings {
     pub bcrypt_cost: Cost,
     /// Passwords that are hashed at once; without a value one fewer than there are cores, and at least one.
     pub hash_threads: Option<NonZeroUsize>,
+    /// How long a password may wait for one of the threads.
+    pub max_wait: Duration,
     /// Fewest characters of a new password.
     pub min_length: usize,
     /// How long a reset token is good.
@@ -242,6 +249,18 @@ pub struct RateLimitSettings {
     pub address_failure_interval: Duration,
     /// No wait is longer.
     pub longest_wait: Duration,
+    /// Failed sign-ins of all strangers together that need no wait.
+    pub strangers_failures: u32,
+    /// After so long one of them counts no more.
+    pub strangers_failure_interval: Duration,
+    /// Successful sign-ins of one account to one node that come at once.
+    pub sign_ins: u32,
+    /// After so long there may be one more.
+    pub sign_in_interval: Duration,
+    /// Registrations from one address to one node that come at once.
+    pub registrations: u32,
+    /// After so long there may be one more.
+    pub registration_interval: Duration,
     /// Requests from one address to one node that come at once.
     pub address_requests: u32,
     /// After so long there may be one more.
@@ -253,6 +272,17 @@ impl RateLimitSettings {
     const FIRST_WAIT: Duration = Duration::from_secs(1);
     /// A block of addresses may fail as often as so many of them.
     const ADDRESSES_IN_A_BLOCK: u32 = 4;
+
+    /// How often what is allowed may be done, if that is limited.
+    pub fn usage(&self) -> Option<UsageLimits> {
+        self.enabled.then_some(UsageLimits {
+            sign_ins: budgets::Budget { burst: self.sign_ins, interval: self.sign_in_interval },
+            registrations: budgets::Budget {
+                burst: self.registrations,
+                interval: self.registration_interval,
+            },
+        })
+    }
 
     /// How many guesses of passwords are allowed, if that is limited.
     pub fn guesses(&self) -> Option<GuessLimits> {
@@ -270,6 +300,12 @@ impl RateLimitSettings {
                 self.address_failures.saturating_mul(of_block),
                 (self.address_failure_interval / of_block).max(Duration::from_millis(1)),
             ),
+            // Who guesses here is whoever comes: one at a time gets through, and nobody's wait doubles.
+            strangers: GuessLimit {
+                first_wait: self.strangers_failure_interval,
+                longest_wait: self.strangers_failure_interval,
+                ..limit(self.strangers_failures, self.strangers_failure_interval)
+            },
         })
     }
 }

@@ -56,14 +56,20 @@ fn assert_messages(table: &[Mistake<'_>]) {
     }
 }
 
-/// Of failed sign-ins.
+/// Of budgets.
 fn of_limits() -> serde_json::Value {
     json!({
         "rate_limit.account_failures": 10,
         "rate_limit.account_failure_interval": "15m",
         "rate_limit.address_failures": 30,
         "rate_limit.address_failure_interval": "1m",
+        "rate_limit.strangers_failures": 500,
+        "rate_limit.strangers_failure_interval": "1s",
         "rate_limit.longest_wait": "15m",
+        "rate_limit.sign_ins": 100,
+        "rate_limit.sign_in_interval": "6s",
+        "rate_limit.registrations": 30,
+        "rate_limit.registration_interval": "20s",
         "rate_limit.address_requests": 2000,
         "rate_limit.address_request_interval": "10ms",
     })
@@ -118,6 +124,7 @@ fn the_defaults_are_those_of_the_reference() {
         "sessions.max_per_user": 50,
         "password.bcrypt_cost": 12,
         "password.hash_threads": null,
+        "password.max_wait": "10s",
         "password.min_length": 8,
         "password.reset_ttl": "1h",
         "password.reauthentication_age": "30m",

@@ -137,6 +137,7 @@ impl Parts {
             policy: Policy {
                 rotation: settings.rotation_policy(),
                 guesses: settings.rate_limit.guesses(),
+                usage: settings.rate_limit.usage(),
                 limits: settings.session_limits(),
                 sliding: settings.access_token.sliding,
                 rotate_keys_after: settings.access_token.rotate_key_after,

@@ -26,6 +26,8 @@ pub enum GuessKind {
     Device,
     /// The current password in a password change.
     Reauthentication,
+    /// Those of all who come from no known device, to whatever account.
+    Strangers,
 }
 
 /// For whom or what guesses are counted.
@@ -54,6 +56,7 @@ impl fmt::Display for Guesser {
             GuessKind::Block => 'b',
             GuessKind::Device => 'd',
             GuessKind::Reauthentication => 'r',
+            GuessKind::Strangers => 's',
         };
         write!(f, "{kind}{}", base64url::encode(&self.hash))
     }
@@ -159,11 +162,12 @@ mod tests {
             (GuessKind::Block, "ada"),
             (GuessKind::Device, "ada"),
             (GuessKind::Reauthentication, "ada"),
+            (GuessKind::Strangers, "ada"),
         ]
         .into_iter()
         .map(|(kind, name)| Guesser::new(kind, name.as_bytes()).to_string())
         .collect();
-        assert_eq!(names.len(), 6);
+        assert_eq!(names.len(), 7);
         assert!(names.iter().all(|name| name.len() == 23));
     }
 }

@@ -164,3 +164,32 @@ async fn the_operator_s_tour_shows_what_happens() {
     holds("docs/operator-tour.md", On::embedded()).await;
     holds("docs/operator-tour.md", On::redis()).await;
 }
+
+/// Each `key` = value of the page is the default, and no budget is missing.
+#[test]
+fn the_page_of_all_bounds_agrees_with_the_settings() {
+    let read =
+        |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let page = read("docs/security.md");
+    let tables = page.split("## What one caller may ask for").nth(1).unwrap().split("\n## ").next().unwrap();
+    let defaults: toml::Table = read("config/default.toml").parse().unwrap();
+    let default = |key: &str| {
+        let (section, name) = key.split_once('.').unwrap();
+        match &defaults[section][name] {
+            toml::Value::String(text) => text.clone(),
+            value => value.to_string(),
+        }
+    };
+    let pair = Regex::new("`([a-z_]+\\.[a-z_]+)` = ([0-9a-z]+)").unwrap();
+    let shown: Vec<_> =
+        pair.captures_iter(tables).map(|pair| (pair[1].to_owned(), pair[2].to_owned())).collect();
+    for (key, value) in &shown {
+        assert_eq!(*value, default(key), "{key}");
+    }
+    let budgets = defaults["rate_limit"].as_table().unwrap().keys().map(|name| format!("rate_limit.{name}"));
+    let bounds = ["http.max_connections_per_address", "password.max_wait", "sessions.max_per_user"];
+    for key in budgets.chain(bounds.map(str::to_owned)) {
+        let is_shown = shown.iter().any(|(name, _)| *name == key) || key == "rate_limit.enabled";
+        assert!(is_shown, "{key} is not in the tables");
+    }
+}

@@ -44,6 +44,8 @@ pub enum SignInFailure {
     Disabled,
     /// There were too many failures before: the password was not looked at.
     TooMany,
+    /// The account had signed in too often of late: the password was not looked at.
+    TooOften,
 }
 
 impl SignInFailure {
@@ -54,6 +56,7 @@ impl SignInFailure {
             Self::WrongPassword => "wrong_password",
             Self::Disabled => "disabled",
             Self::TooMany => "too_many_attempts",
+            Self::TooOften => "too_many_requests",
         }
     }
 }

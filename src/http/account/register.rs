@@ -53,7 +53,8 @@ pub async fn register(
     let password = new_password(&app, &username, body.password.expose_secret());
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
     match register_user(&app, &origin.0, username, password).await? {
-        UserCreation::Created(user) => Ok(HttpResponse::Created().json(UserAnswer::of(&user))),
-        UserCreation::NameTaken => Err(ApiError::new(Code::UsernameTaken)),
+        Err(wait) => Err(ApiError::new(Code::TooManyRequests).wait(wait)),
+        Ok(UserCreation::Created(user)) => Ok(HttpResponse::Created().json(UserAnswer::of(&user))),
+        Ok(UserCreation::NameTaken) => Err(ApiError::new(Code::UsernameTaken)),
     }
 }

@@ -98,6 +98,7 @@ pub async fn login(
             deliver(&pair, Some(&welcome), &left_over)
         }
         SignedIn::TooMany(wait) => Err(ApiError::too_many_attempts(wait)),
+        SignedIn::TooOften(wait) => Err(ApiError::new(Code::TooManyRequests).wait(wait)),
         SignedIn::TooLarge => Err(ApiError::new(Code::TokenTooLarge)),
         SignedIn::No => Err(ApiError::new(Code::InvalidCredentials)),
     }

@@ -1,23 +1,26 @@
-//! Who computes password hashes: a few threads of their own, with a bounded queue before them.
+//! Who computes password hashes: a few threads of their own, with a queue before them.
 //!
 //! Hashing is slow on purpose. Left to the server's own threads, a handful of sign-ins would starve every refresh;
 //! with an unbounded queue, a flood of them would be worked off long after everyone has gone. So: fewer threads than
-//! cores, which the system lets run when nobody else wants to; whoever would wait too long is told so at once, and work
-//! whose caller has gone is not done (ASVS 2.4.1).
+//! cores, which the system lets run when nobody else wants to; one who would wait too long is told so at once, and work
+//! whose caller has gone is not done (ASVS 2.4.1). In a crowd each account and each address has a fair share: see
+//! [`super::queue`].
 
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use bcrypt::BcryptError;
 use prometheus_client::metrics::histogram::Histogram;
-use relatch_domain::password_rules::Password;
-use tokio::sync::oneshot;
 
-use super::scheme::{Cost, PasswordHash, UnreadableHash, verify_evenly};
+use super::queue::{Key, Place, Queue};
+use super::scheme::{Cost, UnreadableHash};
+use super::turn::{Claim, Job, Ticket, Turn};
 use crate::ambient::{NoEntropy, Random};
 
 /// Why a password was neither hashed nor verified. A wrong password is none of these.
@@ -40,11 +43,13 @@ pub enum HashingError {
     Bcrypt(#[from] BcryptError),
 }
 
-/// Nobody is let into the queue who would wait longer: people do not wait longer, either.
-const PATIENCE: Duration = Duration::from_secs(4);
-/// For each place in the queue so many may look for what they want to have hashed: most of them find that they need not wait for it,
-/// because their guesses have to wait.
-const VISITORS: usize = 4;
+/// The most passwords that wait for each thread, however fast they are hashed: what they hold in memory is bounded.
+const MOST_WAITING: usize = 1000;
+/// For each password that may wait so many claims may be made: most of those who make them find that they need not wait for a
+/// hash, because their guesses have to wait.
+const CLAIMS: usize = 4;
+/// How long a hash of cost 12 takes, by and large: until the first one has been timed.
+const AT_COST_12: Duration = Duration::from_millis(250);
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// By how much the threads stand back behind all others (`nice`).
@@ -55,49 +60,70 @@ const NICE: i32 = 10;
 pub struct HasherSize {
     /// Threads that hash.
     pub threads: NonZeroUsize,
-    /// Passwords that may wait for a thread.
-    pub queue: usize,
+    /// How long a password may wait for one of them. So many wait as can be hashed in this time.
+    pub max_wait: Duration,
 }
 
 impl HasherSize {
-    /// Passwords that wait for each thread: some four seconds at cost 12, about as long as people wait.
-    const QUEUE_PER_THREAD: usize = 16;
-
-    /// This many threads, and a queue to match.
-    pub const fn with_threads(threads: NonZeroUsize) -> Self {
-        Self { threads, queue: threads.get() * Self::QUEUE_PER_THREAD }
+    /// One thread fewer than there are cores, and at least one.
+    pub fn default_threads() -> NonZeroUsize {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
-impl Default for HasherSize {
-    /// One thread fewer than there are cores, and at least one.
-    fn default() -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self::with_threads(NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN))
-    }
+/// What a claim is part of. In a crowd each of these gets its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share<'a> {
+    /// Which.
+    pub of: ShareOf<'a>,
+    /// For how many callers it stands.
+    pub callers: u32,
+    /// How many of its claims may have their turn at once.
+    pub at_once: u32,
+}
+
+/// The kinds of shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShareOf<'a> {
+    /// An account: its name, parsed or, if it is nobody's, as it was typed.
+    Account(&'a str),
+    /// An address, or the first of a network that counts as one.
+    Address(IpAddr),
+    /// All who make accounts for themselves: they stand behind those who have one.
+    Registrations,
 }
 
 /// Hashes and verifies passwords. Share it; its threads end when it is dropped.
 #[derive(Debug)]
 pub struct PasswordHasher {
-    queue: SyncSender<Job>,
-    load: Arc<Load>,
-    cost: Cost,
-    random: Random,
+    desk: Arc<Desk>,
 }
 
-/// How much there is to do, and how long it takes.
+/// What callers and threads share.
 #[derive(Debug)]
-struct Load {
-    size: HasherSize,
-    /// Those who are about to join the queue, if they find what they look for.
-    visiting: AtomicUsize,
-    /// Those in the queue.
-    waiting: AtomicUsize,
-    /// How long a hash has taken of late, in microseconds. Zero before the first.
+pub(super) struct Desk {
+    pub(super) size: HasherSize,
+    pub(super) cost: Cost,
+    pub(super) random: Random,
+    keys: RandomState,
+    state: Mutex<State>,
+    /// Told of each job, and of the end.
+    more: Condvar,
+    /// How long a hash has taken of late, in microseconds.
     pace: AtomicU64,
     refused: AtomicU64,
     durations: Histogram,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) queue: Queue<Ticket>,
+    /// Turns that nobody has.
+    pub(super) free: usize,
+    /// What is to be hashed now: at most one for each turn.
+    jobs: VecDeque<Job>,
+    is_stopping: bool,
 }
 
 /// How much there is to do, in numbers.
@@ -109,48 +135,133 @@ pub struct LoadNow {
     pub refused: u64,
 }
 
-impl Load {
-    fn of(size: HasherSize) -> Self {
-        let (visiting, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let durations = Histogram::new(BUCKETS);
-        Self { size, visiting, waiting, pace: AtomicU64::new(0), refused: AtomicU64::new(0), durations }
-    }
-
-    /// Comes in, unless the queue is too long already.
-    fn visit(self: &Arc<Self>) -> Result<Visit, HashingError> {
-        let before_us = self.visiting.fetch_add(1, Ordering::Relaxed);
-        let visit = Visit(Arc::clone(self));
-        if before_us >= self.size.queue.saturating_mul(VISITORS) {
-            return Err(HashingError::Busy(self.again_after(PATIENCE)));
+impl Desk {
+    fn new(cost: Cost, size: HasherSize, random: Random) -> Self {
+        let pace = micros(AT_COST_12.mul_f64((f64::from(cost.get()) - 12.0).exp2()));
+        Self {
+            size,
+            cost,
+            random,
+            keys: RandomState::new(),
+            state: Mutex::new(State {
+                queue: Queue::default(),
+                // One more than threads: whoever has a turn asks the store before there is anything to hash.
+                free: size.threads.get() + 1,
+                jobs: VecDeque::new(),
+                is_stopping: false,
+            }),
+            more: Condvar::new(),
+            pace: AtomicU64::new(pace),
+            refused: AtomicU64::new(0),
+            durations: Histogram::new(BUCKETS),
         }
-        self.admits(self.waiting.load(Ordering::Relaxed)).map(|()| visit)
     }
 
-    /// Joins the queue, unless it is too long.
-    fn join(self: &Arc<Self>) -> Result<Place, HashingError> {
-        let before_us = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
-        self.admits(before_us).map(|()| place)
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more may wait behind so many.
-    fn admits(&self, before_us: usize) -> Result<(), HashingError> {
-        let all = u64::try_from(before_us / self.size.threads.get()).unwrap_or(u64::MAX);
-        let wait = Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(all));
-        if wait <= PATIENCE && before_us < self.size.queue {
-            return Ok(());
-        }
-        Err(HashingError::Busy(self.again_after(wait)))
+    /// How long one waits behind so many.
+    fn wait(&self, ahead: usize) -> Duration {
+        let rounds = u64::try_from(ahead / self.size.threads.get()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(rounds))
+    }
+
+    /// How many may wait at most.
+    fn places(&self) -> usize {
+        let pace = self.pace.load(Ordering::Relaxed).max(1);
+        let each = usize::try_from(micros(self.size.max_wait) / pace).unwrap_or(usize::MAX);
+        each.clamp(1, MOST_WAITING).saturating_mul(self.size.threads.get())
+    }
+
+    /// Whether one may wait behind so many.
+    fn admits(&self, ahead: usize) -> Result<(), HashingError> {
+        let wait = self.wait(ahead);
+        if wait <= self.size.max_wait { Ok(()) } else { Err(self.busy(wait)) }
     }
 
     /// When to try again: some of those who are refused after one second, others later, and the last when the queue of
     /// now is worked off. All at once would only be a crowd once more.
-    fn again_after(&self, wait: Duration) -> Duration {
-        let seconds = wait.min(PATIENCE).as_secs().max(1);
-        Duration::from_secs(1 + self.refused.fetch_add(1, Ordering::Relaxed) % seconds)
+    pub(super) fn busy(&self, wait: Duration) -> HashingError {
+        let seconds = wait.min(self.size.max_wait).as_secs().max(1);
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed);
+        HashingError::Busy(Duration::from_secs(1 + refused % seconds))
     }
 
-    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn claim(self: &Arc<Self>, shares: &[Share<'_>]) -> Result<Claim, HashingError> {
+        let keys: Vec<Key> = shares.iter().map(|share| self.key(share)).collect();
+        let mut state = self.state();
+        let is_full = state.queue.claimed() >= self.places().saturating_mul(CLAIMS);
+        let standing = state.queue.claim(&keys);
+        let ahead = state.queue.ahead(standing.rank).max(standing.own);
+        drop(state);
+        let claim = Claim::new(Arc::clone(self), keys, standing.rank);
+        if is_full {
+            return Err(self.busy(self.size.max_wait));
+        }
+        self.admits(ahead).map(|()| claim)
+    }
+
+    fn key(&self, share: &Share<'_>) -> Key {
+        Key { id: self.keys.hash_one(share.of), callers: share.callers, at_once: share.at_once }
+    }
+
+    /// Has somebody wait. The last of a crowd goes if there is no room.
+    pub(super) fn push(&self, claim: &Claim, ticket: Ticket) -> Result<Place, HashingError> {
+        let mut state = self.state();
+        self.admits(state.queue.ahead(claim.rank))?;
+        let most = MOST_WAITING.saturating_mul(self.size.threads.get());
+        let gone = if state.queue.len() >= most {
+            Some(state.queue.pop_behind(claim.rank).ok_or_else(|| self.busy(self.size.max_wait))?)
+        } else {
+            None
+        };
+        let place = state.queue.push(claim.rank, claim.keys.clone(), ticket);
+        drop(state);
+        if let Some(gone) = gone {
+            // It may have gone by itself.
+            drop(gone.send(Err(self.busy(self.size.max_wait))));
+        }
+        Ok(place)
+    }
+
+    /// Gives the turns that nobody has to those who wait.
+    pub(super) fn hand_out(self: &Arc<Self>) {
+        loop {
+            let mut state = self.state();
+            if state.free == 0 {
+                return;
+            }
+            let Some((keys, ticket)) = state.queue.take_turn() else { return };
+            state.free -= 1;
+            drop(state);
+            let turn = Turn::new(Arc::clone(self), keys);
+            // Whoever has gone meanwhile gives it back.
+            drop(ticket.send(Ok(turn)));
+        }
+    }
+
+    /// Has a thread do a job.
+    pub(super) fn give(&self, job: Job) {
+        self.state().jobs.push_back(job);
+        self.more.notify_one();
+    }
+
+    /// The next job, once there is one; nothing when the hasher has been dropped and all is done.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.is_stopping {
+                return None;
+            }
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = work();
         self.took(begun.elapsed());
@@ -159,31 +270,14 @@ impl Load {
 
     fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
-        let took = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         // Of two threads at once one may be forgotten: it is a mean anyway.
         let pace = self.pace.load(Ordering::Relaxed);
-        self.pace.store(if pace == 0 { took } else { pace - pace / 8 + took / 8 }, Ordering::Relaxed);
+        self.pace.store(pace - pace / 8 + micros(time) / 8, Ordering::Relaxed);
     }
 }
 
-/// Somebody who will want to join the queue before long, and for whom other work may be done until then.
-#[derive(Debug)]
-pub struct Visit(Arc<Load>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.visiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A place in the queue. Dropped, it is free again.
-#[derive(Debug)]
-struct Place(Arc<Load>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl PasswordHasher {
@@ -192,133 +286,45 @@ impl PasswordHasher {
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(cost: Cost, size: HasherSize, random: Random) -> io::Result<Self> {
-        let (hasher, jobs) = Self::without_threads(cost, size, random);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let hasher = Self { desk: Arc::new(Desk::new(cost, size, random)) };
         for number in 0..size.threads.get() {
-            let (jobs, load) = (Arc::clone(&jobs), Arc::clone(&hasher.load));
+            let desk = Arc::clone(&hasher.desk);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || {
                 stand_back();
-                work(&jobs, &load, cost);
+                work(&desk);
             })?;
         }
         Ok(hasher)
     }
 
-    fn without_threads(cost: Cost, size: HasherSize, random: Random) -> (Self, Receiver<Job>) {
-        let (queue, jobs) = sync_channel(size.queue);
-        (Self { queue, load: Arc::new(Load::of(size)), cost, random }, jobs)
-    }
-
-    /// Comes in before other work is done for somebody: in a crowd most are turned away here.
+    /// A claim that is part of these shares. One without shares goes before all others: an operator's.
     ///
     /// # Errors
-    /// If there is too much to do.
-    pub fn visit(&self) -> Result<Visit, HashingError> {
-        self.load.visit()
-    }
-
-    /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
-    /// is no, after the same work.
-    ///
-    /// # Errors
-    /// If it was not checked.
-    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool, HashingError> {
-        let place = self.load.join()?;
-        let (reply, answer) = oneshot::channel();
-        self.queue(Job { password, task: Task::Verify { hash, reply }, place })?;
-        Ok(answer.await.map_err(|_| HashingError::Stopped)??)
-    }
-
-    /// Says no after as much work as [`Self::verify`] takes: for what was typed and cannot be anybody's password.
-    ///
-    /// # Errors
-    /// If the work was not done.
-    pub async fn refuse(&self) -> Result<bool, HashingError> {
-        let anything = Password::parse("nobody's").map_err(|_| HashingError::Stopped)?;
-        self.verify(anything, None).await
-    }
-
-    /// The hash of a new password.
-    ///
-    /// # Errors
-    /// If it was not hashed.
-    pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
-        let place = self.load.join()?;
-        let salt = self.random.bytes()?;
-        let (reply, answer) = oneshot::channel();
-        self.queue(Job { password, task: Task::Hash { salt, reply }, place })?;
-        Ok(answer.await.map_err(|_| HashingError::Stopped)??)
+    /// If it would have to wait too long.
+    pub fn claim(&self, shares: &[Share<'_>]) -> Result<Claim, HashingError> {
+        self.desk.claim(shares)
     }
 
     /// How much there is to do at the moment.
     pub fn load(&self) -> LoadNow {
-        let Load { waiting, refused, .. } = &*self.load;
-        LoadNow { waiting: waiting.load(Ordering::Relaxed), refused: refused.load(Ordering::Relaxed) }
+        LoadNow { waiting: self.desk.state().queue.len(), refused: self.desk.refused.load(Ordering::Relaxed) }
     }
 
     /// How long passwords took, in seconds; it goes on counting.
     pub fn durations(&self) -> Histogram {
-        self.load.durations.clone()
+        self.desk.durations.clone()
     }
 
     /// The cost of the hashes that it makes.
-    pub const fn cost(&self) -> Cost {
-        self.cost
-    }
-
-    fn queue(&self, job: Job) -> Result<(), HashingError> {
-        self.queue.try_send(job).map_err(|refused| match refused {
-            // There are no more places than the queue has room for.
-            TrySendError::Full(_) => HashingError::Busy(Duration::from_secs(1)),
-            TrySendError::Disconnected(_) => HashingError::Stopped,
-        })
+    pub fn cost(&self) -> Cost {
+        self.desk.cost
     }
 }
 
-/// What a thread does with a password.
-#[derive(Debug)]
-struct Job {
-    password: Password,
-    task: Task,
-    place: Place,
-}
-
-enum Task {
-    Verify { hash: Option<String>, reply: oneshot::Sender<Result<bool, UnreadableHash>> },
-    Hash { salt: [u8; 16], reply: oneshot::Sender<Result<String, BcryptError>> },
-}
-
-impl Job {
-    /// Whether somebody still waits for the answer.
-    fn is_wanted(&self) -> bool {
-        match &self.task {
-            Task::Verify { reply, .. } => !reply.is_closed(),
-            Task::Hash { reply, .. } => !reply.is_closed(),
-        }
-    }
-
-    /// The time that it took is noted before the answer is sent: whoever has the answer finds it counted.
-    fn run(self, load: &Load, cost: Cost) {
-        // It waits no more.
-        drop(self.place);
-        // The caller may go while we work; then nobody hears the answer, which is fine.
-        match self.task {
-            Task::Verify { hash, reply } => {
-                let _ = reply.send(load.timed(|| verify_evenly(&self.password, hash.as_deref(), cost)));
-            }
-            Task::Hash { salt, reply } => {
-                let _ = reply.send(load.timed(|| PasswordHash::make(&self.password, cost, salt)));
-            }
-        }
-    }
-}
-
-impl std::fmt::Debug for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Verify { .. } => "Verify",
-            Self::Hash { .. } => "Hash",
-        })
+impl Drop for PasswordHasher {
+    fn drop(&mut self) {
+        self.desk.state().is_stopping = true;
+        self.desk.more.notify_all();
     }
 }
 
@@ -329,14 +335,11 @@ fn stand_back() {
     }
 }
 
-/// A thread's life: one job after the other, until the hasher is dropped and the queue is empty.
-fn work(jobs: &Mutex<Receiver<Job>>, load: &Load, cost: Cost) {
-    loop {
-        // One thread waits at the queue, the others for it; the lock is let go before the work begins.
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
+/// A thread's life: one job after the other, until the hasher is dropped and all is done.
+fn work(desk: &Desk) {
+    while let Some(job) = desk.next() {
         if job.is_wanted() {
-            job.run(load, cost);
+            job.run();
         }
     }
 }

@@ -167,6 +167,48 @@ on_both_stores! {
         }
     }
 
+    async fn an_account_signs_in_so_often_and_then_once_in_each_interval(on: On) {
+        let app = start(on.set("rate_limit.sign_ins", "30").set("rate_limit.sign_in_interval", "1m")).await;
+        let phone = sign_in(&app.node, "192.0.2.1", &right("ada")).await.ok();
+        let answers = join_all((1..30).map(|number| {
+            let node = &app.node;
+            async move { sign_in(node, &format!("192.0.2.{number}"), &right("ada")).await.status }
+        }))
+        .await;
+        assert_eq!(answers, [200; 29]);
+        // Wherever it comes from, and on a known device.
+        let known = json!({ "username": "ada", "password": PASSWORD, "device_token": phone["device_token"] });
+        for body in [right("ada"), wrong("ada"), known] {
+            let refused = sign_in(&app.node, "192.0.2.1", &body).await;
+            let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+            assert!((40..=60).contains(&wait), "{wait}");
+            refused.problem(429, "too_many_requests");
+        }
+        let audit = app.admin().await.get("/admin/audit?event=sign_in_failed").await.ok();
+        assert_eq!(audit["items"][0]["details"]["reason"], "too_many_requests");
+        app.user("eve").await;
+        sign_in(&app.node, "192.0.2.1", &right("eve")).await.ok();
+    }
+
+    async fn guesses_from_everywhere_at_everybody_have_a_budget_and_known_devices_do_not_notice(on: On) {
+        let on = on.set("rate_limit.strangers_failures", "20").set("rate_limit.strangers_failure_interval", "1m");
+        let app = start(on).await;
+        let phone = sign_in(&app.node, "192.0.2.1", &right("ada")).await.ok();
+        let mut looked_at = 0;
+        for number in 0..60 {
+            let answer = sign_in(&app.node, &format!("10.{number}.0.1"), &wrong(&format!("user-{number}"))).await;
+            if answer.status == 401 {
+                looked_at += 1;
+            } else {
+                assert!((50..=60).contains(&wait(answer)));
+            }
+        }
+        assert_eq!(looked_at, 20);
+        wait(sign_in(&app.node, "192.0.2.1", &right("ada")).await);
+        let known = json!({ "username": "ada", "password": PASSWORD, "device_token": phone["device_token"] });
+        sign_in(&app.node, "192.0.2.1", &known).await.ok();
+    }
+
     async fn without_limits_nobody_waits(on: On) {
         let app = start(on.set("rate_limit.enabled", "false")).await;
         for _ in 0..40 {

@@ -48,6 +48,7 @@ mod cutoff;
 mod docs_page;
 mod every_problem;
 mod failover;
+mod fair_hashing;
 mod fitness;
 mod forged_tokens;
 mod guesses;

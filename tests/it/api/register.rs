@@ -51,6 +51,23 @@ on_both_stores! {
         app.login("ada", "another password of mine").await.problem(401, "invalid_credentials");
     }
 
+    async fn an_address_makes_so_many_accounts_and_then_one_in_each_interval(on: On) {
+        let on = on.set("rate_limit.registrations", "3").set("rate_limit.registration_interval", "1m");
+        let app = open(on.set("http.trusted_proxies", "127.0.0.0/8")).await;
+        let register = async |address: &str, name: &str| {
+            let body = json!({"username": name, "password": PASSWORD});
+            app.node.send(app.node.post("/register").header("X-Forwarded-For", address).json(&body)).await
+        };
+        register("192.0.2.1", "eve").await.expect(201);
+        register("192.0.2.1", "eve").await.problem(409, "username_taken");
+        register("192.0.2.1", "adam").await.expect(201);
+        let refused = register("192.0.2.1", "cain").await;
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((50..=60).contains(&wait), "{wait}");
+        refused.problem(429, "too_many_requests");
+        register("192.0.2.2", "cain").await.expect(201);
+    }
+
     async fn of_many_who_want_a_name_one_gets_it(on: On) {
         let app = open(on).await;
         let body = json!({"username": "eve", "password": PASSWORD});

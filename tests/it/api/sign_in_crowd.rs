@@ -79,10 +79,8 @@ async fn nodes_that_sign_a_user_in_at_once_do_not_exceed_the_limit_together() {
 #[tokio::test]
 async fn workers_of_one_account_that_start_together_all_get_in() {
     for limit in [50, 3] {
-        // As many passwords as there are sign-ins may wait to be hashed.
-        let on =
-            On::redis().set("password.hash_threads", "4").set("sessions.max_per_user", &limit.to_string());
-        let app = on.set("rate_limit.enabled", "false").start().await;
+        let on = On::redis().set("sessions.max_per_user", &limit.to_string());
+        let app = on.start().await;
         let nodes = [app.node.clone(), app.second_node().await];
         app.user("ada").await;
         for _ in 0..5 {

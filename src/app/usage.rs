@@ -1,0 +1,58 @@
+//! How often what is allowed may be done: successful sign-ins, registrations. Counted by each node alone.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use relatch_domain::UserId;
+
+use super::App;
+use super::guesses::MANY;
+use super::origin::{Origin, one_caller};
+use crate::budgets::{Budget, Budgets};
+
+/// How often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageLimits {
+    /// Successful sign-ins of an account.
+    pub sign_ins: Budget,
+    /// Registrations from an address.
+    pub registrations: Budget,
+}
+
+/// What has been done of late.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    sign_ins: Budgets<UserId>,
+    /// By address, and whether others may be behind it.
+    registrations: Budgets<(IpAddr, bool)>,
+}
+
+impl App {
+    /// Whether the user may sign in once more. It is counted when it has succeeded.
+    ///
+    /// # Errors
+    /// The time after which the user may.
+    pub(super) fn may_sign_in(&self, user: UserId) -> Result<(), Duration> {
+        let Some(limits) = self.policy.usage else { return Ok(()) };
+        self.node.usage.sign_ins.may_ask(&user, limits.sign_ins, Instant::now())
+    }
+
+    /// Counts a sign-in that has succeeded.
+    pub(super) fn has_signed_in(&self, user: UserId) {
+        if let Some(limits) = self.policy.usage {
+            // That it was one too many holds for the next.
+            let _ = self.node.usage.sign_ins.ask(user, limits.sign_ins, Instant::now());
+        }
+    }
+
+    /// Counts a registration. One whose address is not known is not counted: it comes from no listener.
+    ///
+    /// # Errors
+    /// The time after which it may be made.
+    pub(super) fn count_registration(&self, origin: &Origin) -> Result<(), Duration> {
+        let (Some(limits), Some(address)) = (self.policy.usage, origin.address) else { return Ok(()) };
+        let budget = limits.registrations;
+        let budget = if origin.is_shared { budget.times(MANY) } else { budget };
+        self.node.usage.registrations.ask((one_caller(address), origin.is_shared), budget, Instant::now())
+    }
+}
