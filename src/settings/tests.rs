@@ -59,6 +59,8 @@ fn assert_messages(table: &[Mistake<'_>]) {
 /// Of budgets.
 fn of_limits() -> serde_json::Value {
     json!({
+        "rate_limit.session_refresh_interval": "1s",
+        "rate_limit.session_refresh_burst": 600,
         "rate_limit.account_failures": 10,
         "rate_limit.account_failure_interval": "15m",
         "rate_limit.address_failures": 30,
@@ -132,8 +134,6 @@ fn the_defaults_are_those_of_the_reference() {
         "bootstrap.admin_username": "admin",
         "bootstrap.admin_password": null,
         "rate_limit.enabled": true,
-        "rate_limit.session_refresh_interval": "1s",
-        "rate_limit.session_refresh_burst": 600,
         "audit.max_records": 100_000,
     });
     let reference = [of_the_server_and_its_store, of_what_it_does, of_limits(), of_its_surroundings()];

@@ -321,7 +321,9 @@ async fn its_threads_end_when_it_is_dropped_and_all_is_done() {
             thread::spawn(move || work(&desk))
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert!(matches!(poll(answer), Poll::Ready(Ok(false))));
 
     let hasher = started(2);

@@ -231,9 +231,13 @@ mod tests {
             prop_assert_eq!(served.iter().position(|ticket| ticket.1 == claims.len()), Some(ahead));
             prop_assert!(served.is_sorted());
             prop_assert!(!queue.remove(place));
-            turns.iter().for_each(|(keys, _)| queue.end_turn(keys));
+            for (keys, _) in &turns {
+                queue.end_turn(keys);
+            }
             queue.release(&modest);
-            claims.iter().for_each(|keys| queue.release(keys));
+            for keys in &claims {
+                queue.release(keys);
+            }
             prop_assert_eq!((queue.claimed(), queue.shares.len(), queue.len()), (0, 0, 0));
         }
     }

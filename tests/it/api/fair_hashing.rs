@@ -30,6 +30,9 @@ async fn users(app: &TestApp, count: usize) -> Vec<String> {
     names
 }
 
+/// A request by its number: path, address, body.
+type Made = fn(usize) -> (&'static str, String, Value);
+
 /// Requests without end, each of which begins when another has been answered.
 struct Flood {
     requests: JoinSet<()>,
@@ -42,7 +45,7 @@ const AT_ONCE: usize = 30;
 
 impl Flood {
     /// Returns when the first three have been answered: then the others wait.
-    async fn begin(app: &TestApp, request: fn(usize) -> (&'static str, String, Value)) -> Self {
+    async fn begin(app: &TestApp, request: Made) -> Self {
         let (number, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut requests = JoinSet::new();
         for _ in 0..AT_ONCE {
@@ -89,7 +92,7 @@ async fn one_who_asks_for_much_does_not_keep_others_out() {
     let app = start(On::embedded()).await;
     app.user("mallory").await;
     let names = users(&app, 12).await;
-    let floods: [(&str, fn(usize) -> (&'static str, String, Value)); 4] = [
+    let floods: [(&str, Made); 4] = [
         ("one account from one address", |_| ("/login", "198.51.100.7".into(), right("mallory"))),
         ("one account from many addresses", |number| ("/login", address(number), right("mallory"))),
         ("many new accounts from one address", |number| {
