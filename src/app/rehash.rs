@@ -31,6 +31,7 @@ async fn replace(
     let Ok(password) = Password::parse(password) else { return Ok(UserChangeOutcome::Blocked) };
     let change = UserChange {
         password_hash: Some(app.hasher.hash(password).await?),
+        is_rehash: true,
         as_seen: UserAsSeen { password_hash: Some(checked.to_owned()), attributes: None },
         ..UserChange::of(user)
     };

@@ -30,7 +30,9 @@ pub struct IssuedReset {
 /// # Errors
 /// If the store fails.
 pub async fn issue_reset(app: &App, origin: &Origin, user: UserId) -> Result<Option<IssuedReset>, Failure> {
-    let Some(Credentials { user, password_hash }) = credentials(app, user).await? else { return Ok(None) };
+    let Some(Credentials { user, password_hash, .. }) = credentials(app, user).await? else {
+        return Ok(None);
+    };
     let expires_at = app.clock.now().plus(app.policy.reset_ttl).seconds();
     let token = ResetToken::replacing(password_hash.as_deref(), user.id, expires_at).seal(&app.macs);
     app.tell_for_certain(origin, &Event::PasswordResetIssued { user: user.id }).await?;

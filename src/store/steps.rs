@@ -260,6 +260,8 @@ pub struct Credentials {
     pub user: User,
     /// The password's hash.
     pub password_hash: Option<String>,
+    /// How often the password has changed since the user was created. A new hash of the same password is no change.
+    pub password_changes: u32,
 }
 
 /// A change of a user, and the end of sessions that goes with it, in one step.
@@ -275,6 +277,8 @@ pub struct UserChange {
     pub attributes: Option<Attributes>,
     /// The new password's hash, if it changes.
     pub password_hash: Option<String>,
+    /// Whether the new hash is one of the same password. If not, the change of the password is counted.
+    pub is_rehash: bool,
     /// Which of the user's sessions end, why, and what is kept about it.
     pub end: Option<(Scope, EndReason, EndNote)>,
     /// What must still be as it was seen.
@@ -292,10 +296,16 @@ impl UserChange {
             disabled: None,
             attributes: None,
             password_hash: None,
+            is_rehash: false,
             end: None,
             as_seen: UserAsSeen::default(),
             operation: None,
         }
+    }
+
+    /// Whether the password becomes another one.
+    pub const fn changes_password(&self) -> bool {
+        self.password_hash.is_some() && !self.is_rehash
     }
 }
 
@@ -334,6 +344,8 @@ impl UserChangeOutcome {
 pub struct UserChanged {
     /// The user as it is now.
     pub user: User,
+    /// How often the password has changed, this time included.
+    pub password_changes: u32,
     /// What became of the sessions; nothing covered if none were to end.
     pub ended: Ended,
 }
