@@ -1,6 +1,7 @@
 //! The steps' arguments and answers, the same for all stores.
 
 use relatch_domain::attributes::Attributes;
+use relatch_domain::device_token::PasswordNumber;
 use relatch_domain::event::Party;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
@@ -264,6 +265,13 @@ pub struct Credentials {
     pub password_changes: u32,
 }
 
+impl Credentials {
+    /// Which of the user's passwords this one is.
+    pub fn password_number(&self) -> PasswordNumber {
+        PasswordNumber::after(self.user.created_at.seconds(), self.password_changes)
+    }
+}
+
 /// A change of a user, and the end of sessions that goes with it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserChange {
@@ -348,6 +356,13 @@ pub struct UserChanged {
     pub password_changes: u32,
     /// What became of the sessions; nothing covered if none were to end.
     pub ended: Ended,
+}
+
+impl UserChanged {
+    /// Which of the user's passwords the present one is.
+    pub fn password_number(&self) -> PasswordNumber {
+        PasswordNumber::after(self.user.created_at.seconds(), self.password_changes)
+    }
 }
 
 /// What came of a deletion.
