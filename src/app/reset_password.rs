@@ -11,7 +11,7 @@ use super::audit::AuditRecord;
 use super::guesses::forget_failures;
 use super::operation::What;
 use super::origin::Origin;
-use super::users::{PasswordRefused, new_password};
+use super::users::{PasswordRefused, credentials, new_password};
 use super::{App, Failure};
 use crate::store::{Credentials, UserAsSeen, UserChange, UserChangeOutcome};
 
@@ -98,12 +98,4 @@ pub async fn reset_password(
         tracing::warn!(%user, %error, "failed sign-ins count on though the password is another one");
     }
     Ok(if in_force { PasswordReset::Done } else { PasswordReset::NotDurable })
-}
-
-/// A user by id, with the hash.
-async fn credentials(app: &App, id: UserId) -> Result<Option<Credentials>, Failure> {
-    let Some(user) = app.store.user(id).await? else { return Ok(None) };
-    let found = app.store.credentials(&user.profile.username).await?;
-    // A name can have gone to somebody else meanwhile.
-    Ok(found.filter(|found| found.user.id == id))
 }

@@ -24,6 +24,8 @@ pub enum GuessKind {
     Block,
     /// Those for an account from a device on which its user has signed in before.
     Device,
+    /// Those for an account from all such devices together.
+    Devices,
     /// The current password in a password change.
     Reauthentication,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Guesser {
             GuessKind::Address => 'i',
             GuessKind::Block => 'b',
             GuessKind::Device => 'd',
+            GuessKind::Devices => 'k',
             GuessKind::Reauthentication => 'r',
         };
         write!(f, "{kind}{}", base64url::encode(&self.hash))
@@ -158,12 +161,13 @@ mod tests {
             (GuessKind::Address, "ada"),
             (GuessKind::Block, "ada"),
             (GuessKind::Device, "ada"),
+            (GuessKind::Devices, "ada"),
             (GuessKind::Reauthentication, "ada"),
         ]
         .into_iter()
         .map(|(kind, name)| Guesser::new(kind, name.as_bytes()).to_string())
         .collect();
-        assert_eq!(names.len(), 6);
+        assert_eq!(names.len(), 7);
         assert!(names.iter().all(|name| name.len() == 23));
     }
 }

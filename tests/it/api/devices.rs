@@ -1,7 +1,7 @@
-//! Devices on which a user has signed in before: how long they are known.
+//! Devices on which a user has signed in before: how long they are known, and how often all of them may fail.
 
 use relatch_testkit::browser::DEVICE;
-use relatch_testkit::{Answer, Browser, On, PASSWORD, TestApp};
+use relatch_testkit::{Answer, Browser, Device, On, PASSWORD, TestApp};
 use serde_json::{Value, json};
 
 const NEW: &str = "a long walk on the pier";
@@ -159,4 +159,72 @@ on_both_stores! {
         app.login("ada", PASSWORD).await.ok();
         change_by_browser(&mut browser.as_program(), PASSWORD, NEW).await.expect(204);
     }
+
+    async fn forty_devices_of_one_account_have_one_budget(on: On) {
+        let app = start(on).await;
+        let tokens = devices(&app, 41).await;
+        assert_eq!(guesses(&app, &tokens[..40]).await, 40, "four times that of one device");
+        sign_in(&app, 41, PASSWORD, Some(&tokens[40])).await.problem(429, "too_many_attempts");
+        // Strangers have their own, as has another account.
+        let fresh = sign_in(&app, 42, PASSWORD, None).await.ok();
+        app.user("eve").await;
+        let eve = app.login("eve", PASSWORD).await.ok();
+        let again = json!({ "username": "eve", "password": PASSWORD, "device_token": device_token(&eve) });
+        app.post_json("/login", &again).await.ok();
+        // A change of the password leaves the guesses of those devices behind.
+        let owner = Device::signed_in(&app.node, &fresh);
+        let new = device_token(&owner.put("/password", &change(PASSWORD, NEW)).await.ok());
+        sign_in(&app, 43, NEW, Some(&new)).await.ok();
+    }
+
+    async fn a_few_devices_that_fail_do_not_make_the_others_wait(on: On) {
+        let app = start(on).await;
+        let tokens = devices(&app, 4).await;
+        for _ in 0..3 {
+            assert_eq!(guesses(&app, &tokens[..3]).await % 30, 0);
+        }
+        sign_in(&app, 3, PASSWORD, Some(&tokens[3])).await.ok();
+    }
+
+    async fn who_gets_in_on_a_known_device_is_not_counted(on: On) {
+        let app = start(on.set("rate_limit.account_failures", "1")).await;
+        let token = devices(&app, 1).await.remove(0);
+        for number in 0..10 {
+            sign_in(&app, number, PASSWORD, Some(&token)).await.ok();
+        }
+    }
+
+    async fn administrators_see_failures_of_known_devices_and_lift_their_wait(on: On) {
+        let app = start(on.set("rate_limit.account_failures", "1")).await;
+        let tokens = devices(&app, 5).await;
+        let admin = app.admin().await;
+        let users = admin.get("/admin/users?query=ada").await.ok();
+        let path = format!("/admin/users/{}/failures", users["items"][0]["id"].as_str().unwrap());
+        let none = json!({ "failures": 0, "last_at": null, "wait_seconds": 0 });
+        assert_eq!(admin.get(&path).await.ok()["known_devices"], none);
+        assert_eq!(guesses(&app, &tokens[..4]).await, 4);
+        let failures = admin.get(&path).await.ok();
+        let known = &failures["known_devices"];
+        assert_eq!((&known["failures"], &known["wait_seconds"]), (&json!(4), &json!(1)), "{failures}");
+        assert!(known["last_at"].is_string(), "{failures}");
+        assert_eq!(failures["failures"], 0, "strangers have not tried");
+        sign_in(&app, 1, PASSWORD, Some(&tokens[4])).await.problem(429, "too_many_attempts");
+        admin.delete(&path).await.expect(204);
+        assert_eq!(admin.get(&path).await.ok()["known_devices"], none);
+        sign_in(&app, 1, PASSWORD, Some(&tokens[4])).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn the_budget_of_known_devices_is_one_for_all_nodes() {
+    let app = start(On::redis().set("rate_limit.account_failures", "2")).await;
+    let tokens = devices(&app, 12).await;
+    let other = app.second_node().await;
+    let tries = tokens.iter().enumerate().map(|(number, token)| {
+        let node = if number % 2 == 0 { &app.node } else { &other };
+        let body = json!({ "username": "ada", "password": "wrong", "device_token": token });
+        async move { node.send(node.post("/login").json(&body)).await.status }
+    });
+    let statuses = futures_util::future::join_all(tries).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 8, "{statuses:?}");
 }
