@@ -1,6 +1,6 @@
 //! The device token and the token of a password reset, as text of a stranger and as bytes under a genuine MAC.
 
-use relatch_domain::device_token::DeviceToken;
+use relatch_domain::device_token::{DEVICE_LEN, DeviceToken, PasswordNumber};
 use relatch_domain::reset_token::ResetToken;
 use relatch_domain::{UnixSeconds, UserId};
 
@@ -36,11 +36,13 @@ pub fn look_at(data: &[u8]) {
 
 fn genuine(data: &[u8]) -> Option<DeviceToken> {
     let (user, rest) = data.split_first_chunk::<16>()?;
-    let (device, rest) = rest.split_first_chunk::<16>()?;
+    let (device, rest) = rest.split_first_chunk::<DEVICE_LEN>()?;
+    let (changes, rest) = rest.split_first_chunk::<4>()?;
     let issued_at = rest.first_chunk::<4>()?;
     Some(DeviceToken {
         user: UserId::from_bytes(*user),
         device: *device,
+        password: PasswordNumber::after(UnixSeconds(0), u32::from_be_bytes(*changes)),
         issued_at: UnixSeconds(u32::from_be_bytes(*issued_at)),
     })
 }

@@ -18,10 +18,12 @@ use crate::keys::password::Turn;
 use crate::store::{UserAsSeen, UserChange, UserChangeOutcome};
 
 /// What came of a change of password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordChange {
-    /// The new password holds, and all other sessions of the user have ended.
-    Done,
+    /// The new password holds, all other sessions of the user have ended, and all device tokens are void.
+    Done {
+        /// A new token for the caller's device.
+        device_token: String,
+    },
     /// The same, but too few replicas have heard of it: the client should repeat, with the new password as the old one.
     NotDurable,
     /// The caller signed in longer ago than this. Nothing has changed, nor by any of the following.
@@ -39,7 +41,7 @@ pub enum PasswordChange {
 /// Changes the caller's password and ends the caller's other sessions, in one step.
 ///
 /// # Errors
-/// If the store fails or the hashing queue is full.
+/// If the store fails, the hashing queue is full or there is no randomness.
 pub async fn change_password(
     app: &App,
     origin: &Origin,
@@ -69,7 +71,7 @@ pub async fn change_password(
         Err(error) => Err(error),
     };
     app.take_back(counted).await;
-    let reason = EndReason::PasswordChanged;
+    let (reason, device) = (EndReason::PasswordChanged, app.random.bytes()?);
     let mut change = UserChange {
         password_hash: Some(claim.hash(new).await?),
         end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
@@ -103,7 +105,8 @@ pub async fn change_password(
     };
     app.note(origin, &event);
     let in_force = app.conclude_change(origin, operation, user, &changed.ended, Some(reason)).await?;
-    Ok(if in_force { PasswordChange::Done } else { PasswordChange::NotDurable })
+    let device_token = app.device_token(user, device, changed.password_number());
+    Ok(if in_force { PasswordChange::Done { device_token } } else { PasswordChange::NotDurable })
 }
 
 /// Tells of a current password that was wrong, or not looked at.

@@ -181,7 +181,7 @@ async fn conclude(
     edit: &UserEdit,
     done: UserChanged,
 ) -> Result<Changed, Failure> {
-    let UserChanged { user, ended } = done;
+    let UserChanged { user, ended, .. } = done;
     events(user.id, edit).for_each(|event| app.note(origin, &event));
     let in_force = app.conclude_change(origin, operation, user.id, &ended, end_reason(edit)).await?;
     if !in_force {

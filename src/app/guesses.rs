@@ -2,25 +2,31 @@
 //!
 //! A try is counted for the account and for where it comes from, before the password is looked at: exact across all nodes,
 //! and a thousand at once are no more than a thousand one after the other. One that succeeds is taken back. A device on
-//! which the user has signed in before has a budget of its own instead, so that nobody can lock an owner out by guessing.
+//! which the user has signed in before has a budget of its own instead, so that nobody can lock an owner out by guessing. All
+//! such devices of an account have one budget more, so that whoever has stolen many tokens gets no more than from a few.
 //! Names that nobody has are counted like any other.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use relatch_domain::device_token::DeviceToken;
-use relatch_domain::guesses::{GuessLimit, Try};
+use futures_util::future::{join, join_all};
+use relatch_domain::device_token::{DeviceToken, PasswordNumber};
+use relatch_domain::guesses::{GuessLimit, Guesses, Try};
 use relatch_domain::user::Username;
 use relatch_domain::{UnixMillis, UserId};
 
 use super::origin::Origin;
+use super::users::credentials;
 use super::{App, Failure};
 use crate::store::{GuessKind, GuessStep, Guesser};
 
 /// For how many callers an address may stand that seems to be a proxy's, and that nobody has named
 /// ([`crate::http::forwarded`]). It has a budget of its own: what it says of itself anybody can say.
 pub const MANY: u32 = 32;
+
+/// How many times the limit of one device all known devices of an account have together. A user has few devices at hand
+/// at once. Fewer stolen ones than this cannot make the others wait, since each waits for its own failures first.
+const DEVICES: u32 = 4;
 
 /// How many guesses are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +45,8 @@ pub struct GuessLimits {
 #[must_use]
 pub(super) struct Counted(Vec<(GuessStep, Try)>);
 
-impl Counted {
-    fn and(mut self, more: Self) -> Self {
-        self.0.extend(more.0);
-        self
-    }
-}
-
 impl App {
-    /// Counts a try to sign in, if it need not wait. `known` is a device of the user whose name is typed.
+    /// Counts a try to sign in, if it need not wait. `known` is a known device of the user whose name is typed.
     ///
     /// # Errors
     /// If the store fails. The inner one is the time after which it may be made.
@@ -60,7 +59,8 @@ impl App {
         let Some(limits) = self.policy.guesses else { return Ok(Ok(Counted(Vec::new()))) };
         let guess = |guesser, limit| GuessStep { guesser, limit };
         if let Some(device) = known {
-            return self.count(vec![guess(of_device(device), limits.account)]).await;
+            let all = guess(of_devices(device.user, device.password), limits.account.times(DEVICES));
+            return self.count_both(vec![guess(of_device(device), limits.account)], all).await;
         }
         let mut steps = vec![guess(of_account(name), limits.account)];
         match origin.address.and_then(|address| places(address, origin.is_shared)) {
@@ -70,17 +70,27 @@ impl App {
             }
             None => {}
         }
-        let counted = match self.count(steps).await? {
+        self.count_both(steps, guess(of_strangers(), limits.strangers)).await
+    }
+
+    /// Counts a try for one's own budgets, and only if it need not wait for these, for the one that is shared with others.
+    async fn count_both(
+        &self,
+        own: Vec<GuessStep>,
+        shared: GuessStep,
+    ) -> Result<Result<Counted, Duration>, Failure> {
+        let mut counted = match self.count(own).await? {
             Ok(counted) => counted,
             Err(wait) => return Ok(Err(wait)),
         };
-        // After the others: whoever is stopped by a budget of its own takes nothing from everybody's.
-        let strangers = GuessStep { guesser: of_strangers(), limit: limits.strangers };
-        match self.count(vec![strangers]).await {
-            Ok(Ok(more)) => Ok(Ok(counted.and(more))),
-            stopped => {
+        match self.count(vec![shared]).await {
+            Ok(Ok(Counted(also))) => {
+                counted.0.extend(also);
+                Ok(Ok(counted))
+            }
+            waits_or_fails => {
                 self.take_back(counted).await;
-                stopped
+                waits_or_fails
             }
         }
     }
@@ -150,11 +160,20 @@ impl App {
 /// The failed sign-ins of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
+    /// From devices that are not known.
+    pub strangers: Failed,
+    /// From all devices together that are known.
+    pub known_devices: Failed,
+}
+
+/// Failed sign-ins that have one budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
     /// How many count.
     pub counting: u64,
     /// When somebody last tried, if any count.
     pub last: Option<UnixMillis>,
-    /// How long the next try from an unknown device has to wait.
+    /// How long the next try has to wait.
     pub wait: Duration,
 }
 
@@ -163,27 +182,38 @@ pub struct Failures {
 /// # Errors
 /// If the store fails.
 pub async fn failures_of(app: &App, user: UserId) -> Result<Option<Failures>, Failure> {
-    let Some(user) = app.store.user(user).await? else { return Ok(None) };
-    let seen = app.store.guesses(of_account(user.profile.username.as_str())).await?;
-    let (now, none) = (app.clock.now(), Failures { counting: 0, last: None, wait: Duration::ZERO });
-    Ok(Some(match (seen.filter(|seen| seen.until > now), app.policy.guesses) {
-        (Some(seen), Some(limits)) => Failures {
-            counting: limits.account.counting(seen, now),
-            last: Some(seen.last),
-            wait: limits.account.guess(Some(seen), now).err().unwrap_or_default(),
-        },
-        _ => none,
-    }))
+    let Some([strangers, devices]) = guessers_of(app, user).await? else { return Ok(None) };
+    let (strangers, devices) = join(app.store.guesses(strangers), app.store.guesses(devices)).await;
+    let (now, limits) = (app.clock.now(), app.policy.guesses);
+    let failed = |seen: Option<Guesses>, times| match (seen.filter(|seen| seen.until > now), limits) {
+        (Some(seen), Some(limits)) => {
+            let limit = limits.account.times(times);
+            let wait = limit.guess(Some(seen), now).err().unwrap_or_default();
+            Failed { counting: limit.counting(seen, now), last: Some(seen.last), wait }
+        }
+        _ => Failed { counting: 0, last: None, wait: Duration::ZERO },
+    };
+    Ok(Some(Failures { strangers: failed(strangers?, 1), known_devices: failed(devices?, DEVICES) }))
 }
 
-/// Forgets the failed sign-ins of a user's account. Nothing if there is no such user.
+/// Forgets the failed sign-ins of a user's account, those of strangers and those of all known devices together. What a
+/// single device has failed goes on counting for that device. Nothing if there is no such user.
 ///
 /// # Errors
 /// If the store fails.
 pub async fn forget_failures(app: &App, user: UserId) -> Result<Option<()>, Failure> {
-    let Some(user) = app.store.user(user).await? else { return Ok(None) };
-    app.store.forget_guesses(of_account(user.profile.username.as_str())).await?;
+    let Some(guessers) = guessers_of(app, user).await? else { return Ok(None) };
+    for guesser in guessers {
+        app.store.forget_guesses(guesser).await?;
+    }
     Ok(Some(()))
+}
+
+/// What failed sign-ins of this user are counted for: the account, and all known devices. Nothing if there is no such user.
+async fn guessers_of(app: &App, user: UserId) -> Result<Option<[Guesser; 2]>, Failure> {
+    let Some(found) = credentials(app, user).await? else { return Ok(None) };
+    let name = found.user.profile.username.as_str();
+    Ok(Some([of_account(name), of_devices(user, found.password_number())]))
 }
 
 /// The account of this name, as it was parsed or, if it is nobody's name, as it was typed.
@@ -199,6 +229,12 @@ fn of_strangers() -> Guesser {
 fn of_device(device: &DeviceToken) -> Guesser {
     let name: Vec<u8> = device.user.as_bytes().iter().chain(&device.device).copied().collect();
     Guesser::new(GuessKind::Device, &name)
+}
+
+/// All devices that are known by a password: they are others after a change of it.
+fn of_devices(user: UserId, password: PasswordNumber) -> Guesser {
+    let name: Vec<u8> = user.as_bytes().iter().copied().chain(password.to_bytes()).collect();
+    Guesser::new(GuessKind::Devices, &name)
 }
 
 /// An address and its block. Of IPv6 a customer has a /64 ([`super::origin::one_caller`]), which counts as one address; blocks are /24 of IPv4 and /48 of IPv6.

@@ -11,6 +11,7 @@ pub mod check;
 pub mod copy;
 pub mod cutoff;
 pub mod delete_user;
+pub mod devices;
 mod even_pace;
 mod everyone;
 pub mod explain;

@@ -32,6 +32,7 @@ async fn replace(
     let Ok(password) = Password::parse(password) else { return Ok(UserChangeOutcome::Blocked) };
     let change = UserChange {
         password_hash: Some(claim.hash(password).await?),
+        is_rehash: true,
         as_seen: UserAsSeen { password_hash: Some(checked.to_owned()), attributes: None },
         ..UserChange::of(user)
     };

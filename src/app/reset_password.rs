@@ -11,7 +11,7 @@ use super::audit::AuditRecord;
 use super::guesses::forget_failures;
 use super::operation::What;
 use super::origin::Origin;
-use super::users::{PasswordRefused, new_password};
+use super::users::{PasswordRefused, credentials, new_password};
 use super::{App, Failure};
 use crate::store::{Credentials, UserAsSeen, UserChange, UserChangeOutcome};
 
@@ -30,7 +30,9 @@ pub struct IssuedReset {
 /// # Errors
 /// If the store fails.
 pub async fn issue_reset(app: &App, origin: &Origin, user: UserId) -> Result<Option<IssuedReset>, Failure> {
-    let Some(Credentials { user, password_hash }) = credentials(app, user).await? else { return Ok(None) };
+    let Some(Credentials { user, password_hash, .. }) = credentials(app, user).await? else {
+        return Ok(None);
+    };
     let expires_at = app.clock.now().plus(app.policy.reset_ttl).seconds();
     let token = ResetToken::replacing(password_hash.as_deref(), user.id, expires_at).seal(&app.macs);
     app.tell_for_certain(origin, &Event::PasswordResetIssued { user: user.id }).await?;
@@ -97,12 +99,4 @@ pub async fn reset_password(
         tracing::warn!(%user, %error, "failed sign-ins count on though the password is another one");
     }
     Ok(if in_force { PasswordReset::Done } else { PasswordReset::NotDurable })
-}
-
-/// A user by id, with the hash.
-async fn credentials(app: &App, id: UserId) -> Result<Option<Credentials>, Failure> {
-    let Some(user) = app.store.user(id).await? else { return Ok(None) };
-    let found = app.store.credentials(&user.profile.username).await?;
-    // A name can have gone to somebody else meanwhile.
-    Ok(found.filter(|found| found.user.id == id))
 }

@@ -62,9 +62,6 @@ pub enum SignedIn {
 /// right a moment ago is checked once more, against the one that the user has by then.
 const CHECKS: usize = 2;
 
-/// How long a device is known after the last sign-in on it, in seconds: 400 days, as long as browsers keep a cookie.
-pub const DEVICE_TOKEN_TTL: u32 = 400 * 86_400;
-
 /// How often a sign-in tries to begin its session. In each round one gets through of those that meet, which are one of each node at
 /// most from the second round on. Next to the password's hash, which the loser would have to pay once more, a round costs
 /// nothing.
@@ -122,12 +119,10 @@ impl Asked {
             Some(name) => app.store.credentials(name).await?,
             None => None,
         };
+        // Opened whether or not there is such a user, so that time tells nothing.
         let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
-        let user = credentials.as_ref().map(|found| found.user.id);
-        let now = app.clock.now().seconds();
-        let known = device.filter(|device| {
-            Some(device.user) == user && now.0.saturating_sub(device.issued_at.0) < DEVICE_TOKEN_TTL
-        });
+        let known =
+            device.filter(|device| credentials.as_ref().is_some_and(|found| app.is_known(device, found)));
         Ok(Self { credentials, known })
     }
 }
@@ -161,11 +156,11 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Res
         match begin(app, &checked, &request, earlier).await? {
             Beginning::Begun(pair) => {
                 app.has_signed_in(checked.user.id);
-                if let Some(hash) = &checked.hash {
+                if let Some(hash) = &checked.password_hash {
                     rehash(app, &claim, checked.user.id, request.password, hash).await;
                 }
                 let known = asked.known;
-                return welcome(app, request, checked.user, *pair, earlier, known).await;
+                return welcome(app, request, checked, *pair, earlier, known).await;
             }
             Beginning::TooLarge => {
                 tracing::warn!(user = %checked.user.id, "no sign-in: the access token would not fit a cookie");
@@ -182,17 +177,17 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Res
 async fn welcome(
     app: &App,
     request: SignIn<'_>,
-    user: User,
+    checked: Credentials,
     pair: IssuedPair,
     earlier: Option<SessionRef>,
     known: Option<DeviceToken>,
 ) -> Result<SignedIn, Failure> {
-    let issued_at = app.clock.now().seconds();
     let device = match known {
         Some(known) => known.device,
         None => app.random.bytes()?,
     };
-    let device_token = DeviceToken { user: user.id, device, issued_at }.seal(&app.macs);
+    let device_token = app.device_token(checked.user.id, device, checked.password_number());
+    let user = checked.user;
     let origin = request.origin.by(Actor::User(pair.session));
     let known_device = known.is_some();
     let failures = app.failures_before(&user.profile.username).await;
@@ -214,33 +209,25 @@ async fn replace(app: &App, origin: &Origin, earlier: SessionRef) -> Result<(), 
     end_sessions(app, origin, earlier.user, scope, EndReason::Replaced, None).await.map(drop)
 }
 
-/// A user whose password was right, and the hash that it was checked against.
-struct Checked {
-    user: User,
-    hash: Option<String>,
-}
-
-/// Checks name and password. One password is hashed whatever comes, so that time tells nothing.
+/// Checks name and password: gives what the password was right for. One password is hashed whatever comes, so that time
+/// tells nothing.
 async fn check(
     turn: Turn,
     request: &SignIn<'_>,
     credentials: Option<Credentials>,
-) -> Result<Result<Checked, Event>, Failure> {
-    let (user, hash) = match credentials {
-        Some(credentials) => (Some(credentials.user), credentials.password_hash),
-        None => (None, None),
-    };
+) -> Result<Result<Credentials, Event>, Failure> {
+    let hash = credentials.as_ref().and_then(|found| found.password_hash.clone());
     let right = match Password::parse(request.password) {
-        Ok(password) => turn.verify(password, hash.clone()).await?,
+        Ok(password) => turn.verify(password, hash).await?,
         // Nobody has such a password.
         Err(_) => turn.refuse().await?,
     };
     let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
-    match user {
+    match credentials {
         None => failed(None, SignInFailure::UnknownUser),
-        Some(user) if !right => failed(Some(user.id), SignInFailure::WrongPassword),
-        Some(user) if user.disabled => failed(Some(user.id), SignInFailure::Disabled),
-        Some(user) => Ok(Ok(Checked { user, hash })),
+        Some(found) if !right => failed(Some(found.user.id), SignInFailure::WrongPassword),
+        Some(found) if found.user.disabled => failed(Some(found.user.id), SignInFailure::Disabled),
+        Some(found) => Ok(Ok(found)),
     }
 }
 
@@ -258,7 +245,7 @@ enum Beginning {
 /// be delivered there is no session, and nothing is given.
 async fn begin(
     app: &App,
-    checked: &Checked,
+    checked: &Credentials,
     request: &SignIn<'_>,
     earlier: Option<SessionRef>,
 ) -> Result<Beginning, Failure> {
@@ -296,7 +283,7 @@ async fn begin(
             thumbprint: None,
             changes,
             max_found,
-            checked_hash: checked.hash.clone(),
+            checked_hash: checked.password_hash.clone(),
             operation: operation.as_ref().map(|operation: &Operation| operation.id),
         };
         let begun = app.store.begin_session(&step).await?;
@@ -325,10 +312,12 @@ async fn begin(
 }
 
 /// Whether what was checked is still so. Asked when a beginning was blocked: often it was only by another sign-in.
-async fn still_holds(app: &App, checked: &Checked) -> Result<bool, Failure> {
+async fn still_holds(app: &App, checked: &Credentials) -> Result<bool, Failure> {
     let found = app.store.credentials(&checked.user.profile.username).await?;
     Ok(found.is_some_and(|found| {
-        found.user.id == checked.user.id && !found.user.disabled && found.password_hash == checked.hash
+        found.user.id == checked.user.id
+            && !found.user.disabled
+            && found.password_hash == checked.password_hash
     }))
 }
 

@@ -11,7 +11,7 @@ use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::keys::password::Claim;
-use crate::store::{NewUser, UserCreation, UserQuery};
+use crate::store::{Credentials, NewUser, UserCreation, UserQuery};
 
 /// Why a password cannot become somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +97,14 @@ pub(super) async fn keep_user(app: &App, origin: &Origin, mut new: NewUser) -> R
 /// If the store fails.
 pub async fn find_user(app: &App, id: UserId) -> Result<Option<User>, Failure> {
     Ok(app.store.user(id).await?)
+}
+
+/// A user by id, with the hash and the number of the password.
+pub(super) async fn credentials(app: &App, id: UserId) -> Result<Option<Credentials>, Failure> {
+    let Some(user) = app.store.user(id).await? else { return Ok(None) };
+    let found = app.store.credentials(&user.profile.username).await?;
+    // A name can have gone to somebody else meanwhile.
+    Ok(found.filter(|found| found.user.id == id))
 }
 
 /// Users in the byte order of their names.

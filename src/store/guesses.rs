@@ -24,6 +24,8 @@ pub enum GuessKind {
     Block,
     /// Those for an account from a device on which its user has signed in before.
     Device,
+    /// Those for an account from all such devices together.
+    Devices,
     /// The current password in a password change.
     Reauthentication,
     /// Those of all who come from no known device, to whatever account.
@@ -55,6 +57,7 @@ impl fmt::Display for Guesser {
             GuessKind::Address => 'i',
             GuessKind::Block => 'b',
             GuessKind::Device => 'd',
+            GuessKind::Devices => 'k',
             GuessKind::Reauthentication => 'r',
             GuessKind::Strangers => 's',
         };
@@ -161,6 +164,7 @@ mod tests {
             (GuessKind::Address, "ada"),
             (GuessKind::Block, "ada"),
             (GuessKind::Device, "ada"),
+            (GuessKind::Devices, "ada"),
             (GuessKind::Reauthentication, "ada"),
             (GuessKind::Strangers, "ada"),
         ]

@@ -1,6 +1,7 @@
 //! The steps' arguments and answers, the same for all stores.
 
 use relatch_domain::attributes::Attributes;
+use relatch_domain::device_token::PasswordNumber;
 use relatch_domain::event::Party;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::policy::RotationPolicy;
@@ -260,6 +261,15 @@ pub struct Credentials {
     pub user: User,
     /// The password's hash.
     pub password_hash: Option<String>,
+    /// How often the password has changed since the user was created. A new hash of the same password is no change.
+    pub password_changes: u32,
+}
+
+impl Credentials {
+    /// Which of the user's passwords this one is.
+    pub fn password_number(&self) -> PasswordNumber {
+        PasswordNumber::after(self.user.created_at.seconds(), self.password_changes)
+    }
 }
 
 /// A change of a user, and the end of sessions that goes with it, in one step.
@@ -275,6 +285,8 @@ pub struct UserChange {
     pub attributes: Option<Attributes>,
     /// The new password's hash, if it changes.
     pub password_hash: Option<String>,
+    /// Whether the new hash is one of the same password. If not, the change of the password is counted.
+    pub is_rehash: bool,
     /// Which of the user's sessions end, why, and what is kept about it.
     pub end: Option<(Scope, EndReason, EndNote)>,
     /// What must still be as it was seen.
@@ -292,10 +304,16 @@ impl UserChange {
             disabled: None,
             attributes: None,
             password_hash: None,
+            is_rehash: false,
             end: None,
             as_seen: UserAsSeen::default(),
             operation: None,
         }
+    }
+
+    /// Whether the password becomes another one.
+    pub const fn changes_password(&self) -> bool {
+        self.password_hash.is_some() && !self.is_rehash
     }
 }
 
@@ -334,8 +352,17 @@ impl UserChangeOutcome {
 pub struct UserChanged {
     /// The user as it is now.
     pub user: User,
+    /// How often the password has changed, this time included.
+    pub password_changes: u32,
     /// What became of the sessions; nothing covered if none were to end.
     pub ended: Ended,
+}
+
+impl UserChanged {
+    /// Which of the user's passwords the present one is.
+    pub fn password_number(&self) -> PasswordNumber {
+        PasswordNumber::after(self.user.created_at.seconds(), self.password_changes)
+    }
 }
 
 /// What came of a deletion.

@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::device_token::DeviceToken;
+    use crate::device_token::{DEVICE_LEN, DeviceToken, PasswordNumber};
     use crate::ids::MacKeyId;
     use crate::mac::MacKey;
 
@@ -105,8 +105,12 @@ mod tests {
 
     #[test]
     fn a_device_token_under_another_prefix_is_none() {
-        let device =
-            DeviceToken { user: UserId::from_bytes([1; 16]), device: [2; 16], issued_at: UnixSeconds(3) };
+        let device = DeviceToken {
+            user: UserId::from_bytes([1; 16]),
+            device: [2; DEVICE_LEN],
+            password: PasswordNumber::after(UnixSeconds(3), 4),
+            issued_at: UnixSeconds(5),
+        };
         let text = device.seal(&ring()).replacen("rld1_", PREFIX, 1);
         assert_eq!(text.len(), TEXT_LEN);
         assert_eq!(ResetToken::open(&text, &ring()), None);

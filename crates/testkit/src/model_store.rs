@@ -248,7 +248,8 @@ impl Store for ModelStore {
         let password_hash = new.password_hash.clone();
         state.names.insert(new.username.clone(), new.id);
         state.deleted.remove(&new.id);
-        state.users.insert(new.id, Credentials { user: user.clone(), password_hash });
+        let credentials = Credentials { user: user.clone(), password_hash, password_changes: 0 };
+        state.users.insert(new.id, credentials);
         state.note(new.id, new.operation);
         Ok(UserCreation::Created(user))
     }
@@ -280,9 +281,8 @@ impl Store for ModelStore {
     async fn change_user(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
         let (mut state, now) = self.step();
         state.is_open(change.user, change.operation)?;
-        let Some(Credentials { user, password_hash }) = state.users.get_mut(&change.user) else {
-            return Ok(UserChangeOutcome::Unknown);
-        };
+        let Some(found) = state.users.get_mut(&change.user) else { return Ok(UserChangeOutcome::Unknown) };
+        let Credentials { user, password_hash, password_changes } = found;
         let seen = &change.as_seen;
         let other_attributes = seen.attributes.as_ref().is_some_and(|seen| user.profile.attributes != *seen);
         if other_attributes || seen.password_hash.is_some() && seen.password_hash != *password_hash {
@@ -296,7 +296,8 @@ impl Store for ModelStore {
         }
         user.disabled = change.disabled.unwrap_or(user.disabled);
         *password_hash = change.password_hash.clone().or(password_hash.take());
-        let user = user.clone();
+        *password_changes = password_changes.saturating_add(change.changes_password().into());
+        let (user, password_changes) = (user.clone(), *password_changes);
         state.note(user.id, change.operation);
         let ended = match change.end.clone() {
             Some((scope, reason, note)) => {
@@ -304,7 +305,7 @@ impl Store for ModelStore {
             }
             None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
         };
-        Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
+        Ok(UserChangeOutcome::Changed(UserChanged { user, password_changes, ended }))
     }
 
     async fn settle_operation(&self, user: UserId, operation: OperationId) -> Result<Settled, StoreError> {

@@ -36,7 +36,7 @@ problems!(ResetProblems: Json<Body>, App; InvalidResetToken);
     post, path = "/password/reset", operation_id = "resetPassword", tag = tag::ACCOUNT,
     summary = "Set a password by a reset token",
     description = "The token comes from an administrator (`POST /admin/users/{id}/reset`, or `relatch user reset`). All sessions of the user \
-        end; sign in next. A password that is refused leaves the token good.",
+        end, and all device tokens are void; sign in next. A password that is refused leaves the token good.",
     security(()), request_body = Body,
     responses((status = 204, description = "The password is set"), ResetProblems),
 )]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::app::guesses::{Failures, failures_of, forget_failures};
+use crate::app::guesses::{Failed, Failures, failures_of, forget_failures};
 use crate::http::answer::rfc3339;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{Admin, NoParams, Query, Then, named};
@@ -15,7 +15,7 @@ use crate::http::openapi::{problems, tag};
 #[derive(Serialize, ToSchema)]
 #[schema(as = SignInFailures)]
 pub struct FailuresAnswer {
-    /// How many count at the moment. Those from devices on which the user had signed in before count by themselves.
+    /// How many from unknown devices count at the moment.
     #[schema(examples(12))]
     failures: u64,
     /// When somebody last tried; null if none counts.
@@ -24,6 +24,47 @@ pub struct FailuresAnswer {
     /// For how many seconds the next try from an unknown device has to wait.
     #[schema(examples(3))]
     wait_seconds: u64,
+    /// Those from devices that are known.
+    known_devices: KnownDevicesAnswer,
+}
+
+/// The failed sign-ins of all known devices of an account, together.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KnownDevicesFailures)]
+pub struct KnownDevicesAnswer {
+    /// How many count at the moment.
+    #[schema(examples(2))]
+    failures: u64,
+    /// When one of them was last tried on; null if none counts.
+    #[schema(required, format = DateTime, examples("2026-11-21T10:31:07Z"))]
+    last_at: Option<String>,
+    /// For how many seconds the next try from any of them has to wait. A single one may have to wait for its own failures.
+    #[schema(examples(0))]
+    wait_seconds: u64,
+}
+
+impl From<Failures> for FailuresAnswer {
+    fn from(failures: Failures) -> Self {
+        let Failures { strangers, known_devices } = failures;
+        Self {
+            failures: strangers.counting,
+            last_at: last_at(&strangers),
+            wait_seconds: wait_seconds(&strangers),
+            known_devices: KnownDevicesAnswer {
+                failures: known_devices.counting,
+                last_at: last_at(&known_devices),
+                wait_seconds: wait_seconds(&known_devices),
+            },
+        }
+    }
+}
+
+fn last_at(failed: &Failed) -> Option<String> {
+    failed.last.map(|last| rfc3339(last.seconds()))
+}
+
+fn wait_seconds(failed: &Failed) -> u64 {
+    failed.wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
 problems!(ShowProblems: Admin, Query<NoParams>; NotFound);
@@ -49,12 +90,8 @@ pub async fn show(
     _: Then<Admin, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
     let failures = failures_of(&app, named(&request, "id")?).await?;
-    let Failures { counting, last, wait } = failures.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    Ok(HttpResponse::Ok().json(FailuresAnswer {
-        failures: counting,
-        last_at: last.map(|last| rfc3339(last.seconds())),
-        wait_seconds: wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
-    }))
+    let failures = failures.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    Ok(HttpResponse::Ok().json(FailuresAnswer::from(failures)))
 }
 
 /// Answers 204: nothing counts any more.
@@ -64,7 +101,8 @@ pub async fn show(
 #[utoipa::path(
     delete, path = "/admin/users/{id}/failures", operation_id = "forgetSignInFailures", tag = tag::ADMIN,
     summary = "Let a user sign in without a wait",
-    description = "Forgets the failed sign-ins of the account. What an address has failed goes on counting for that address.",
+    description = "Forgets the failed sign-ins of the account, those of strangers and those of all known devices together. What an \
+        address or a single device has failed goes on counting for it.",
     security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),

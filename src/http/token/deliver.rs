@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{ContentType, SET_COOKIE};
 use relatch_domain::session::Delivery;
 
+use crate::app::devices::DEVICE_TOKEN_TTL;
 use crate::app::issue::IssuedPair;
-use crate::app::sign_in::DEVICE_TOKEN_TTL;
 use crate::http::answer::{TokenAnswer, Welcome};
 use crate::http::cookie::TokenCookie;
 use crate::http::error::{Answer, ApiError, Code};

@@ -29,6 +29,9 @@ struct StoredUser {
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     attributes: Attributes,
     password_hash: Option<String>,
+    /// Absent in a user whose password has never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    password_changes: u32,
     created_at: u64,
 }
 
@@ -56,11 +59,18 @@ fn read(id: UserId, json: &[u8]) -> Result<StoredUser, Failure> {
 
 impl StoredUser {
     fn credentials(self, id: UserId) -> Credentials {
-        let Self { username, roles, disabled, attributes, password_hash, created_at, .. } = self;
+        let Self {
+            username, roles, disabled, attributes, password_hash, password_changes, created_at, ..
+        } = self;
         let profile = Profile { username, roles, attributes };
         let user = User { id, profile, disabled, created_at: UnixMillis(created_at) };
-        Credentials { user, password_hash }
+        Credentials { user, password_hash, password_changes }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn category(error: &serde_json::Error) -> String {
@@ -68,7 +78,7 @@ fn category(error: &serde_json::Error) -> String {
 }
 
 pub(super) fn save(tables: &mut Tables<'_>, credentials: Credentials) -> Result<(), Failure> {
-    let Credentials { user, password_hash } = credentials;
+    let Credentials { user, password_hash, password_changes } = credentials;
     let stored = StoredUser {
         version: VERSION,
         username: user.profile.username,
@@ -76,6 +86,7 @@ pub(super) fn save(tables: &mut Tables<'_>, credentials: Credentials) -> Result<
         disabled: user.disabled,
         attributes: user.profile.attributes,
         password_hash,
+        password_changes,
         created_at: user.created_at.0,
     };
     let json = serde_json::to_vec(&stored).map_err(|error| Failure::Corrupt(category(&error)))?;
@@ -100,7 +111,8 @@ pub(super) fn create(
     };
     let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
     tables.deleted.remove(new.id.as_bytes())?;
-    save(tables, Credentials { user: user.clone(), password_hash: new.password_hash.clone() })?;
+    let password_hash = new.password_hash.clone();
+    save(tables, Credentials { user: user.clone(), password_hash, password_changes: 0 })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
     operated::note(tables, now, new.id, new.operation)?;
     Ok(UserCreation::Created(user))
@@ -117,12 +129,13 @@ pub(super) fn change(
     if !is_as_seen(&found, &change.as_seen) {
         return Ok(UserChangeOutcome::Blocked);
     }
-    let Credentials { mut user, password_hash } = found;
+    let Credentials { mut user, password_hash, password_changes } = found;
     user.profile.roles = change.roles.clone().unwrap_or(user.profile.roles);
     user.profile.attributes = change.attributes.clone().unwrap_or(user.profile.attributes);
     user.disabled = change.disabled.unwrap_or(user.disabled);
     let password_hash = change.password_hash.clone().or(password_hash);
-    save(tables, Credentials { user: user.clone(), password_hash })?;
+    let password_changes = password_changes.saturating_add(change.changes_password().into());
+    save(tables, Credentials { user: user.clone(), password_hash, password_changes })?;
     operated::note(tables, now, user.id, change.operation)?;
     let ended = match change.end.clone() {
         Some((scope, reason, note)) => {
@@ -130,7 +143,7 @@ pub(super) fn change(
         }
         None => Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true },
     };
-    Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
+    Ok(UserChangeOutcome::Changed(UserChanged { user, password_changes, ended }))
 }
 
 fn is_as_seen(found: &Credentials, seen: &UserAsSeen) -> bool {
@@ -157,7 +170,7 @@ pub(super) fn delete(
         }
         return Ok(before.map(|user| UserDeleted { user, durable: true }));
     };
-    let mut tombstone = StoredUser { password_hash: None, ..stored? };
+    let mut tombstone = StoredUser { password_hash: None, password_changes: 0, ..stored? };
     let attributes = std::mem::take(&mut tombstone.attributes);
     let json = serde_json::to_vec(&tombstone).map_err(|error| Failure::Corrupt(category(&error)))?;
     tables.deleted.insert(id.as_bytes(), (now.0, json.as_slice()))?;

@@ -34,7 +34,7 @@ impl Handle {
         let attributes = change.as_seen.attributes.as_ref().map(json).transpose()?;
         request = condition(request, attributes);
         request = condition(request, change.as_seen.password_hash.as_deref());
-        request = operation(request, change.operation);
+        request = operation(request, change.operation).arg(u8::from(change.changes_password()));
         let fields = fields(change)?;
         for (field, value) in &fields {
             request = request.arg(field).arg(value);
@@ -121,5 +121,6 @@ fn outcome(id: UserId, answer: Value) -> Result<UserChangeOutcome, StoreError> {
     let mut row = Row::new(answer)?;
     let ended = ended(row.row()?)?;
     let user = reply::user(id, &mut row)?.ok_or_else(|| corrupt("a changed user without a name"))?;
-    Ok(UserChangeOutcome::Changed(UserChanged { user, ended }))
+    let password_changes = reply::password_changes(&mut row)?;
+    Ok(UserChangeOutcome::Changed(UserChanged { user, password_changes, ended }))
 }

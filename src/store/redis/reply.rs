@@ -130,6 +130,12 @@ pub(super) fn user(id: UserId, row: &mut Row) -> Result<Option<User>, StoreError
     }))
 }
 
+/// Reads how often a user's password has changed; never, if nothing is kept of it.
+pub(super) fn password_changes(row: &mut Row) -> Result<u32, StoreError> {
+    let kept = row.text()?.map(|text| text.parse()).transpose();
+    kept.map(Option::unwrap_or_default).map_err(|_| corrupt("an invalid number of password changes"))
+}
+
 fn standing(
     [name, roles, disabled, attributes]: [Option<&[u8]>; 4],
 ) -> Result<(Option<Profile>, Standing), StoreError> {

@@ -176,11 +176,12 @@ impl Handle {
         let answer = self.router.ask(&Request::read("GET", &self.keyspace.name(name))).await?;
         let Some(text) = Row::new(Value::Array(vec![answer]))?.text()? else { return Ok(None) };
         let id = Claim::read(text)?.by;
-        let answer = self.router.ask(&self.user_fields(id, &["password"])).await?;
+        let answer = self.router.ask(&self.user_fields(id, &["password", "password_changes"])).await?;
         let mut row = Row::new(answer)?;
         let Some(user) = reply::user(id, &mut row)? else { return Ok(None) };
-        let password_hash = row.text()?;
-        Ok((user.profile.username == *name).then_some(Credentials { user, password_hash }))
+        let (password_hash, password_changes) = (row.text()?, reply::password_changes(&mut row)?);
+        let is_of_this_name = user.profile.username == *name;
+        Ok(is_of_this_name.then_some(Credentials { user, password_hash, password_changes }))
     }
 
     pub(super) fn user_fields(&self, id: UserId, more: &[&str]) -> Request {

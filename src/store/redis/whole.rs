@@ -35,7 +35,8 @@ fn all(request: Request, fields: impl IntoIterator<Item = Field>) -> Request {
     fields.into_iter().fold(request, |request, (field, value)| request.arg(field).arg(value))
 }
 
-fn fields_of(Credentials { user, password_hash }: &Credentials) -> Result<Vec<Field>, StoreError> {
+fn fields_of(credentials: &Credentials) -> Result<Vec<Field>, StoreError> {
+    let Credentials { user, password_hash, password_changes } = credentials;
     let field = |name: &str, value: Vec<u8>| (name.as_bytes().to_vec(), value);
     let mut fields = vec![
         field("name", user.profile.username.as_str().as_bytes().to_vec()),
@@ -45,6 +46,9 @@ fn fields_of(Credentials { user, password_hash }: &Credentials) -> Result<Vec<Fi
     ];
     if !user.profile.attributes.is_empty() {
         fields.push(field("attributes", json(&user.profile.attributes)?));
+    }
+    if *password_changes > 0 {
+        fields.push(field("password_changes", password_changes.to_string().into_bytes()));
     }
     fields.extend(password_hash.as_ref().map(|hash| field("password", hash.clone().into_bytes())));
     Ok(fields)

@@ -243,7 +243,9 @@ on_both_stores! {
         let admin = app.admin().await;
         let users = admin.get("/admin/users?query=ada").await.ok();
         let path = format!("/admin/users/{}/failures", users["items"][0]["id"].as_str().unwrap());
-        assert_eq!(admin.get(&path).await.ok(), json!({ "failures": 0, "last_at": null, "wait_seconds": 0 }));
+        let mut none = json!({ "failures": 0, "last_at": null, "wait_seconds": 0 });
+        none["known_devices"] = none.clone();
+        assert_eq!(admin.get(&path).await.ok(), none);
         for _ in 0..2 {
             sign_in(&app.node, "192.0.2.1", &wrong("ada")).await.problem(401, "invalid_credentials");
         }

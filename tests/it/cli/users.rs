@@ -120,6 +120,21 @@ on_each_way! {
         place.app.login("ada", "another good password").await.ok();
     }
 
+    async fn a_new_password_makes_strangers_of_all_devices(place: Place) {
+        let id = place.app.user("ada").await;
+        let phone = place.app.login("ada", PASSWORD).await.ok();
+        let again = |password: &str| {
+            json!({ "username": "ada", "password": password, "device_token": phone["device_token"] })
+        };
+        place.app.post_json("/login", &again(PASSWORD)).await.ok();
+        done(place.relatch(&["user", "passwd", "ada"], "another good password\n"));
+        place.app.post_json("/login", &again("another good password")).await.ok();
+        let trail = place.app.admin().await.get(&format!("/admin/audit?event=signed_in&user={id}")).await.ok();
+        let known: Vec<_> =
+            trail["items"].as_array().unwrap().iter().map(|record| &record["details"]["known_device"]).collect();
+        assert_eq!(known, [false, true, false], "the latest first");
+    }
+
     async fn a_user_is_deleted_only_when_somebody_says_so(place: Place) {
         let id = place.app.user("ada").await;
         let mut phone = place.app.sign_in("ada").await;

@@ -73,7 +73,8 @@ fn sets_cookies(operation: &Value) -> bool {
 fn the_answers_that_set_cookies_say_so() {
     let document = document();
     let described = those(&document, |_, operation| sets_cookies(operation));
-    assert_eq!(described, ["GET /auth/check", "POST /login", "POST /logout", "POST /token/refresh"]);
+    let expected = ["GET /auth/check", "POST /login", "POST /logout", "POST /token/refresh", "PUT /password"];
+    assert_eq!(described, expected);
 }
 
 #[test]

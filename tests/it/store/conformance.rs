@@ -18,7 +18,7 @@ use relatch_testkit::model_store::ModelStore;
 use relatch_testkit::redis_server::RedisServer;
 
 /// All verdicts, and what must have happened to users for the comparison to show much.
-pub(super) const REACHED: [&str; 22] = [
+pub(super) const REACHED: [&str; 24] = [
     "attempt_key_reused",
     "change_blocked",
     "disabled",
@@ -30,6 +30,8 @@ pub(super) const REACHED: [&str; 22] = [
     "mismatch",
     "name_given_again",
     "nobody_changed",
+    "password_changed",
+    "password_rehashed",
     "refresh_of_nobody",
     "retry",
     "reuse",

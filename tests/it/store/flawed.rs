@@ -42,6 +42,8 @@ enum Flaw {
     ChangesUnseen,
     /// A session begins whatever password was checked.
     BeginsUnchecked,
+    /// A hash that is made anew counts as another password.
+    CountsRehashes,
 }
 
 #[async_trait]
@@ -118,6 +120,7 @@ impl Store for Flawed {
         if self.flaw == Flaw::ChangesUnseen {
             change.as_seen = UserAsSeen::default();
         }
+        change.is_rehash &= self.flaw != Flaw::CountsRehashes;
         self.model.change_user(&change).await
     }
 
@@ -229,6 +232,7 @@ async fn the_suite_finds_flaws_and_makes_the_failing_case_short() {
         (Flaw::LosesAttributes, 2),
         (Flaw::ChangesUnseen, 1),
         (Flaw::BeginsUnchecked, 1),
+        (Flaw::CountsRehashes, 1),
     ] {
         let clock = clock();
         let model = ModelStore::new(Arc::new(clock.clone()));

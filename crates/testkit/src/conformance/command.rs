@@ -81,6 +81,8 @@ pub(super) struct Edit {
     pub(super) disabled: Option<bool>,
     pub(super) attributes: Option<u8>,
     pub(super) password: Option<u8>,
+    /// Whether the new hash is one of the same password.
+    pub(super) is_rehash: bool,
     /// Only if the attributes are these.
     pub(super) seen_attributes: Option<u8>,
     /// Only if the password is the one that it is, or is another one.
@@ -229,11 +231,13 @@ fn change() -> impl Strategy<Value = Command> {
         prop_oneof![3 => Just(None), 2 => Just(Some(true)), 3 => Just(Some(false))],
         of(0_u8..4),
         of(any::<u8>()),
+        any::<bool>(),
         weighted_option(0.2, 0_u8..4),
         weighted_option(0.2, any::<bool>()),
     );
-    let edit = edit.prop_map(|(roles, disabled, attributes, password, seen_attributes, seen_password)| {
-        Edit { roles, disabled, attributes, password, seen_attributes, seen_password }
+    let edit = edit.prop_map(|edit| {
+        let (roles, disabled, attributes, password, is_rehash, seen_attributes, seen_password) = edit;
+        Edit { roles, disabled, attributes, password, is_rehash, seen_attributes, seen_password }
     });
     (at(), edit, of(ending())).prop_map(|(at, edit, ending)| Command::ChangeUser { at, edit, ending })
 }

@@ -36,6 +36,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.users_are_listed_in_the_byte_order_of_their_names().await;
     stage.a_user_whose_creation_was_given_up_is_never_created().await;
     stage.a_password_is_set_for_those_who_exist().await;
+    stage.changes_of_a_password_are_counted_and_new_hashes_are_not().await;
     stage.a_user_changes_and_sessions_end_in_one_step().await;
     stage.a_change_is_made_only_from_what_was_seen().await;
     stage.a_session_begins_only_by_the_password_that_was_checked().await;

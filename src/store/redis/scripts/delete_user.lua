@@ -25,7 +25,7 @@ if not name then return false end
 
 local deleted_at = user[1] and string.format('%.0f', now) or user[7]
 redis.call('HSET', KEYS[2], 'deleted', name, 'deleted_at', deleted_at)
-redis.call('HDEL', KEYS[2], 'name', 'password', 'attributes')
+redis.call('HDEL', KEYS[2], 'name', 'password', 'password_changes', 'attributes')
 note_operation(KEYS[2], ARGV[2])
 redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('PEXPIRE', KEYS[2], DAY)

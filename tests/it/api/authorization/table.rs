@@ -83,7 +83,7 @@ pub(super) const TABLE: &[Row] = &[
     row("POST", "/logout", Gate::Pair, 204).changes(),
     row("GET", "/auth/check", Gate::Token, 200),
     row("GET", "/me", Gate::Session, 200),
-    row("PUT", "/password", Gate::Session, 204).changes().with(password_change),
+    row("PUT", "/password", Gate::Session, 200).changes().with(password_change),
     row("GET", "/sessions", Gate::Session, 200),
     row("DELETE", "/sessions", Gate::Session, 204).changes(),
     row("DELETE", "/sessions/{id}", Gate::Session, 204).changes().owned(),

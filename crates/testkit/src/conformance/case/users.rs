@@ -54,6 +54,7 @@ impl Case {
             disabled: edit.disabled,
             attributes: edit.attributes.map(attributes),
             password_hash: edit.password.map(|number| format!("hash {number}")),
+            is_rehash: edit.is_rehash,
             end: end.clone(),
             as_seen: UserAsSeen {
                 attributes: edit.seen_attributes.map(attributes),
@@ -73,6 +74,11 @@ impl Case {
             }
         };
         self.coverage.happened("user_changed");
+        if change.changes_password() {
+            self.coverage.happened("password_changed");
+        } else if change.password_hash.is_some() {
+            self.coverage.happened("password_rehashed");
+        }
         if let Some((scope, ..)) = end {
             self.note_ended(scope, None, &changed.ended);
             if !changed.ended.ended.is_empty() {

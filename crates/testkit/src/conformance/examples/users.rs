@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use relatch::ambient::Clock;
 use relatch::store::{
     BeginStep, Begun, EndNote, EndStep, NewUser, Rotated, StoreError, UserAsSeen, UserChange,
-    UserChangeOutcome, UserCreation, UserQuery,
+    UserChangeOutcome, UserCreation, UserQuery, WholeUser,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
@@ -44,6 +44,48 @@ impl Stage {
         // A deletion that comes before the creation was told of does not hide it.
         self.store.delete_user(carried_out.id, None).await.unwrap();
         assert!(settled(&carried_out).await);
+    }
+
+    pub(super) async fn changes_of_a_password_are_counted_and_new_hashes_are_not(&self) {
+        let user = self.user("").await;
+        let counted = async || {
+            let found = self.store.credentials(&user.profile.username).await.unwrap().unwrap();
+            (found.password_hash.unwrap(), found.password_changes)
+        };
+        assert_eq!(counted().await, ("hash".to_owned(), 0));
+        let changed = self.change(&new_password(user.id, "second")).await.unwrap();
+        assert_eq!((changed.password_changes, counted().await), (1, ("second".to_owned(), 1)));
+        let rehash = UserChange { is_rehash: true, ..new_password(user.id, "second, made anew") };
+        let other = UserChange { disabled: Some(false), ..change_of(&user) };
+        for change in [&rehash, &other] {
+            assert_eq!(self.change(change).await.unwrap().password_changes, 1);
+            assert_eq!(counted().await, ("second, made anew".to_owned(), 1));
+        }
+        let blocked = UserChange {
+            as_seen: UserAsSeen { password_hash: Some("hash".to_owned()), attributes: None },
+            ..new_password(user.id, "never")
+        };
+        assert_eq!(self.store.change_user(&blocked).await.unwrap(), UserChangeOutcome::Blocked);
+        assert_eq!(counted().await.1, 1);
+        let rivals =
+            (0..8).map(|number| new_password(user.id, &format!("hash {number}"))).collect::<Vec<_>>();
+        let outcomes = join_all(rivals.iter().map(|rival| self.change(rival))).await;
+        let mut numbers: Vec<_> =
+            outcomes.into_iter().map(|outcome| outcome.unwrap().password_changes).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [2, 3, 4, 5, 6, 7, 8, 9], "each has a number of its own");
+
+        // A copy of the user has the number, and another user begins anew.
+        let whole = WholeUser {
+            credentials: self.store.credentials(&user.profile.username).await.unwrap().unwrap(),
+            sessions: Vec::new(),
+        };
+        self.store.place_user(&whole).await.unwrap();
+        assert_eq!(counted().await, (whole.credentials.password_hash.unwrap(), 9));
+        self.store.delete_user(user.id, None).await.unwrap();
+        let again = NewUser { id: user.id, ..new_user(user.profile.username.clone()) };
+        assert!(matches!(self.store.create_user(&again).await, Ok(UserCreation::Created(_))));
+        assert_eq!(counted().await, ("hash".to_owned(), 0));
     }
 
     pub(super) async fn a_user_changes_and_sessions_end_in_one_step(&self) {
