@@ -51,6 +51,7 @@ mod failover;
 mod fitness;
 mod forged_tokens;
 mod guesses;
+mod histories;
 mod http;
 mod keys;
 mod log_lines;
