@@ -44,12 +44,12 @@ browser: deps ## Look at cookies and the example page in a real Chromium
 
 FUZZ_SECONDS ?= 300
 .PHONY: fuzz
-fuzz: deps ## Fuzz every parser, an hour in all (FUZZ_SECONDS for each but the last, which gets six times as much)
+fuzz: deps ## Fuzz every parser, 65 minutes in all (FUZZ_SECONDS for each but the last, which gets six times as much)
 	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: nightly
-nightly: fuzz fault ## What takes too long for every change: an hour of fuzzing, and every fault for some time
+nightly: fuzz fault ## What takes too long for every change: 65 minutes of fuzzing, and every fault for some time
 
 .PHONY: doc
 doc: ## Build the documentation of the code, broken links denied

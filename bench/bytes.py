@@ -17,7 +17,7 @@ import urllib.parse
 
 from servers import Failed, add_build_options, binary, build, run_script, start_redis
 
-FORGET = "local keys = redis.call('SCAN', ARGV[1], 'MATCH', '*:m', 'COUNT', 5000) \
+FORGET = "local keys = redis.call('SCAN', ARGV[1], 'MATCH', '*:[hm]', 'COUNT', 5000) \
 for _, key in ipairs(keys[2]) do redis.call('DEL', key) end return keys[1]"
 
 

@@ -6,7 +6,7 @@ seconds=${1:?"how many seconds for each target?"}
 cd "$(dirname "$0")/.."
 # Optimising across crates costs more than it gives here.
 export CARGO_PROFILE_RELEASE_LTO=off
-for target in access_token device_token forwarded password_hash refresh_token session_record http; do
+for target in access_token connection device_token forwarded password_hash refresh_token session_record http; do
   if [ "$target" = http ]; then seconds=$((seconds * 6)); fi
   options=("-max_total_time=$seconds" -max_len=4096 -timeout=10)
   if [ -f "fuzz/dictionaries/$target" ]; then options+=("-dict=fuzz/dictionaries/$target"); fi

@@ -19,6 +19,7 @@ use actix_web::test;
 use futures_util::future::LocalBoxFuture;
 use relatch::http::error::Code;
 use relatch::http::routes;
+use relatch::settings::Settings;
 use relatch::startup::{Doorway, application, joined_app};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,12 +61,12 @@ fn request(data: &[u8]) -> Option<test::TestRequest> {
     Some(request.set_payload(body.to_vec()))
 }
 
-fn part<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+pub(crate) fn part<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let found = text.windows(at.len()).position(|window| window == at)?;
     Some((&text[..found], &text[found + at.len()..]))
 }
 
-fn replaced(text: &[u8], name: &str, value: &str) -> Vec<u8> {
+pub(crate) fn replaced(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     let (mut filled, mut rest) = (Vec::new(), text);
     while let Some((before, after)) = part(rest, name.as_bytes()) {
         filled.extend_from_slice(before);
@@ -137,7 +138,8 @@ impl World {
     }
 }
 
-async fn serving(dir: &Path) -> Serve {
+/// Those of a server whose store is in this folder.
+pub(crate) fn settings(dir: &Path) -> Settings {
     let master_key: Vec<u8> = (0..32).collect();
     let settings = [
         ("HTTP__LISTEN", "127.0.0.1:0"),
@@ -153,7 +155,11 @@ async fn serving(dir: &Path) -> Serve {
         ("MASTER_KEY", &relatch_domain::base64url::encode(&master_key)),
     ];
     let settings = settings.map(|(key, value)| (format!("RELATCH__{key}"), value.to_owned()));
-    let settings = relatch::settings::load(None, settings).expect("settings").settings;
+    relatch::settings::load(None, settings).expect("settings").settings
+}
+
+async fn serving(dir: &Path) -> Serve {
+    let settings = settings(dir);
     let app = joined_app(&settings).await.expect("an application");
     let service = test::init_service(application(app, Doorway::of(&settings), routes::main_listener)).await;
     Box::new(move |request| {

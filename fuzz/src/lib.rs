@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a target tells the fuzzer")]
 
 pub mod access_token;
+pub mod connection;
 pub mod device_token;
 pub mod forwarded;
 pub mod http;

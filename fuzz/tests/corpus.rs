@@ -5,8 +5,9 @@ use std::path::Path;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 8] = [
     ("access_token", relatch_fuzz::access_token::look_at),
+    ("connection", relatch_fuzz::connection::look_at),
     ("device_token", relatch_fuzz::device_token::look_at),
     ("forwarded", relatch_fuzz::forwarded::look_at),
     ("http", relatch_fuzz::http::look_at),

@@ -5,6 +5,8 @@
 //! whoever repeats a copy that broke off goes on. What is there already is written once more; nothing is doubled by it but
 //! audit records and revocations, which are copied last.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use relatch_domain::SessionRef;
 use relatch_domain::user::User;
@@ -168,6 +170,11 @@ async fn one(from: &dyn Store, to: &dyn Store, user: &User) -> Result<usize, Not
         let corrupt = held.corrupt.len();
         return Err(NotCopied::Corrupt { user: user.profile.username.to_string(), corrupt });
     }
+    let mut histories = if held.sessions.is_empty() {
+        BTreeMap::new()
+    } else {
+        from.histories(user.id).await.map_err(NotCopied::From)?
+    };
     let mut sessions = Vec::with_capacity(held.sessions.len());
     for stored in held.sessions {
         let thumbprint = if stored.record.dpop_bound {
@@ -176,7 +183,8 @@ async fn one(from: &dyn Store, to: &dyn Store, user: &User) -> Result<usize, Not
         } else {
             None
         };
-        sessions.push(WholeSession { stored, thumbprint });
+        let history = histories.remove(&stored.id).unwrap_or_default();
+        sessions.push(WholeSession { stored, history, thumbprint });
     }
     let count = sessions.len();
     to.place_user(&WholeUser { credentials, sessions }).await.map_err(NotCopied::To)?;

@@ -1,6 +1,9 @@
 //! History: what else happened to a session than its sign-in, ordinary refreshes and its end. Refreshes from elsewhere,
 //! retries, lost races, heals and refused attempts are kept beside the session, the latest of them.
 //!
+//! They live apart from the session's record and details: only timelines read them, and a reuse that of its one session. How
+//! much of them is kept is [`crate::store::histories`].
+//!
 //! Written after the answer, by a task of the node's own: no refresh waits for it. What repeats itself within a minute is
 //! kept once and counted, so that nobody can push out what went before by repeating something.
 
@@ -94,16 +97,16 @@ impl Line {
     }
 }
 
-/// The lines of a session's history that this version can read, the earliest first.
-pub fn lines(stored: &StoredSession) -> Vec<Line> {
-    stored.history.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+/// Those lines of a session's history that this version can read.
+pub fn lines(history: &[String]) -> Vec<Line> {
+    history.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// Who was the last to get a token of this session, if what is kept of it tells.
-pub(super) fn last_holder(stored: &StoredSession) -> Option<Party> {
+/// Who was the last to get a token of this session, if what is kept of it and its history tells.
+pub(super) fn last_holder(stored: &StoredSession, history: &[String]) -> Option<Party> {
     let signed_in =
         Party { address: stored.details.address.clone(), user_agent: stored.details.user_agent.clone() };
-    let seen = lines(stored).into_iter().rev().map(|line| line.party).chain([signed_in]);
+    let seen = lines(history).into_iter().rev().map(|line| line.party).chain([signed_in]);
     let tag = |party: &Party| {
         let address = party.address.as_ref().and_then(|address| address.parse().ok());
         Origin { address, user_agent: party.user_agent.clone(), ..Origin::default() }.tag()
@@ -199,6 +202,7 @@ pub async fn write_histories(app: &App) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::histories::is_line;
     use crate::store::{EndNote, SessionDetails};
     use relatch_domain::testing::live_record;
     use relatch_domain::{SessionId, UserId};
@@ -220,6 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_line_can_be_kept() {
+        let party = Party {
+            address: Some("ffff:".repeat(7) + "ffff"),
+            user_agent: Some("\"".repeat(Origin::MAX_AGENT)),
+        };
+        let (at, generation, more) = (u32::MAX, u32::MAX, u32::MAX);
+        let line = Line { at, what: Happening::Mismatched, generation, party, more };
+        assert!(is_line(&serde_json::to_string(&line).unwrap()));
+    }
+
+    #[test]
     fn the_last_holder_is_whom_the_record_names() {
         let party = |address: &str| Party { address: Some(address.into()), user_agent: Some("app/1".into()) };
         let tag = |address: &str| {
@@ -237,14 +252,14 @@ mod tests {
                 ..SessionDetails::default()
             },
             note: EndNote::default(),
-            history: vec!["not JSON".to_owned(), serde_json::to_string(&line).unwrap()],
         };
-        assert_eq!(lines(&stored), std::slice::from_ref(&line));
+        let history = ["not JSON".to_owned(), serde_json::to_string(&line).unwrap()];
+        assert_eq!(lines(&history), std::slice::from_ref(&line));
         for address in ["192.0.2.1", "198.51.100.7"] {
             stored.record.origin = tag(address);
-            assert_eq!(last_holder(&stored), Some(party(address)));
+            assert_eq!(last_holder(&stored, &history), Some(party(address)));
         }
         stored.record.origin = tag("203.0.113.9");
-        assert_eq!(last_holder(&stored), None, "whoever it was is not in what is kept");
+        assert_eq!(last_holder(&stored, &history), None, "whoever it was is not in what is kept");
     }
 }

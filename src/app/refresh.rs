@@ -305,7 +305,8 @@ async fn end_session(
 async fn other_party(app: &App, session: SessionRef) -> Option<Party> {
     let all = app.store.sessions_of(session.user).await.ok()?;
     let stored = all.sessions.into_iter().find(|stored| stored.id == session.session)?;
-    last_holder(&stored)
+    let history = app.store.history(session).await.unwrap_or_default();
+    last_holder(&stored, &history)
 }
 
 /// The answer to a verdict that has been carried out.

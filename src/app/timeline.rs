@@ -4,6 +4,7 @@
 //! happened between stands in its [history]. An ended session is remembered for a day or longer (`SessionLimits::tombstone_ttl`); with it goes its timeline.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use relatch_domain::event::Event;
 use relatch_domain::session::{EndReason, SessionRecord};
@@ -120,7 +121,12 @@ pub async fn session_timeline(
     }
     let mut all = sessions_of(app, session.user).await?;
     all.sessions.retain(|stored| stored.id == session.session);
-    let found = (!all.sessions.is_empty()).then(|| newest_first(&all));
+    let found = if all.sessions.is_empty() {
+        None
+    } else {
+        let history = app.store.history(session).await?;
+        Some(newest_first(&all, &[(session.session, history)].into()))
+    };
     if !is_own {
         let status = if found.is_some() { 200 } else { 404 };
         let route = "/sessions/{id}/timeline".to_owned();
@@ -139,24 +145,29 @@ pub async fn user_timeline(app: &App, user: UserId) -> Result<Option<Vec<Entry>>
     if !all.corrupt.is_empty() {
         tracing::error!(%user, corrupt = all.corrupt.len(), "session records that cannot be read");
     }
-    Ok(all.user.is_some().then(|| newest_first(&all)))
+    if all.user.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(newest_first(&all, &app.store.histories(user).await?)))
 }
 
-fn newest_first(all: &UserSessions) -> Vec<Entry> {
-    let mut entries: Vec<_> = all.sessions.iter().flat_map(|session| entries(session, all.now)).collect();
+fn newest_first(all: &UserSessions, histories: &BTreeMap<SessionId, Vec<String>>) -> Vec<Entry> {
+    let history = |id| histories.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let of = |stored: &StoredSession| entries(stored, history(stored.id), all.now);
+    let mut entries: Vec<_> = all.sessions.iter().flat_map(of).collect();
     entries.sort_by_key(|entry| Reverse(entry.place()));
     entries
 }
 
-/// What a stored session tells about itself at `now`, oldest first.
-pub fn entries(stored: &StoredSession, now: UnixMillis) -> Vec<Entry> {
+/// What a stored session and the lines of its history tell about it at `now`, oldest first.
+pub fn entries(stored: &StoredSession, history: &[String], now: UnixMillis) -> Vec<Entry> {
     let record = &stored.record;
     let entry = |at, what| Entry { at, session: stored.id, what, rank: 0 };
     let mut entries = vec![entry(record.signed_in_at, What::SignedIn(stored.details.clone()))];
     if record.generation > Generation(0) {
         entries.push(entry(record.rotated_at.seconds(), What::Refreshed(record.generation)));
     }
-    entries.extend(history::lines(stored).into_iter().zip(0..).map(|(line, rank)| Entry {
+    entries.extend(history::lines(history).into_iter().zip(0..).map(|(line, rank)| Entry {
         at: line.time(),
         session: stored.id,
         what: What::Happened(line),
@@ -199,11 +210,11 @@ mod tests {
     fn stored(record: SessionRecord) -> StoredSession {
         let details = SessionDetails { device_name: Some("phone".to_owned()), ..SessionDetails::default() };
         let id = SessionId::from_bytes([7; 16]);
-        StoredSession { id, record, details, note: EndNote::saying("lost"), history: Vec::new() }
+        StoredSession { id, record, details, note: EndNote::saying("lost") }
     }
 
     fn told(record: SessionRecord, now: u32) -> Vec<(u32, What)> {
-        let entries = entries(&stored(record), UnixSeconds(now).millis());
+        let entries = entries(&stored(record), &[], UnixSeconds(now).millis());
         entries.into_iter().map(|entry| (entry.at.0, entry.what)).collect()
     }
 
@@ -284,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_session_begins_and_is_told_in_order(record in record(), now in sessions_at()) {
-            let entries = entries(&stored(record), now);
+            let entries = entries(&stored(record), &[], now);
             prop_assert!(matches!(entries[0].what, What::SignedIn(_)));
             prop_assert_eq!(record.is_live(now), entries.iter().all(|entry| {
                 matches!(entry.what, What::SignedIn(_) | What::Refreshed(_))

@@ -11,8 +11,8 @@ use crate::startup::{block_on, examine_store};
 
 /// Below the help of the command.
 const AFTER_HELP: &str = "\
-It looks at every process behind store.url: a Redis and its replicas, Sentinels, the nodes of a Cluster. It writes
-nothing. Exit codes: 0 nothing is wrong (notes do not count), 1 something is, 2 wrong use.
+It looks at every process behind store.url: a Redis and its replicas, Sentinels, the nodes of a Cluster. Of the
+embedded store it looks whether others can open its file or the master key beside it. It writes nothing. Exit codes: 0 nothing is wrong (notes do not count), 1 something is, 2 wrong use.
 
 Example:
   relatch doctor --config relatch.toml && systemctl start relatch";

@@ -1,11 +1,13 @@
 //! Looking at a store whether it is fit: for `relatch doctor`, and now and then for a server that serves from it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{NotOurStore, StartError};
 use super::join::ours;
+use super::master_key;
 use super::parts::{Parts, redis_settings};
 use crate::ambient::Clock;
 use crate::doctor::clock::CLOCK;
@@ -23,8 +25,8 @@ const EVERY: Duration = Duration::from_secs(30);
 /// If the settings fit no store, or the embedded store cannot be opened.
 pub async fn examine_store(settings: &Settings) -> Result<Vec<Finding>, StartError> {
     let patient = Patient::of(settings);
-    if let Patient::File(path) = &patient {
-        return Ok(examine_file(path));
+    if let Patient::File(file) = &patient {
+        return Ok(examine_file(file));
     }
     let parts = Parts::open(settings, None).await?;
     let mut findings = patient.findings(&*parts.clock).await?;
@@ -40,21 +42,31 @@ pub async fn examine_store(settings: &Settings) -> Result<Vec<Finding>, StartErr
 /// What is looked at.
 pub(super) enum Patient {
     Redis(Box<RedisSettings>),
-    File(PathBuf),
+    File(EmbeddedFile),
+}
+
+/// The file of the embedded store.
+pub(super) struct EmbeddedFile {
+    path: PathBuf,
+    /// Whether the master key is in a file beside it, and not in the settings.
+    has_master_key_beside: bool,
 }
 
 impl Patient {
     pub(super) fn of(settings: &Settings) -> Self {
         match &settings.store.url {
             StoreUrl::Redis(url) => Self::Redis(Box::new(redis_settings(&settings.store, url))),
-            StoreUrl::Embedded(path) => Self::File(path.clone()),
+            StoreUrl::Embedded(path) => Self::File(EmbeddedFile {
+                path: path.clone(),
+                has_master_key_beside: settings.master_key.is_none(),
+            }),
         }
     }
 
     async fn findings(&self, clock: &dyn Clock) -> Result<Vec<Finding>, OpenError> {
         match self {
             Self::Redis(settings) => Ok(judge(&inspect(settings, clock).await?, settings.sync_replicas)),
-            Self::File(path) => Ok(examine_file(path)),
+            Self::File(file) => Ok(examine_file(file)),
         }
     }
 }
@@ -100,37 +112,38 @@ fn not_ours(wrong: &NotOurStore) -> Finding {
     }
 }
 
-/// The embedded store is one file of one server: that it can be written is all that it needs.
-fn examine_file(path: &Path) -> Vec<Finding> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let finding = |severity, finding, what: String, why, change: &str| Finding {
-        severity,
-        finding,
-        at: Some(path.display().to_string()),
-        what,
-        why,
-        change: change.to_owned(),
-    };
-    let Ok(found) = std::fs::metadata(path) else {
-        let why = "there is nothing to look at before the server has made it";
-        return vec![finding(
-            Severity::Note,
-            "no_file",
-            "there is no such file yet".to_owned(),
-            why,
-            "relatch serve",
-        )];
-    };
-    let mode = found.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let why = "others on this machine can read password hashes, or change who is signed in";
-        return vec![finding(
-            Severity::Warning,
-            "file_mode",
-            format!("its mode is {mode:o}"),
-            why,
-            "chmod 600",
-        )];
+/// The embedded store is one file of one server: all that it needs is that no one else can open it, or the master key beside it.
+fn examine_file(file: &EmbeddedFile) -> Vec<Finding> {
+    let at = |path: &Path| Some(path.display().to_string());
+    let mut findings = Vec::new();
+    match std::fs::metadata(&file.path).map(|found| found.permissions().mode() & 0o777) {
+        Ok(mode) if mode & 0o077 != 0 => findings.push(Finding {
+            severity: Severity::Warning,
+            finding: "file_mode",
+            at: at(&file.path),
+            what: format!("its mode is {mode:o}"),
+            why: "others on this machine can read password hashes, or change who is signed in",
+            change: "chmod 600".to_owned(),
+        }),
+        Ok(_) => {}
+        Err(_) => findings.push(Finding {
+            severity: Severity::Note,
+            finding: "no_file",
+            at: at(&file.path),
+            what: "there is no such file yet".to_owned(),
+            why: "there is nothing to look at before the server has made it",
+            change: "relatch serve".to_owned(),
+        }),
     }
-    Vec::new()
+    let exposed = if file.has_master_key_beside { master_key::open_to_others(&file.path) } else { None };
+    findings.extend(exposed.map(|(path, mode)| Finding {
+        severity: Severity::Warning,
+        finding: "master_key_mode",
+        at: at(&path),
+        what: format!("the mode of the master key is {mode:o}"),
+        why: "others on this machine can read or replace it: whoever has it and the store can make anybody's tokens",
+        change: "chmod 600".to_owned(),
+    }));
+    findings.sort_by_key(|finding| finding.severity);
+    findings
 }

@@ -39,11 +39,17 @@ pub enum NoMasterKey {
 /// # Errors
 /// Why there is none.
 pub(super) fn find_or_make(beside: &Path) -> Result<MasterKey, NoMasterKey> {
-    let folder = beside.parent().unwrap_or(Path::new(""));
-    let path = folder.join(FILE_NAME);
+    let path = path_beside(beside);
     match files::read(&path, MAX_LEN) {
         Ok(text) => {
-            warn_of_others(&path);
+            if let Some((path, mode)) = open_to_others(beside) {
+                tracing::warn!(
+                    event = "master_key_exposed",
+                    path = %path.display(),
+                    mode = format!("{mode:o}"),
+                    "others on this machine can open the master key: make its mode 0600"
+                );
+            }
             read(&path, &text)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path),
@@ -51,17 +57,16 @@ pub(super) fn find_or_make(beside: &Path) -> Result<MasterKey, NoMasterKey> {
     }
 }
 
-/// Says so if others than the server's own user may read the key, or write it.
-fn warn_of_others(path: &Path) {
-    let mode = std::fs::metadata(path).map_or(0, |about| about.permissions().mode());
-    if mode & 0o077 != 0 {
-        tracing::warn!(
-            event = "master_key_exposed",
-            path = %path.display(),
-            mode = format!("{:o}", mode & 0o777),
-            "others on this machine can open the master key: make its mode 0600"
-        );
-    }
+/// The file with the key beside the database `beside`, and its mode, if others than the server's own user may read or write
+/// it. Nothing if there is no such file, or it cannot be looked at.
+pub(super) fn open_to_others(beside: &Path) -> Option<(PathBuf, u32)> {
+    let path = path_beside(beside);
+    let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some((path, mode))
+}
+
+fn path_beside(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(Path::new("")).join(FILE_NAME)
 }
 
 fn read(path: &Path, text: &[u8]) -> Result<MasterKey, NoMasterKey> {

@@ -1,6 +1,7 @@
 //! A store whose steps are timed, and whose errors are counted by what they mean.
 
 use std::array;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 use super::{
     Bearing, BeginStep, Begun, Credentials, CutoffRaised, EndStep, Ended, EntryId, GuessStep, Guesser,
@@ -183,6 +184,8 @@ steps! {
     writes end_sessions(step: &EndStep) -> Ended;
     reads sessions_of(user: UserId) -> UserSessions;
     writes append_history(session: SessionRef, line: &str) -> ();
+    reads history(session: SessionRef) -> Vec<String>;
+    reads histories(user: UserId) -> BTreeMap<SessionId, Vec<String>>;
     writes begin_session(step: &BeginStep) -> Begun;
     writes create_user(new: &NewUser) -> UserCreation;
     reads user(id: UserId) -> Option<User>;

@@ -8,22 +8,25 @@
 pub mod embedded;
 pub mod error;
 pub mod guesses;
+pub mod histories;
 pub mod journal;
 pub mod measured;
 pub mod redis;
 pub mod shard;
 pub mod steps;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 pub use error::StoreError;
 pub use guesses::{GuessBook, GuessKind, GuessStep, Guesser};
+pub use histories::{HISTORY_BYTES, HISTORY_KEEPS, HISTORY_LINE};
 pub use journal::{
     JournalPage, JournalWrite, JournalWritten, LOG_KEEPS, LogEntry, NewEntry, OpenOperation, kept_for,
 };
@@ -31,10 +34,10 @@ pub use measured::{Measured, StoreMetrics};
 pub use relatch_domain::event::Party;
 pub use shard::{Away, Bearing, Look, Shard, Shards, ShownTime};
 pub use steps::{
-    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, HISTORY_KEEPS, KeyShelf,
-    Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails, Settled, StoredKey, StoredSession,
-    SwapStep, Trail, TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation,
-    UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
+    BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, KeyShelf, Marker, NewUser,
+    Observation, RotateStep, Rotated, SessionDetails, Settled, StoredKey, StoredSession, SwapStep, Trail,
+    TrailEntry, UserAsSeen, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
+    UserSessions, WholeSession, WholeUser,
 };
 
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
@@ -55,12 +58,19 @@ pub trait Store: Send + Sync + 'static {
     /// Ends sessions, whatever state they are in. The first end of a session is final.
     async fn end_sessions(&self, step: &EndStep) -> Result<Ended, StoreError>;
 
-    /// A user's sessions, ended ones too.
+    /// A user's sessions, ended ones too, without their histories.
     async fn sessions_of(&self, user: UserId) -> Result<UserSessions, StoreError>;
 
-    /// Adds a line to a session's history, of which the latest [`HISTORY_KEEPS`] are kept. Nothing if there is no such
-    /// session. The line has no line break.
+    /// Adds a line to a session's history. The latest [`HISTORY_KEEPS`] lines of a session are kept, and of all sessions of
+    /// a user no more than [`HISTORY_BYTES`]: [`histories`] has the rule. Writes nothing if there is no such session, or if
+    /// it is no line ([`histories::is_line`]).
     async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError>;
+
+    /// The lines of a session's history, the earliest first. Empty if there is no such session.
+    async fn history(&self, session: SessionRef) -> Result<Vec<String>, StoreError>;
+
+    /// The histories of all sessions of a user that have one, each as [`Store::history`] gives it.
+    async fn histories(&self, user: UserId) -> Result<BTreeMap<SessionId, Vec<String>>, StoreError>;
 
     /// Begins a session and makes room for it, if the user is enabled, the password is still the one that was checked,
     /// the session's id is free, every session that changes is still as it was seen and there are not too many others.

@@ -154,12 +154,7 @@ pub struct StoredSession {
     pub details: SessionDetails,
     /// What is known about its end; empty for a session that has not ended.
     pub note: EndNote,
-    /// The latest lines of its history, the earliest first.
-    pub history: Vec<String>,
 }
-
-/// How many lines of a session's history are kept.
-pub const HISTORY_KEEPS: usize = 32;
 
 /// All sessions of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +208,8 @@ pub enum Begun {
 pub struct WholeSession {
     /// The session.
     pub stored: StoredSession,
+    /// The lines of its history, the earliest first.
+    pub history: Vec<String>,
     /// The `DPoP` key that it is bound to, if `record.dpop_bound`.
     pub thumbprint: Option<Thumbprint>,
 }

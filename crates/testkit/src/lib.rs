@@ -14,6 +14,7 @@ pub mod fault;
 pub mod forge;
 mod launch;
 mod model_journal;
+mod model_state;
 pub mod model_store;
 pub mod node;
 #[cfg(test)]

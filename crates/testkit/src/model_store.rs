@@ -9,52 +9,27 @@ use async_trait::async_trait;
 use relatch::ambient::Clock;
 use relatch::store::{
     BeginStep, Begun, Credentials, CutoffRaised, EndNote, EndStep, Ended, EntryId, GuessBook, GuessStep,
-    Guesser, HISTORY_KEEPS, JournalPage, JournalWrite, JournalWritten, KeyShelf, Marker, NewUser,
-    Observation, RotateStep, Rotated, SessionDetails, Settled, Shard, Shards, Store, StoreError, StoredKey,
-    StoredSession, SwapStep, Trail, TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation,
-    UserDeleted, UserQuery, UserSessions, WholeSession, WholeUser,
+    Guesser, JournalPage, JournalWrite, JournalWritten, KeyShelf, Marker, NewUser, Observation, RotateStep,
+    Rotated, Settled, Shard, Shards, Store, StoreError, StoredKey, StoredSession, SwapStep, Trail,
+    TrailEntry, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserDeleted, UserQuery,
+    UserSessions, WholeSession, WholeUser,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
-use relatch_domain::ids::Thumbprint;
-use relatch_domain::record::encode;
 use relatch_domain::rotation::{guards_hold, next};
-use relatch_domain::session::{Seen, SessionRecord, Standing};
+use relatch_domain::session::Standing;
 use relatch_domain::sign_in::Change;
 use relatch_domain::user::{Profile, User, Username};
-use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId, revocation};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
-use crate::model_journal::ModelJournal;
+use crate::model_state::{Session, State, sessions_from};
 
 /// A store in memory that keeps the contract of [`Store`] to the letter.
 pub struct ModelStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     guesses: GuessBook,
-}
-
-#[derive(Default)]
-struct State {
-    users: BTreeMap<UserId, Credentials>,
-    names: BTreeMap<Username, UserId>,
-    sessions: BTreeMap<SessionRef, Session>,
-    shelf: KeyShelf,
-    marker: Option<Marker>,
-    cutoffs: Cutoffs,
-    journal: ModelJournal,
-    deleted: BTreeMap<UserId, (UnixMillis, User)>,
-    /// Whether each operation on a user was carried out, or given up.
-    operations: BTreeMap<(UserId, OperationId), bool>,
-    audit: BTreeMap<Trail, Vec<TrailEntry>>,
-}
-
-struct Session {
-    record: SessionRecord,
-    thumbprint: Option<Thumbprint>,
-    details: SessionDetails,
-    note: EndNote,
-    history: Vec<String>,
 }
 
 impl ModelStore {
@@ -67,85 +42,6 @@ impl ModelStore {
     fn step(&self) -> (MutexGuard<'_, State>, UnixMillis) {
         (self.state.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
     }
-}
-
-impl State {
-    fn observe(&self, now: UnixMillis, session: SessionRef) -> Observation {
-        let owner = self.users.get(&session.user).map(|credentials| &credentials.user);
-        let stored = self.sessions.get(&session);
-        let seen = Seen {
-            session: stored.map(|stored| stored.record),
-            thumbprint: stored.filter(|stored| stored.record.dpop_bound).and_then(|stored| stored.thumbprint),
-            user: standing(owner),
-        };
-        Observation { now, seen, profile: owner.map(|user| user.profile.clone()) }
-    }
-
-    fn replace(&mut self, session: SessionRef, record: SessionRecord) {
-        if let Some(stored) = self.sessions.get_mut(&session) {
-            stored.record = record;
-        }
-    }
-
-    fn holds(&self, session: SessionRef, as_seen: &SessionRecord) -> bool {
-        self.sessions.get(&session).is_some_and(|stored| encode(&stored.record) == encode(as_seen))
-    }
-
-    /// Each session that the step covers gets its tombstone.
-    fn end(&mut self, now: UnixMillis, step: &EndStep) -> Ended {
-        let mut answer = Ended { now, covered: 0, ended: Vec::new(), dead: Vec::new(), durable: true };
-        let of_user = self.sessions.range_mut(sessions_from(step.user));
-        for (id, stored) in of_user.filter(|(id, stored)| step.covers(id.session, Some(&stored.record))) {
-            answer.covered += 1;
-            if let Some((tombstone, was_live)) = revocation::end(&stored.record, step.reason, now) {
-                stored.record = tombstone;
-                if !step.note.is_empty() {
-                    stored.note = step.note.clone();
-                }
-                if was_live {
-                    answer.ended.push(id.session);
-                }
-            }
-            answer.dead.push((id.session, stored.record));
-        }
-        answer
-    }
-
-    fn note(&mut self, user: UserId, operation: Option<OperationId>) {
-        self.operations.extend(operation.map(|operation| ((user, operation), true)));
-    }
-
-    fn is_open(&self, user: UserId, operation: Option<OperationId>) -> Result<(), StoreError> {
-        let found = operation.and_then(|operation| self.operations.get(&(user, operation)));
-        if found == Some(&false) {
-            return Err(StoreError::Unavailable(Settled::GIVEN_UP.to_owned()));
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, now: UnixMillis, trail: Trail, record: &[u8], keep: usize) {
-        let kept = self.audit.entry(trail).or_default();
-        let id = kept.last().map_or(EntryId { millis: now.0, seq: 0 }, |last| EntryId {
-            millis: last.id.millis.max(now.0),
-            seq: last.id.seq + 1,
-        });
-        kept.push(TrailEntry { id, record: record.to_vec() });
-        let surplus = kept.len().saturating_sub(keep);
-        kept.drain(..surplus);
-    }
-}
-
-fn standing(user: Option<&User>) -> Standing {
-    match user {
-        None => Standing::Gone,
-        Some(user) if user.disabled => Standing::Disabled,
-        Some(_) => Standing::Enabled,
-    }
-}
-
-fn sessions_from(user: UserId) -> std::ops::RangeInclusive<SessionRef> {
-    let at = |byte| SessionRef { user, session: SessionId::from_bytes([byte; 16]) };
-    at(0)..=at(0xff)
 }
 
 #[async_trait]
@@ -190,7 +86,6 @@ impl Store for ModelStore {
             record: session.record,
             details: session.details.clone(),
             note: session.note.clone(),
-            history: session.history.clone(),
         };
         Ok(UserSessions {
             now,
@@ -201,13 +96,16 @@ impl Store for ModelStore {
     }
 
     async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
-        let (mut state, _) = self.step();
-        if let Some(stored) = state.sessions.get_mut(&session) {
-            stored.history.push(line.to_owned());
-            let surplus = stored.history.len().saturating_sub(HISTORY_KEEPS);
-            stored.history.drain(..surplus);
-        }
+        self.step().0.append_history(session, line);
         Ok(())
+    }
+
+    async fn history(&self, session: SessionRef) -> Result<Vec<String>, StoreError> {
+        Ok(self.histories(session.user).await?.remove(&session.session).unwrap_or_default())
+    }
+
+    async fn histories(&self, user: UserId) -> Result<BTreeMap<SessionId, Vec<String>>, StoreError> {
+        Ok(self.step().0.histories(user))
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {
@@ -231,7 +129,7 @@ impl Store for ModelStore {
         }
         state.note(step.session.user, step.operation);
         let (record, thumbprint, details) = (step.record, step.thumbprint, step.details.clone());
-        let (note, history) = (EndNote::default(), Vec::new());
+        let (note, history) = (EndNote::default(), String::new());
         state.sessions.insert(step.session, Session { record, thumbprint, details, note, history });
         Ok(Begun::Begun)
     }
@@ -432,8 +330,9 @@ impl Store for ModelStore {
         let WholeUser { credentials, sessions } = user.clone();
         let id = credentials.user.id;
         state.sessions.retain(|session, _| session.user != id);
-        for WholeSession { stored, thumbprint } in sessions {
-            let StoredSession { id: session, record, details, note, history } = stored;
+        for WholeSession { stored, history, thumbprint } in sessions {
+            let StoredSession { id: session, record, details, note } = stored;
+            let history = history.join("\n");
             let kept = Session { record, thumbprint, details, note, history };
             state.sessions.insert(SessionRef { user: id, session }, kept);
         }

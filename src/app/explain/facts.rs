@@ -68,13 +68,14 @@ pub struct EndRecord {
 /// If the store fails.
 pub async fn gather(app: &App, session: SessionRef) -> Result<Facts, Failure> {
     let all = sessions_of(app, session.user).await?;
+    let history = app.store.history(session).await?;
     let stored = all.sessions.iter().find(|stored| stored.id == session.session);
     let cutoffs = app.node.cutoffs.all();
     let known = stored.map(|stored| {
         let state = state_of(stored.id, &stored.record, all.now, &cutoffs);
         SessionFacts {
             state,
-            entries: entries(stored, all.now),
+            entries: entries(stored, &history, all.now),
             expires: stored.record.idle_deadline,
             cutoff: match state {
                 SessionState::Ended { reason: EndReason::SignedInBefore, .. } => cutoffs.everyone,

@@ -5,6 +5,7 @@
 
 mod audit;
 mod file;
+mod histories;
 mod journal;
 mod operated;
 mod operation;
@@ -18,6 +19,7 @@ mod users;
 mod whole;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +31,7 @@ use redb::{Database, ReadableDatabase, ReadableTableMetadata as _};
 use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 pub use file::OpenError;
 pub use sweep::{Housekeeping, Swept};
@@ -179,7 +181,15 @@ impl Store for EmbeddedStore {
 
     async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
         let line = line.to_owned();
-        self.queue.run(move |tables, _| sessions::append_history(tables, session, &line)).await
+        self.queue.run(move |tables, _| histories::append(tables, session, &line)).await
+    }
+
+    async fn history(&self, session: SessionRef) -> Result<Vec<String>, StoreError> {
+        self.read(move |snapshot, _| histories::of_session(snapshot, session)).await
+    }
+
+    async fn histories(&self, user: UserId) -> Result<BTreeMap<SessionId, Vec<String>>, StoreError> {
+        self.read(move |snapshot, _| histories::of_user(snapshot, user)).await
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {

@@ -11,8 +11,8 @@ use relatch_domain::{SessionRef, UnixMillis, UserId};
 use super::tables::{Failure, SessionKey, Snapshot, Tables, key_of, keys_of, session_of};
 use super::{operated, users};
 use crate::store::{
-    BeginStep, Begun, Credentials, EndStep, Ended, HISTORY_KEEPS, Observation, RotateStep, Rotated,
-    StoredSession, SwapStep, UserSessions,
+    BeginStep, Begun, Credentials, EndStep, Ended, Observation, RotateStep, Rotated, StoredSession, SwapStep,
+    UserSessions,
 };
 
 /// See [`crate::store::Store::rotate`].
@@ -104,35 +104,14 @@ pub(super) fn sessions_of(
         };
         let details = snapshot.details.get(key.value())?;
         let note = snapshot.notes.get(key.value())?;
-        let history = snapshot.histories.get(key.value())?;
         answer.sessions.push(StoredSession {
             id: session_of(key.value()).session,
             record,
             details: details.and_then(|json| serde_json::from_slice(json.value()).ok()).unwrap_or_default(),
             note: note.and_then(|json| serde_json::from_slice(json.value()).ok()).unwrap_or_default(),
-            history: history
-                .map(|lines| lines.value().lines().map(str::to_owned).collect())
-                .unwrap_or_default(),
         });
     }
     Ok(answer)
-}
-
-/// See [`crate::store::Store::append_history`].
-pub(super) fn append_history(
-    tables: &mut Tables<'_>,
-    session: SessionRef,
-    line: &str,
-) -> Result<(), Failure> {
-    let key = key(session);
-    if tables.sessions.get(&key)?.is_none() {
-        return Ok(());
-    }
-    let kept = tables.histories.get(&key)?.map(|lines| lines.value().to_owned()).unwrap_or_default();
-    let lines: Vec<_> = kept.lines().chain([line]).collect();
-    let surplus = lines.len().saturating_sub(HISTORY_KEEPS);
-    tables.histories.insert(&key, lines.get(surplus..).unwrap_or_default().join("\n").as_str())?;
-    Ok(())
 }
 
 /// See [`crate::store::Store::begin_session`].

@@ -24,7 +24,7 @@ pub(super) fn place(tables: &mut Tables<'_>, whole: &WholeUser) -> Result<(), Fa
 }
 
 fn write(tables: &mut Tables<'_>, key: &SessionKey, session: &WholeSession) -> Result<(), Failure> {
-    let WholeSession { stored, thumbprint } = session;
+    let WholeSession { stored, thumbprint, history } = session;
     let unwritable = |error| corrupt(session_of(key), &error);
     tables.sessions.insert(key, record::encode(&stored.record).as_slice())?;
     let details = serde_json::to_vec(&stored.details).map_err(unwritable)?;
@@ -36,8 +36,8 @@ fn write(tables: &mut Tables<'_>, key: &SessionKey, session: &WholeSession) -> R
         let note = serde_json::to_vec(&stored.note).map_err(unwritable)?;
         tables.notes.insert(key, note.as_slice())?;
     }
-    if !stored.history.is_empty() {
-        tables.histories.insert(key, stored.history.join("\n").as_str())?;
+    if !history.is_empty() {
+        tables.histories.insert(key, history.join("\n").as_str())?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ static FREE: Script = script!("free_name", Effect::Writes);
 
 impl Handle {
     pub(super) async fn change(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
-        let request = self.on_user(&CHANGE, change.user).arg(self.time.argument());
+        let request = self.on_all_of_user(&CHANGE, change.user).arg(self.time.argument());
         let mut request = match &change.end {
             Some((scope, reason, note)) => self.ending(request, *scope, *reason, note),
             None => (0..6).fold(request, |request, _| request.arg("")),
@@ -62,7 +62,7 @@ impl Handle {
             Value::Int(_) => Err(given_up()),
             answer => reply::user(id, &mut Row::new(answer)?),
         };
-        let request = operation(self.on_user(&DELETE, id).arg(self.time.argument()), part_of);
+        let request = operation(self.on_all_of_user(&DELETE, id).arg(self.time.argument()), part_of);
         let written = self.write(&request, read, Option::is_some).await?;
         let Some(user) = written.answer else { return Ok(None) };
         let durable = written.durable;

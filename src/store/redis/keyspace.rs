@@ -5,6 +5,7 @@
 //! | `prefix:{user id}:s` | hash | session id, 16 raw bytes of which the first six are when it began (ms) → packed record of 64 |
 //! | `prefix:{user id}:u` | hash | `name`, `roles` (JSON), `disabled` (0 or 1), `attributes` (JSON), `password`, `created` (ms); no expiry; `deleted` instead of `name` while a deletion is under way |
 //! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
+//! | `prefix:{user id}:h` | hash | session id → lines of its history, a line break between two; `bytes` → what all of them take up or more |
 //! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
@@ -37,7 +38,7 @@ pub(super) struct Keyspace {
     prefix: String,
 }
 
-/// The keys of one user, in one slot.
+/// The keys of one user, in one slot, but for [`Keyspace::histories`].
 pub(super) struct UserKeys {
     pub(super) sessions: String,
     pub(super) user: String,
@@ -66,6 +67,10 @@ impl Keyspace {
         }
         user_key.push('u');
         UserKeys { sessions, details, user: user_key }
+    }
+
+    pub(super) fn histories(&self, user: UserId) -> String {
+        format!("{}:{{{user}}}:h", self.prefix)
     }
 
     pub(super) fn user(&self, user: UserId) -> String {
@@ -164,7 +169,7 @@ mod tests {
         let keyspace = Keyspace::new("relatch").unwrap();
         let id = UserId::from_bytes([7; 16]);
         let UserKeys { sessions, user, details } = keyspace.of_user(id);
-        for key in [&sessions, &user, &details] {
+        for key in [&sessions, &user, &details, &keyspace.histories(id)] {
             let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
             assert_eq!(tag, Some(id.to_string().as_str()));
         }

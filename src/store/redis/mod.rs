@@ -10,6 +10,7 @@ mod cutoffs;
 mod failure;
 mod gate;
 mod guesses;
+mod histories;
 pub mod inspect;
 mod journal;
 mod keyspace;
@@ -30,6 +31,7 @@ mod topology;
 mod users;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +42,7 @@ use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::EndReason;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId};
 
 pub use gate::{Gate, SETTLES_FOR};
 pub use settings::{ClientCertificate, Login, OpenError, RedisSettings, TimeSource};
@@ -239,6 +241,14 @@ impl Store for Handle {
 
     async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
         self.add_to_history(session, line).await
+    }
+
+    async fn history(&self, session: SessionRef) -> Result<Vec<String>, StoreError> {
+        self.history_of(session).await
+    }
+
+    async fn histories(&self, user: UserId) -> Result<BTreeMap<SessionId, Vec<String>>, StoreError> {
+        self.histories_of(user).await
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {

@@ -19,14 +19,13 @@ use super::reply::{self, Row, corrupt};
 use super::request::{Request, Script, script};
 use super::synced::Written;
 use crate::store::{
-    BeginStep, Begun, EndNote, EndStep, Ended, HISTORY_KEEPS, Observation, RotateStep, Rotated,
-    SessionDetails, StoreError, StoredSession, SwapStep, UserSessions,
+    BeginStep, Begun, EndNote, EndStep, Ended, Observation, RotateStep, Rotated, SessionDetails, StoreError,
+    StoredSession, SwapStep, UserSessions,
 };
 
 static ROTATE: Script = script!("#!lua flags=allow-oom", ["observed", "rotate"], Effect::Writes);
 static SWAP: Script = script!("#!lua flags=allow-oom", ["observed", "swap"], Effect::Writes);
 static OBSERVE: Script = script!("#!lua flags=no-writes", ["observed", "observe"], Effect::Reads);
-static APPEND_HISTORY: Script = script!("append_history", Effect::Writes);
 static SESSIONS: Script = script!("sessions", Effect::Reads);
 static BEGIN: Script = script!("#!lua", ["operated", "begin"], Effect::Writes);
 static END: Script = script!("#!lua flags=allow-oom", ["ending", "end"], Effect::Writes);
@@ -63,11 +62,6 @@ impl Handle {
         Ok(observation)
     }
 
-    pub(super) async fn add_to_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
-        let request = self.on_user(&APPEND_HISTORY, session.user).arg(session.session.as_bytes());
-        self.router.ask(&request.arg(line).arg(HISTORY_KEEPS)).await.map(drop)
-    }
-
     pub(super) async fn list_sessions(&self, user: UserId) -> Result<UserSessions, StoreError> {
         let request = self.on_user(&SESSIONS, user).arg(self.time.argument());
         user_sessions(user, self.router.ask(&request).await?)
@@ -77,7 +71,7 @@ impl Handle {
         let details = serde_json::to_vec(&step.details)
             .map_err(|error| StoreError::Unavailable(format!("session details: {error}")))?;
         let mut request = self
-            .on_user(&BEGIN, step.session.user)
+            .on_all_of_user(&BEGIN, step.session.user)
             .arg(step.session.session.as_bytes())
             .arg(&record::encode(&step.record))
             .arg(details)
@@ -108,7 +102,7 @@ impl Handle {
     }
 
     pub(super) async fn end(&self, step: &EndStep) -> Result<Ended, StoreError> {
-        let request = self.on_user(&END, step.user).arg(self.time.argument());
+        let request = self.on_all_of_user(&END, step.user).arg(self.time.argument());
         let before = step.begun_before.map(|before| before.0.to_string()).unwrap_or_default();
         let request = self.ending(request, step.scope, step.reason, &step.note).arg(before);
         let written =
@@ -140,6 +134,12 @@ impl Handle {
     pub(super) fn on_user(&self, script: &'static Script, user: UserId) -> Request {
         let UserKeys { sessions, user, details } = self.keyspace.of_user(user);
         script.on([&sessions, &user, &details])
+    }
+
+    /// As [`Handle::on_user`], for a script that sessions begin with or are removed by: it has the histories to see to.
+    pub(super) fn on_all_of_user(&self, script: &'static Script, id: UserId) -> Request {
+        let UserKeys { sessions, user, details } = self.keyspace.of_user(id);
+        script.on([&sessions, &user, &details, &self.keyspace.histories(id)])
     }
 }
 
@@ -248,7 +248,6 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
                     record,
                     details: beside.details.remove(&id).unwrap_or_default(),
                     note: beside.notes.remove(&id).unwrap_or_default(),
-                    history: beside.histories.remove(&id).unwrap_or_default(),
                 });
             }
             (Ok(id), Err(_)) => corrupt.push(id),
@@ -264,7 +263,6 @@ fn user_sessions(user: UserId, answer: Value) -> Result<UserSessions, StoreError
 struct Beside {
     details: BTreeMap<SessionId, SessionDetails>,
     notes: BTreeMap<SessionId, EndNote>,
-    histories: BTreeMap<SessionId, Vec<String>>,
 }
 
 impl Beside {
@@ -279,10 +277,6 @@ impl Beside {
             match kind {
                 b'd' => drop(serde_json::from_slice(&value).map(|read| beside.details.insert(id, read))),
                 b'n' => drop(serde_json::from_slice(&value).map(|read| beside.notes.insert(id, read))),
-                b'h' => {
-                    let lines = String::from_utf8_lossy(&value).lines().map(str::to_owned).collect();
-                    beside.histories.insert(id, lines);
-                }
                 _ => {}
             }
         }

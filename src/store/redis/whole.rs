@@ -15,13 +15,15 @@ impl Handle {
     pub(super) async fn place(&self, whole: &WholeUser) -> Result<(), StoreError> {
         let user = &whole.credentials.user;
         let last = whole.sessions.iter().map(|session| session.stored.record.absolute_deadline.0).max();
-        let request = self.on_user(&PLACE, user.id).arg(last.unwrap_or_default()).arg(self.time.argument());
+        let request =
+            self.on_all_of_user(&PLACE, user.id).arg(last.unwrap_or_default()).arg(self.time.argument());
         let request = all(request.arg(fields_of(&whole.credentials)?.len()), fields_of(&whole.credentials)?);
         let request = whole.sessions.iter().fold(request.arg(whole.sessions.len()), |request, session| {
             request.arg(session.stored.id.as_bytes()).arg(&record::encode(&session.stored.record))
         });
-        let details = whole.sessions.iter().map(details_of).collect::<Result<Vec<_>, _>>()?;
-        self.router.ask(&all(request, details.into_iter().flatten())).await?;
+        let details = whole.sessions.iter().map(details_of).collect::<Result<Vec<_>, _>>()?.concat();
+        let request = all(request.arg(details.len()), details);
+        self.router.ask(&all(request, whole.sessions.iter().filter_map(history_of))).await?;
         let name = &user.profile.username;
         self.enlist(name, user.id).await?;
         let claim = Request::write("SET", &self.keyspace.name(name)).arg(user.id.to_string());
@@ -55,15 +57,16 @@ fn fields_of(credentials: &Credentials) -> Result<Vec<Field>, StoreError> {
 }
 
 fn details_of(session: &WholeSession) -> Result<Vec<Field>, StoreError> {
-    let WholeSession { stored, thumbprint } = session;
+    let WholeSession { stored, thumbprint, .. } = session;
     let field = |letter: u8, value: Vec<u8>| ([&[letter], stored.id.as_bytes().as_slice()].concat(), value);
     let mut fields = vec![field(b'd', json(&stored.details)?)];
     fields.extend(thumbprint.as_ref().map(|thumbprint| field(b't', thumbprint.0.to_vec())));
     if !stored.note.is_empty() {
         fields.push(field(b'n', json(&stored.note)?));
     }
-    if !stored.history.is_empty() {
-        fields.push(field(b'h', stored.history.join("\n").into_bytes()));
-    }
     Ok(fields)
+}
+
+fn history_of(WholeSession { stored, history, .. }: &WholeSession) -> Option<Field> {
+    (!history.is_empty()).then(|| (stored.id.as_bytes().to_vec(), history.join("\n").into_bytes()))
 }

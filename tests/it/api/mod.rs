@@ -53,6 +53,7 @@ mod fair_hashing;
 mod fitness;
 mod forged_tokens;
 mod guesses;
+mod histories;
 mod http;
 mod keys;
 mod log_lines;

@@ -1,5 +1,7 @@
 //! `relatch doctor`, on processes that are set up badly on purpose.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use relatch::store::redis::RedisSettings;
 use relatch::store::redis::inspect::inspect;
 use relatch_domain::UnixMillis;
@@ -108,6 +110,45 @@ async fn each_thing_that_is_wrong_with_one_redis_is_found() {
     assert_eq!(doctor(&url, &[]), wrong(&["disk"]));
     server.kill();
     assert_eq!(doctor(&url, &[]), wrong(&["silent"]));
+}
+
+#[tokio::test]
+async fn an_embedded_store_that_others_can_open_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("data");
+    let variables = [("RELATCH__STORE__URL".to_owned(), format!("redb:{}/relatch.redb", folder.display()))];
+    let with_key =
+        [variables[0].clone(), ("RELATCH__MASTER_KEY".to_owned(), relatch_testkit::app::master_key())];
+    let found = |variables: &[(String, String)]| {
+        let output = run(command(dir.path(), variables, &["doctor", "--json"]), "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let findings = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let named = findings.map(|found| {
+            let file = found["at"].as_str().unwrap().rsplit('/').next().unwrap();
+            format!("{} {file}", found["finding"].as_str().unwrap())
+        });
+        (output.status.code().unwrap(), named.collect::<Vec<_>>())
+    };
+    assert_eq!(found(&variables), (0, vec!["no_file relatch.redb".to_owned()]));
+    std::fs::create_dir(&folder).unwrap();
+    let make = |name: &str, mode| {
+        let path = folder.join(name);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    make("relatch.redb", 0o600);
+    make("master.key", 0o600);
+    assert_eq!(found(&variables), (0, vec![]));
+    for mode in [0o644, 0o640, 0o602, 0o620] {
+        make("master.key", mode);
+        let (code, findings) = found(&variables);
+        assert_eq!((code, &findings[..]), (1, &["master_key_mode master.key".to_owned()][..]), "{mode:o}");
+    }
+    // It is not the key in use.
+    assert_eq!(found(&with_key), (0, vec![]));
+    make("relatch.redb", 0o644);
+    let both = ["file_mode relatch.redb", "master_key_mode master.key"].map(str::to_owned);
+    assert_eq!(found(&variables), (1, both.to_vec()));
 }
 
 #[tokio::test]

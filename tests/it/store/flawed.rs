@@ -1,5 +1,6 @@
 //! The conformance suite itself, held to finding what is wrong.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use relatch_domain::cutoff::{Cutoffs, Whose};
 use relatch_domain::guesses::{Guesses, Try};
 use relatch_domain::revocation::Scope;
 use relatch_domain::user::{User, Username};
-use relatch_domain::{Generation, OperationId, SessionRef, UnixMillis, UserId};
+use relatch_domain::{Generation, OperationId, SessionId, SessionRef, UnixMillis, UserId};
 use relatch_testkit::conformance::run_random;
 use relatch_testkit::model_store::ModelStore;
 
@@ -86,6 +87,14 @@ impl Store for Flawed {
 
     async fn append_history(&self, session: SessionRef, line: &str) -> Result<(), StoreError> {
         self.model.append_history(session, line).await
+    }
+
+    async fn history(&self, session: SessionRef) -> Result<Vec<String>, StoreError> {
+        self.model.history(session).await
+    }
+
+    async fn histories(&self, user: UserId) -> Result<BTreeMap<SessionId, Vec<String>>, StoreError> {
+        self.model.histories(user).await
     }
 
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError> {

@@ -126,6 +126,14 @@ impl Case {
             }
             Command::LoseWrites { at, count } => self.lose_writes(at, count).await,
             Command::SwapUnseen { at } => self.swap_unseen(at).await,
+            Command::AppendHistory { at, line } => {
+                let (session, line) = (self.session(at), line.to_string());
+                let append = async |store: &dyn Store| {
+                    store.append_history(session, &line).await?;
+                    store.history(session).await
+                };
+                self.pair.ask(command, append).await.map(drop)
+            }
             Command::Look { at } => {
                 let session = self.session(at);
                 self.pair.ask(command, async |store| store.observe(session).await).await.map(drop)
@@ -140,6 +148,8 @@ impl Case {
             self.pair.ask(("user at the end", user), async |store| store.user(user).await).await?;
             let all = async |store: &dyn Store| store.sessions_of(user).await;
             self.pair.ask(("sessions at the end", user), all).await?;
+            let histories = async |store: &dyn Store| store.histories(user).await;
+            self.pair.ask(("histories at the end", user), histories).await?;
             let bytes = async |store: &dyn Store| -> Result<Vec<_>, StoreError> {
                 let sessions = store.sessions_of(user).await?.sessions;
                 Ok(sessions.iter().map(|session| encode(&session.record)).collect())

@@ -121,6 +121,7 @@ pub(super) enum Command {
     End { at: At, ending: Ending },
     LoseWrites { at: At, count: u8 },
     SwapUnseen { at: At },
+    AppendHistory { at: At, line: u8 },
     Look { at: At },
 }
 
@@ -263,6 +264,7 @@ fn command(policy: u8) -> impl Strategy<Value = Command> {
         1 => (at(), testing::record()).prop_map(|(at, record)| Command::Plant { at, record: Planted(record) }),
         2 => (at(), 1_u8..4).prop_map(|(at, count)| Command::LoseWrites { at, count }),
         1 => at().prop_map(|at| Command::SwapUnseen { at }),
+        1 => (at(), any::<u8>()).prop_map(|(at, line)| Command::AppendHistory { at, line }),
         1 => at().prop_map(|at| Command::Look { at }),
     ]
 }

@@ -58,6 +58,8 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_session_begins_among_so_many_and_no_more().await;
     stage.a_forgotten_session_leaves_nothing_behind().await;
     stage.a_history_keeps_its_latest_lines_and_goes_with_the_session().await;
+    stage.histories_of_a_user_have_a_limit_and_the_longest_give_way().await;
+    stage.a_user_is_placed_with_all_that_was_kept().await;
     stage.keys_are_put_by_whoever_saw_the_last_version().await;
     stage.a_marker_is_left_once().await;
 }

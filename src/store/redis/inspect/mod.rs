@@ -30,7 +30,7 @@ end
 return refused";
 
 /// What a server sends, itself or in its scripts.
-const NEEDED: [&str; 31] = [
+const NEEDED: [&str; 33] = [
     "EVAL x 0",
     "EVALSHA x 0",
     "EVAL_RO x 0",
@@ -47,6 +47,8 @@ const NEEDED: [&str; 31] = [
     "HSET KEY x x",
     "HDEL KEY x",
     "HLEN KEY",
+    "HKEYS KEY",
+    "HSTRLEN KEY x",
     "HEXISTS KEY x",
     "HINCRBY KEY x 1",
     "PTTL KEY",

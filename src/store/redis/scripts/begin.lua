@@ -2,7 +2,7 @@
 -- session's id is free, every session that changes is still as it was seen and there are not too many others. Runs
 -- behind `operated.lua`.
 --
--- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
+-- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions  4 their histories
 -- ARGV    1 session id, 16 bytes      2 its first record, 64 bytes
 --         3 its details, JSON         4 DPoP thumbprint, 32 bytes, empty for none
 --         5 time, ms; empty for the server's own
@@ -36,7 +36,8 @@ for i = 10, #ARGV, 3 do
   local other, replacement = ARGV[i], ARGV[i + 2]
   if replacement == '' then
     redis.call('HDEL', KEYS[1], other)
-    redis.call('HDEL', KEYS[3], 'd' .. other, 't' .. other, 'n' .. other, 'h' .. other)
+    redis.call('HDEL', KEYS[3], 'd' .. other, 't' .. other, 'n' .. other)
+    redis.call('HDEL', KEYS[4], other)
   else
     redis.call('HSET', KEYS[1], other, replacement)
   end
@@ -49,7 +50,7 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[3], 't' .. sid, ARGV[4]) end
 
 local absolute = struct.unpack('>I4', record, 47)
 local lifetime = math.max(absolute * 1000 - now, 0) + DAY
-for _, key in ipairs({ KEYS[1], KEYS[3] }) do
+for _, key in ipairs({ KEYS[1], KEYS[3], KEYS[4] }) do
   -- `GT` takes a key without an expiry for one that lives for ever: it never gives such a key its first one.
   if redis.call('PTTL', key) == -1 then
     redis.call('PEXPIRE', key, lifetime)

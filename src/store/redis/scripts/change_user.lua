@@ -1,7 +1,7 @@
 -- Changes a user and ends sessions, all or nothing, if what the change was made from is still as it was seen. Runs
 -- behind `ending.lua` and `operated.lua`.
 --
--- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
+-- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions  4 their histories
 -- ARGV    1 time, ms; empty for the server's own
 --         2 to 7 which sessions end and how, see `ending.lua`; an empty scope if none end
 --         8 1 if the attributes must be as seen     9 those attributes, JSON; {} is as good as no field
@@ -33,7 +33,7 @@ if #ARGV > 13 then redis.call('HSET', KEYS[2], unpack(ARGV, 14)) end
 note_operation(KEYS[2], ARGV[12])
 local ended = { now, 0, {}, {} }
 if ARGV[2] ~= '' then
-  ended = { now, end_sessions(now, KEYS[1], KEYS[3], { unpack(ARGV, 2, 7) }) }
+  ended = { now, end_sessions(now, KEYS[1], KEYS[3], KEYS[4], { unpack(ARGV, 2, 7) }) }
 end
 local user =
   redis.call('HMGET', KEYS[2], 'name', 'roles', 'disabled', 'attributes', 'created', 'password_changes')

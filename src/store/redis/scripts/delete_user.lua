@@ -3,7 +3,7 @@
 -- that is repeated is answered as the first was. Repeated on a tombstone it writes that again, so that a repetition has a
 -- write of its own to ask the replicas after. Runs behind `operated.lua`.
 --
--- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
+-- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions  4 their histories
 -- ARGV    1 time, ms; empty for the server's own  2 id of the operation that it is a part of, 16 bytes, empty for none
 -- Reply   nil if there is neither user nor tombstone; 2 if another node has given the operation up; else of the user as it was
 --         name, roles, disabled flag, attributes or nil, and time of creation
@@ -27,6 +27,6 @@ local deleted_at = user[1] and string.format('%.0f', now) or user[7]
 redis.call('HSET', KEYS[2], 'deleted', name, 'deleted_at', deleted_at)
 redis.call('HDEL', KEYS[2], 'name', 'password', 'password_changes', 'attributes')
 note_operation(KEYS[2], ARGV[2])
-redis.call('DEL', KEYS[1], KEYS[3])
+redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
 redis.call('PEXPIRE', KEYS[2], DAY)
 return { name, unpack(user, 2, 5) }

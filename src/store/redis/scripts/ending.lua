@@ -4,13 +4,14 @@
 -- now       time, ms
 -- sessions  key of the user's sessions
 -- details   key of the details of the user's sessions
+-- histories key of their histories
 -- how       1 scope: one, all_but, all or client
 --           2 of the scope: session id, 16 bytes; nothing for all; client number, 2 bytes
 --           3 reason byte  4 1 if there is a note  5 the note  6 1 if the caller waits for replicas
 --           7 only sessions that began before this, ms; empty or left out for whenever they began
 -- Returns   number of records covered, ids of the live sessions that ended, ids and records in turn of all that are dead now
 -- Takes     O(n) of the user's sessions; O(1) for one. Of sizes only notes grow.
-local function end_sessions(now, sessions, details, how)
+local function end_sessions(now, sessions, details, histories, how)
   local byte, char, sub = string.byte, string.char, string.sub
   local scope, named, reason, has_note, note, synced = unpack(how, 1, 6)
   local before = tonumber(how[7])
@@ -37,7 +38,8 @@ local function end_sessions(now, sessions, details, how)
   local function remove(sid)
     if #sid == 16 then ended[#ended + 1] = sid end
     redis.call('HDEL', sessions, sid)
-    redis.call('HDEL', details, 'd' .. sid, 't' .. sid, 'n' .. sid, 'h' .. sid)
+    redis.call('HDEL', details, 'd' .. sid, 't' .. sid, 'n' .. sid)
+    redis.call('HDEL', histories, sid)
   end
 
   local function finish(sid, record)

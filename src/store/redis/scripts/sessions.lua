@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- All sessions of one user, with their details.
+-- All sessions of one user, with their details and without their histories.
 --
 -- KEYS    1 the user's sessions  2 the user  3 details of the user's sessions
 -- ARGV    1 time, ms; empty for the server's own

@@ -59,7 +59,11 @@ async fn lifetimes_of_keys_outlive_every_session_by_a_day_and_only_grow() {
         assert_eq!(store.begin_session(&begin_step(session, record)).await, Ok(Begun::Begun));
         assert!(matches!(store.rotate(&refresh(session, &record)).await, Ok(Rotated::Applied(_))));
         longest = longest.max(seconds);
-        for key in ["s", "m"] {
+        // Of the first session alone: the lifetime of its history grows with the others all the same.
+        if longest == hour {
+            store.append_history(session, "a line").await.unwrap();
+        }
+        for key in ["s", "m", "h"] {
             let left: i64 = tell(&mut connection, &["PTTL", &format!("test:{{{user}}}:{key}")]).await;
             let expected = i64::from(longest) * 1000 + DAY_MS;
             assert!((expected - 60_000..=expected).contains(&left), "{key}: {left} of {expected}");
@@ -106,6 +110,7 @@ async fn a_forgotten_session_leaves_nothing_behind() {
         note: note.clone(),
     };
     store.end_sessions(&end).await.unwrap();
+    store.append_history(session, "a line").await.unwrap();
 
     let found = store.sessions_of(user).await.unwrap().sessions;
     assert_eq!((found[0].details.clone(), found[0].note.clone()), (details, note));
@@ -118,6 +123,13 @@ async fn a_forgotten_session_leaves_nothing_behind() {
     assert_eq!(tell::<u64>(&mut connection, &["HLEN", &format!("test:{{{user}}}:s")]).await, 1);
     // The details of the session that took its place.
     assert_eq!(tell::<u64>(&mut connection, &["HLEN", &format!("test:{{{user}}}:m")]).await, 1);
+    // A number of bytes, of no session.
+    assert_eq!(
+        tell::<Vec<String>>(&mut connection, &["HKEYS", &format!("test:{{{user}}}:h")]).await,
+        ["bytes"]
+    );
+    store.delete_user(user, None).await.unwrap();
+    assert_eq!(tell::<u64>(&mut connection, &["EXISTS", &format!("test:{{{user}}}:h")]).await, 0);
 }
 
 #[tokio::test]
@@ -152,6 +164,7 @@ async fn a_revocation_removes_what_it_cannot_read() {
     let (store, mut connection) = (store_by(&clock, &server.url()), raw(&server).await);
     let user = ada(&store).await;
     let (session, record) = begun(&store, user, around().seconds()).await;
+    store.append_history(session, "a line").await.unwrap();
     let mut hset = redis::cmd("HSET");
     hset.arg(format!("test:{{{user}}}:s")).arg(session.session.as_bytes()).arg("from the future");
     hset.exec_async(&mut connection).await.unwrap();
@@ -178,4 +191,5 @@ async fn a_revocation_removes_what_it_cannot_read() {
     };
     assert_eq!(seen.seen.session, None);
     assert_eq!(tell::<u64>(&mut connection, &["EXISTS", &format!("test:{{{user}}}:m")]).await, 0);
+    assert_eq!(store.history(session).await.unwrap(), Vec::<String>::new());
 }
