@@ -86,6 +86,10 @@ bench-flood: deps ## Measure what refreshes notice of a flood of sign-ins
 bench-share: deps ## Measure who gets in beside somebody who asks for much
 	python3 bench/share.py
 
+.PHONY: bench-notice
+bench-notice: deps ## Measure what others notice of one caller who asks for much
+	python3 bench/notice.py
+
 .PHONY: bench-enumeration
 bench-enumeration: deps ## Measure whether time tells which accounts exist
 	python3 bench/enumeration.py
