@@ -34,6 +34,9 @@ pub enum PasswordChange {
     WrongPassword,
     /// There were too many wrong ones: nothing was looked at, and the next try has to wait so long.
     TooMany(Duration),
+    /// The account has signed in or changed its password too often of late: nothing has changed, and the next time has to wait so
+    /// long.
+    TooOften(Duration),
     /// The user was deleted meanwhile.
     UserGone,
 }
@@ -59,11 +62,14 @@ pub async fn change_password(
     };
     let session = live.caller.session;
     let user = session.user;
-    let claim = app.claim_for_account(live.profile.username.as_str(), origin)?;
+    let claim = app.claim_for_owner(user, origin)?;
     let turn = claim.turn().await?;
     let counted = match app.count_reauthentication(user).await? {
         Ok(counted) => counted,
-        Err(wait) => return failed(app, origin, user, PasswordChange::TooMany(wait)).await,
+        Err(wait) => {
+            drop(turn);
+            return failed(app, origin, user, PasswordChange::TooMany(wait)).await;
+        }
     };
     let checked = match checked_hash(app, turn, live, current).await {
         Ok(None) => return failed(app, origin, user, PasswordChange::WrongPassword).await,
@@ -71,6 +77,9 @@ pub async fn change_password(
         Err(error) => Err(error),
     };
     app.take_back(counted).await;
+    if let Err(wait) = app.count_success(user) {
+        return failed(app, origin, user, PasswordChange::TooOften(wait)).await;
+    }
     let (reason, device) = (EndReason::PasswordChanged, app.random.bytes()?);
     let mut change = UserChange {
         password_hash: Some(claim.hash(new).await?),
@@ -118,6 +127,7 @@ async fn failed(
 ) -> Result<PasswordChange, Failure> {
     let failure = match outcome {
         PasswordChange::TooMany(_) => SignInFailure::TooMany,
+        PasswordChange::TooOften(_) => SignInFailure::TooOften,
         _ => SignInFailure::WrongPassword,
     };
     app.tell(origin, &Event::SignInFailed { user: Some(user), failure }).await;

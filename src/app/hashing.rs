@@ -1,5 +1,6 @@
 //! For whom a password is hashed: what decides its share of the hashing in a crowd.
 
+use relatch_domain::UserId;
 use relatch_domain::event::Actor;
 
 use super::guesses::MANY;
@@ -19,6 +20,17 @@ impl App {
         self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
     }
 
+    /// A claim of the owner of an account, known by a session or a device.
+    ///
+    /// # Errors
+    /// As [`Self::claim_for_account`].
+    pub(super) fn claim_for_owner(&self, user: UserId, origin: &Origin) -> Result<Claim, Failure> {
+        let at_once = self.policy.guesses.map_or(u32::MAX, |limits| half(limits.account.free));
+        let owner = Share { of: ShareOf::Owner(user), callers: 1, at_once };
+        let shares = [Some(owner), self.address(origin)];
+        self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
+    }
+
     /// A claim of a stranger who makes an account. It stands behind those of whoever has one.
     ///
     /// # Errors
@@ -29,13 +41,13 @@ impl App {
         self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
     }
 
-    /// A claim of whoever acts, for another's account: an administrator, or an operator, who stands behind nobody.
+    /// A claim of whoever acts, for another's account: an administrator, or an operator, who goes first.
     ///
     /// # Errors
     /// As [`Self::claim_for_account`].
     pub(super) fn claim_for_actor(&self, origin: &Origin) -> Result<Claim, Failure> {
         match &origin.actor {
-            Actor::User(session) => self.claim_for_account(&session.user.to_string(), origin),
+            Actor::User(session) => self.claim_for_owner(session.user, origin),
             _ => self.claim(&[]),
         }
     }

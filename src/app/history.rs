@@ -8,13 +8,12 @@
 //! kept once and counted, so that nobody can push out what went before by repeating something.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use relatch_domain::ids::OriginTag;
 use relatch_domain::rotation::Verdict;
-use relatch_domain::{Generation, SessionRef, UnixMillis, UnixSeconds};
+use relatch_domain::{Generation, SessionRef, UnixMillis, UnixSeconds, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -26,6 +25,8 @@ use crate::store::{Party, StoredSession};
 const ONCE_IN: Duration = Duration::from_mins(1);
 /// How many lines may wait to be written, and how many kinds of repetition are remembered.
 const MOST: usize = 4096;
+/// How many of them of one user: one who fills the histories of many sessions leaves room for others'.
+const MOST_OF_A_USER: u32 = 64;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -121,7 +122,44 @@ pub struct Histories {
     /// Until somebody writes them.
     waiting: Mutex<Option<mpsc::Receiver<(SessionRef, Line)>>>,
     repeated: Mutex<Repeated>,
-    overflown: AtomicBool,
+    of_users: Mutex<OfUsers>,
+}
+
+/// How many lines of each user wait.
+#[derive(Debug, Default)]
+struct OfUsers {
+    waiting: HashMap<UserId, u32>,
+    /// When it was last told that some are lost.
+    told: Option<UnixMillis>,
+}
+
+impl OfUsers {
+    /// Takes one more, if there is room.
+    fn take(&mut self, user: UserId) -> bool {
+        let waiting = self.waiting.entry(user).or_default();
+        let has_room = *waiting < MOST_OF_A_USER;
+        *waiting += u32::from(has_room);
+        has_room
+    }
+
+    /// One has been written, or is lost.
+    fn release(&mut self, user: UserId) {
+        if let Some(waiting) = self.waiting.get_mut(&user) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                self.waiting.remove(&user);
+            }
+        }
+    }
+
+    /// Whether it is to be told now that some are lost: once in a while.
+    fn is_to_be_told(&mut self, now: UnixMillis) -> bool {
+        let is_due = self.told.is_none_or(|told| !now.is_within(ONCE_IN, told));
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
 }
 
 type Repetition = (SessionRef, Happening, OriginTag);
@@ -153,7 +191,7 @@ impl Default for Histories {
     fn default() -> Self {
         let (lines, waiting) = mpsc::channel(MOST);
         let waiting = Mutex::new(Some(waiting));
-        Self { lines, waiting, repeated: Mutex::default(), overflown: AtomicBool::new(false) }
+        Self { lines, waiting, repeated: Mutex::default(), of_users: Mutex::default() }
     }
 }
 
@@ -178,12 +216,24 @@ impl App {
         drop(repeated);
         let party = Party { address: origin.shown_address(), user_agent: origin.user_agent.clone() };
         let line = Line { at: now.seconds().0, what, generation: generation.0, party, more };
-        let overflown = histories.lines.try_send((session, line)).is_err();
-        if overflown && !histories.overflown.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the store takes histories too slowly; some lines are in the log alone");
-        } else if !overflown {
-            histories.overflown.store(false, Ordering::Relaxed);
+        let mut of_users = histories.of_users();
+        let is_taken = of_users.take(session.user);
+        if is_taken && histories.lines.try_send((session, line)).is_ok() {
+            return;
         }
+        if is_taken {
+            of_users.release(session.user);
+        }
+        if of_users.is_to_be_told(now) {
+            drop(of_users);
+            tracing::warn!(%session, "the store takes histories too slowly; some lines are in the log alone");
+        }
+    }
+}
+
+impl Histories {
+    fn of_users(&self) -> MutexGuard<'_, OfUsers> {
+        self.of_users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,10 +242,11 @@ pub async fn write_histories(app: &App) {
     let waiting = app.node.histories.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(mut waiting) = waiting else { return };
     while let Some((session, line)) = waiting.recv().await {
-        let Ok(text) = serde_json::to_string(&line) else { continue };
+        let text = serde_json::to_string(&line).unwrap_or_default();
         if let Err(error) = app.store.append_history(session, &text).await {
             tracing::warn!(%error, %session, what = line.what.name(), "not kept in the session's history");
         }
+        app.node.histories.of_users().release(session.user);
     }
 }
 
@@ -232,6 +283,21 @@ mod tests {
         let (at, generation, more) = (u32::MAX, u32::MAX, u32::MAX);
         let line = Line { at, what: Happening::Mismatched, generation, party, more };
         assert!(is_line(&serde_json::to_string(&line).unwrap()));
+    }
+
+    #[test]
+    fn one_user_leaves_room_for_others() {
+        let mut of_users = OfUsers::default();
+        let (noisy, quiet) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        assert_eq!((0..1000).filter(|_| of_users.take(noisy)).count(), 64);
+        assert!(of_users.take(quiet));
+        of_users.release(noisy);
+        assert!(of_users.take(noisy) && !of_users.take(noisy));
+        (0..64).for_each(|_| of_users.release(noisy));
+        of_users.release(quiet);
+        assert!(of_users.waiting.is_empty());
+        let told = [0, 1, 59_000, 60_001].map(|after| of_users.is_to_be_told(UnixMillis(1_000_000 + after)));
+        assert_eq!(told, [true, false, false, true]);
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub async fn register(
 ) -> Result<Result<UserCreation, Duration>, Failure> {
     // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
     app.ring()?;
+    let claim = app.claim_for_registration(origin)?;
     if let Err(wait) = app.count_registration(origin) {
         return Ok(Err(wait));
     }
-    let claim = app.claim_for_registration(origin)?;
     let new = hash_password(app, &claim, NewAccount::of(username, Roles::of_a_user(), password)).await?;
     drop(claim);
     app.node.registrations.keep(keep_user(app, origin, new)).await.map(Ok)

@@ -50,7 +50,8 @@ pub enum SignedIn {
     Yes(Box<(User, IssuedPair, String)>),
     /// There were too many failures: nothing was looked at, and the next try has to wait so long.
     TooMany(Duration),
-    /// The account has signed in too often of late: nothing was looked at, and the next sign-in has to wait so long.
+    /// The account has signed in too often of late: no session has begun, and the
+    /// next sign-in has to wait so long.
     TooOften(Duration),
     /// The user is right, but the access token would not fit its cookie: no session has begun.
     TooLarge,
@@ -77,21 +78,25 @@ pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure
     let parsed = request.username.parse::<Username>().ok();
     // What failures are counted for: the user's name or, if it can be nobody's, what was typed.
     let name = parsed.as_ref().map_or(request.username, Username::as_str);
+    // Opened whether or not there is such a user, so that time tells nothing.
+    let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
     // Before anything is looked up: in a crowd most are turned away.
-    let claim = app.claim_for_account(name, &request.origin)?;
-    let asked = Asked::of(app, &request, parsed.as_ref()).await?;
-    let user = asked.credentials.as_ref().map(|found| found.user.id);
-    if let Some(Err(wait)) = user.map(|user| app.may_sign_in(user)) {
-        let failure = SignInFailure::TooOften;
-        app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
-        return Ok(SignedIn::TooOften(wait));
+    let mut claim = match &device {
+        Some(device) => app.claim_for_owner(device.user, &request.origin)?,
+        None => app.claim_for_account(name, &request.origin)?,
+    };
+    let asked = Asked::of(app, parsed.as_ref(), device).await?;
+    if device.is_some() && asked.known.is_none() {
+        drop(claim);
+        claim = app.claim_for_account(name, &request.origin)?;
     }
     // A try counts from here until it has succeeded. While others wait for their turn, they do not count.
     let turn = claim.turn().await?;
     let counted = match app.count_sign_in(name, asked.known.as_ref(), &request.origin).await? {
         Ok(counted) => counted,
         Err(wait) => {
-            let failure = SignInFailure::TooMany;
+            drop(turn);
+            let (user, failure) = (asked.credentials.map(|found| found.user.id), SignInFailure::TooMany);
             app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
             return Ok(SignedIn::TooMany(wait));
         }
@@ -114,13 +119,11 @@ struct Asked {
 }
 
 impl Asked {
-    async fn of(app: &App, request: &SignIn<'_>, name: Option<&Username>) -> Result<Self, Failure> {
+    async fn of(app: &App, name: Option<&Username>, device: Option<DeviceToken>) -> Result<Self, Failure> {
         let credentials = match name {
             Some(name) => app.store.credentials(name).await?,
             None => None,
         };
-        // Opened whether or not there is such a user, so that time tells nothing.
-        let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
         let known =
             device.filter(|device| credentials.as_ref().is_some_and(|found| app.is_known(device, found)));
         Ok(Self { credentials, known })
@@ -142,6 +145,14 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Res
                 if !matches!(checked, Ok(Err(_))) {
                     app.take_back(counted).await;
                 }
+                // Told only to those who know the password.
+                if let Ok(Ok(found)) = &checked
+                    && let Err(wait) = app.count_success(found.user.id)
+                {
+                    let (user, failure) = (Some(found.user.id), SignInFailure::TooOften);
+                    app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
+                    return Ok(SignedIn::TooOften(wait));
+                }
                 checked
             }
             None => check(claim.turn().await?, &request, credentials).await,
@@ -155,7 +166,6 @@ async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Res
         };
         match begin(app, &checked, &request, earlier).await? {
             Beginning::Begun(pair) => {
-                app.has_signed_in(checked.user.id);
                 if let Some(hash) = &checked.password_hash {
                     rehash(app, &claim, checked.user.id, request.password, hash).await;
                 }

@@ -13,7 +13,7 @@ use crate::budgets::{Budget, Budgets};
 /// How often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageLimits {
-    /// Successful sign-ins of an account.
+    /// Successful sign-ins of an account, and changes of its password by its owner.
     pub sign_ins: Budget,
     /// Registrations from an address.
     pub registrations: Budget,
@@ -28,21 +28,13 @@ pub(super) struct Usage {
 }
 
 impl App {
-    /// Whether the user may sign in once more. It is counted when it has succeeded.
+    /// Counts a password of the user that was right: a sign-in, or a change of it.
     ///
     /// # Errors
-    /// The time after which the user may.
-    pub(super) fn may_sign_in(&self, user: UserId) -> Result<(), Duration> {
+    /// The time after which the user may sign in: then it was not counted.
+    pub(super) fn count_success(&self, user: UserId) -> Result<(), Duration> {
         let Some(limits) = self.policy.usage else { return Ok(()) };
-        self.node.usage.sign_ins.may_ask(&user, limits.sign_ins, Instant::now())
-    }
-
-    /// Counts a sign-in that has succeeded.
-    pub(super) fn has_signed_in(&self, user: UserId) {
-        if let Some(limits) = self.policy.usage {
-            // That it was one too many holds for the next.
-            let _ = self.node.usage.sign_ins.ask(user, limits.sign_ins, Instant::now());
-        }
+        self.node.usage.sign_ins.ask(user, limits.sign_ins, Instant::now())
     }
 
     /// Counts a registration. One whose address is not known is not counted: it comes from no listener.

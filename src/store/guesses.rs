@@ -171,7 +171,7 @@ mod tests {
         .into_iter()
         .map(|(kind, name)| Guesser::new(kind, name.as_bytes()).to_string())
         .collect();
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
         assert!(names.iter().all(|name| name.len() == 23));
     }
 }

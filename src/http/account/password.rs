@@ -88,6 +88,7 @@ pub async fn change(
             Err(ApiError::new(Code::InvalidCredentials).detail("The current password is wrong."))
         }
         PasswordChange::TooMany(wait) => Err(ApiError::too_many_attempts(wait)),
+        PasswordChange::TooOften(wait) => Err(ApiError::new(Code::TooManyRequests).wait(wait)),
         PasswordChange::UserGone => Err(ApiError::new(Code::UserDisabled)),
     }
 }

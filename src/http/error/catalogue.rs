@@ -164,8 +164,8 @@ impl Code {
             Self::UnsupportedMediaType => (415, "unsupported_media_type", "Unsupported media type",
                 "Send the body as application/json.", None),
             Self::TooManyRequests => (429, "too_many_requests", "Too many requests",
-                "This session refreshes too often, this account signs in too often, or this address asks for too much. \
-                 Nothing was consumed; Retry-After says when to try again.", None),
+                "This session refreshes too often, this account signs in too often, or this address asks for too much, makes \
+                 too many accounts or has too many connections. Nothing was consumed; Retry-After says when to try again.", None),
             Self::TooManyAttempts => (429, "too_many_attempts", "Too many attempts",
                 "There were too many failed sign-ins. The password was not looked at; Retry-After says when to try \
                  again.", None),

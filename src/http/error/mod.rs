@@ -92,7 +92,7 @@ impl ApiError {
 
     /// A password that was not looked at, for there were too many failures: the next try has to wait so long.
     pub fn too_many_attempts(wait: Duration) -> Self {
-        let seconds = wait.as_millis().div_ceil(1000);
+        let seconds = seconds(wait);
         // Pages show it to people, who do not read header fields.
         let detail = format!(
             "There were too many failed sign-ins. The password was not looked at; try again in {seconds} s."
@@ -103,7 +103,7 @@ impl ApiError {
     /// `Retry-After`, in seconds that are never too few (RFC 9110, section 10.2.3).
     #[must_use]
     pub fn wait(self, wait: Duration) -> Self {
-        self.retry_after(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+        self.retry_after(seconds(wait))
     }
 
     /// A sign-in that is older than `max_age` (RFC 9470, section 3).
@@ -248,5 +248,21 @@ impl Responder for ApiError {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         self.error_response()
+    }
+}
+
+/// A wait in whole seconds that are never too few: not even for one of microseconds, or whoever obeys would not wait at all.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_nanos().div_ceil(1_000_000_000).try_into().unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_to_wait_is_never_told_zero_seconds() {
+        let told = [0, 1, 999_999_999, 1_000_000_000, 1_000_000_001].map(Duration::from_nanos).map(seconds);
+        assert_eq!(told, [1, 1, 1, 1, 2]);
     }
 }

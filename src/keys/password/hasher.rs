@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use std::{io, thread};
 
 use bcrypt::BcryptError;
 use prometheus_client::metrics::histogram::Histogram;
+use relatch_domain::UserId;
 
+use super::pace::Pace;
 use super::queue::{Key, Place, Queue};
 use super::scheme::{Cost, UnreadableHash};
 use super::turn::{Claim, Job, Ticket, Turn};
@@ -29,7 +32,7 @@ pub enum HashingError {
     /// There is too much to do: nothing was done, and it may be tried again after this time.
     #[error("too many passwords are being checked at once")]
     Busy(Duration),
-    /// The pool's threads have ended.
+    /// The work was given up: it panicked.
     #[error("the password hasher has stopped")]
     Stopped,
     /// The stored hash cannot be read.
@@ -48,8 +51,6 @@ const MOST_WAITING: usize = 1000;
 /// For each password that may wait so many claims may be made: most of those who make them find that they need not wait for a
 /// hash, because their guesses have to wait.
 const CLAIMS: usize = 4;
-/// How long a hash of cost 12 takes, by and large: until the first one has been timed.
-const AT_COST_12: Duration = Duration::from_millis(250);
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// By how much the threads stand back behind all others (`nice`).
@@ -88,6 +89,8 @@ pub struct Share<'a> {
 pub enum ShareOf<'a> {
     /// An account: its name, parsed or, if it is nobody's, as it was typed.
     Account(&'a str),
+    /// The owner of an account, known by a session or a device. Strangers who type the name have no part in it.
+    Owner(UserId),
     /// An address, or the first of a network that counts as one.
     Address(IpAddr),
     /// All who make accounts for themselves: they stand behind those who have one.
@@ -110,8 +113,7 @@ pub(super) struct Desk {
     state: Mutex<State>,
     /// Told of each job, and of the end.
     more: Condvar,
-    /// How long a hash has taken of late, in microseconds.
-    pace: AtomicU64,
+    pace: Mutex<Pace>,
     refused: AtomicU64,
     durations: Histogram,
 }
@@ -137,7 +139,6 @@ pub struct LoadNow {
 
 impl Desk {
     fn new(cost: Cost, size: HasherSize, random: Random) -> Self {
-        let pace = micros(AT_COST_12.mul_f64((f64::from(cost.get()) - 12.0).exp2()));
         Self {
             size,
             cost,
@@ -151,7 +152,7 @@ impl Desk {
                 is_stopping: false,
             }),
             more: Condvar::new(),
-            pace: AtomicU64::new(pace),
+            pace: Mutex::new(Pace::of_cost(cost.get())),
             refused: AtomicU64::new(0),
             durations: Histogram::new(BUCKETS),
         }
@@ -161,17 +162,26 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How long one waits behind so many.
     fn wait(&self, ahead: usize) -> Duration {
-        let rounds = u64::try_from(ahead / self.size.threads.get()).unwrap_or(u64::MAX);
-        Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(rounds))
+        let rounds = u32::try_from(ahead / self.size.threads.get()).unwrap_or(u32::MAX);
+        self.pace().expected(Instant::now()).saturating_mul(rounds)
     }
 
     /// How many may wait at most.
     fn places(&self) -> usize {
-        let pace = self.pace.load(Ordering::Relaxed).max(1);
-        let each = usize::try_from(micros(self.size.max_wait) / pace).unwrap_or(usize::MAX);
+        let pace = self.pace().expected(Instant::now()).as_micros().max(1);
+        let each = usize::try_from(self.size.max_wait.as_micros() / pace).unwrap_or(usize::MAX);
         each.clamp(1, MOST_WAITING).saturating_mul(self.size.threads.get())
+    }
+
+    /// How many may wait at most, however fast they are hashed.
+    const fn most_waiting(&self) -> usize {
+        MOST_WAITING.saturating_mul(self.size.threads.get())
     }
 
     /// Whether one may wait behind so many.
@@ -191,8 +201,11 @@ impl Desk {
     pub(super) fn claim(self: &Arc<Self>, shares: &[Share<'_>]) -> Result<Claim, HashingError> {
         let keys: Vec<Key> = shares.iter().map(|share| self.key(share)).collect();
         let mut state = self.state();
-        let is_full = state.queue.claimed() >= self.places().saturating_mul(CLAIMS);
+        let claimed = state.queue.claimed();
         let standing = state.queue.claim(&keys);
+        // Whoever has nothing else under way is let in as long as memory is bounded.
+        let places = if standing.rank > 1 { self.places() } else { self.most_waiting() };
+        let is_full = claimed >= places.saturating_mul(CLAIMS);
         let ahead = state.queue.ahead(standing.rank).max(standing.own);
         drop(state);
         let claim = Claim::new(Arc::clone(self), keys, standing.rank);
@@ -210,8 +223,7 @@ impl Desk {
     pub(super) fn push(&self, claim: &Claim, ticket: Ticket) -> Result<Place, HashingError> {
         let mut state = self.state();
         self.admits(state.queue.ahead(claim.rank))?;
-        let most = MOST_WAITING.saturating_mul(self.size.threads.get());
-        let gone = if state.queue.len() >= most {
+        let gone = if state.queue.len() >= self.most_waiting() {
             Some(state.queue.pop_behind(claim.rank).ok_or_else(|| self.busy(self.size.max_wait))?)
         } else {
             None
@@ -270,14 +282,8 @@ impl Desk {
 
     fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
-        // Of two threads at once one may be forgotten: it is a mean anyway.
-        let pace = self.pace.load(Ordering::Relaxed);
-        self.pace.store(pace - pace / 8 + micros(time) / 8, Ordering::Relaxed);
+        self.pace().took(time, Instant::now());
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl PasswordHasher {
@@ -291,13 +297,13 @@ impl PasswordHasher {
             let desk = Arc::clone(&hasher.desk);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || {
                 stand_back();
-                work(&desk);
+                work(&desk, Job::run);
             })?;
         }
         Ok(hasher)
     }
 
-    /// A claim that is part of these shares. One without shares goes before all others: an operator's.
+    /// A claim that is part of these shares. One without shares, an operator's, goes before all that have some.
     ///
     /// # Errors
     /// If it would have to wait too long.
@@ -335,11 +341,12 @@ fn stand_back() {
     }
 }
 
-/// A thread's life: one job after the other, until the hasher is dropped and all is done.
-fn work(desk: &Desk) {
+/// A thread's life: one job after the other, until the hasher is dropped and all is done. One that panics has no answer, and
+/// its turn ends.
+fn work(desk: &Desk, run: fn(Job)) {
     while let Some(job) = desk.next() {
-        if job.is_wanted() {
-            job.run();
+        if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| run(job))).is_err() {
+            tracing::error!("a password was not hashed, for the hashing panicked");
         }
     }
 }

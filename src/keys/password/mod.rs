@@ -6,6 +6,7 @@
 
 mod argon2;
 pub mod hasher;
+mod pace;
 mod queue;
 pub mod scheme;
 pub mod turn;

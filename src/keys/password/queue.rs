@@ -27,7 +27,7 @@ pub(super) struct Place {
 /// How a claim stands to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Claims that its shares had before it, summed up.
+    /// One more than the claims that its shares had before it, summed up. Zero without shares.
     pub(super) rank: usize,
     /// Claims that the largest of its shares had before it.
     pub(super) own: usize,
@@ -59,7 +59,7 @@ impl<T> Queue<T> {
     /// Counts a claim. To be given back with [`Self::release`].
     pub(super) fn claim(&mut self, keys: &[Key]) -> Standing {
         self.claimed += 1;
-        let mut standing = Standing { rank: 0, own: 0 };
+        let mut standing = Standing { rank: usize::from(!keys.is_empty()), own: 0 };
         for key in keys {
             let counts = self.shares.entry(key.id).or_default();
             let before = usize::try_from(counts.claims / key.callers.max(1)).unwrap_or(usize::MAX);
@@ -169,18 +169,19 @@ mod tests {
         }
         ask(&mut queue, &[key(2)], "one");
         ask(&mut queue, &[key(3)], "another");
-        assert_eq!(order(&mut queue), ["m1", "one", "another", "m2", "m3", "m4"]);
+        ask(&mut queue, &[], "operator");
+        assert_eq!(order(&mut queue), ["operator", "m1", "one", "another", "m2", "m3", "m4"]);
     }
 
     #[test]
     fn shares_add_up_and_an_address_of_many_callers_counts_for_as_many() {
         let mut queue = Queue::<()>::default();
         let (account, address, proxy) = (key(1), key(2), Key { callers: 32, ..key(3) });
-        assert_eq!(queue.claim(&[account, address]), Standing { rank: 0, own: 0 });
-        assert_eq!(queue.claim(&[account, address]), Standing { rank: 2, own: 1 });
-        assert_eq!(queue.claim(&[key(9), address]), Standing { rank: 2, own: 2 });
+        assert_eq!(queue.claim(&[account, address]), Standing { rank: 1, own: 0 });
+        assert_eq!(queue.claim(&[account, address]), Standing { rank: 3, own: 1 });
+        assert_eq!(queue.claim(&[key(9), address]), Standing { rank: 3, own: 2 });
         let ranks: Vec<_> = (0..65).map(|_| queue.claim(&[proxy]).rank).collect();
-        assert_eq!((ranks[31], ranks[32], ranks[64]), (0, 1, 2));
+        assert_eq!((ranks[31], ranks[32], ranks[64]), (1, 2, 3));
     }
 
     #[test]
@@ -203,8 +204,8 @@ mod tests {
         let mut queue = Queue::default();
         ask(&mut queue, &[key(1)], "first");
         ask(&mut queue, &[key(1)], "second");
-        assert_eq!(queue.pop_behind(1), None);
-        assert_eq!(queue.pop_behind(0), Some("second"));
+        assert_eq!(queue.pop_behind(2), None);
+        assert_eq!(queue.pop_behind(1), Some("second"));
         assert_eq!(order(&mut queue), ["first"]);
     }
 
@@ -223,7 +224,7 @@ mod tests {
             prop_assert_eq!(queue.ahead(usize::MAX - 1), claims.len());
             let modest = vec![key(100)];
             let rank = queue.claim(&modest).rank;
-            prop_assert_eq!(rank, 0);
+            prop_assert_eq!(rank, 1);
             let ahead = queue.ahead(rank);
             let place = queue.push(rank, modest.clone(), (rank, claims.len()));
             let turns: Vec<_> = std::iter::from_fn(|| queue.take_turn()).collect();

@@ -145,7 +145,7 @@ impl Turn {
 /// What a thread does with a password.
 #[derive(Debug)]
 pub(super) struct Job {
-    password: Password,
+    pub(super) password: Password,
     task: Task,
     turn: Arc<Held>,
 }

@@ -170,15 +170,16 @@ on_both_stores! {
     async fn an_account_signs_in_so_often_and_then_once_in_each_interval(on: On) {
         let app = start(on.set("rate_limit.sign_ins", "30").set("rate_limit.sign_in_interval", "1m")).await;
         let phone = sign_in(&app.node, "192.0.2.1", &right("ada")).await.ok();
-        let answers = join_all((1..30).map(|number| {
+        let answers = join_all((1..60).map(|number| {
             let node = &app.node;
             async move { sign_in(node, &format!("192.0.2.{number}"), &right("ada")).await.status }
         }))
         .await;
-        assert_eq!(answers, [200; 29]);
+        let let_in = answers.iter().filter(|status| **status == 200).count();
+        assert_eq!(let_in, 29, "so many at once are no more: {answers:?}");
         // Wherever it comes from, and on a known device.
         let known = json!({ "username": "ada", "password": PASSWORD, "device_token": phone["device_token"] });
-        for body in [right("ada"), wrong("ada"), known] {
+        for body in [right("ada"), known] {
             let refused = sign_in(&app.node, "192.0.2.1", &body).await;
             let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
             assert!((40..=60).contains(&wait), "{wait}");
@@ -186,6 +187,8 @@ on_both_stores! {
         }
         let audit = app.admin().await.get("/admin/audit?event=sign_in_failed").await.ok();
         assert_eq!(audit["items"][0]["details"]["reason"], "too_many_requests");
+        // Nobody else learns of it.
+        sign_in(&app.node, "192.0.2.1", &wrong("ada")).await.problem(401, "invalid_credentials");
         app.user("eve").await;
         sign_in(&app.node, "192.0.2.1", &right("eve")).await.ok();
     }
