@@ -63,29 +63,16 @@ pub async fn change_password(
     let session = live.caller.session;
     let user = session.user;
     let claim = app.claim_for_owner(user, origin)?;
-    let turn = claim.turn().await?;
-    let counted = match app.count_reauthentication(user).await? {
-        Ok(counted) => counted,
-        Err(wait) => {
-            drop(turn);
-            return failed(app, origin, user, PasswordChange::TooMany(wait)).await;
-        }
+    let checked = match check(app, live, current, claim.turn().await?).await? {
+        Ok(checked) => checked,
+        Err(outcome) => return failed(app, origin, user, outcome).await,
     };
-    let checked = match checked_hash(app, turn, live, current).await {
-        Ok(None) => return failed(app, origin, user, PasswordChange::WrongPassword).await,
-        Ok(Some(checked)) => Ok(checked),
-        Err(error) => Err(error),
-    };
-    app.take_back(counted).await;
-    if let Err(wait) = app.count_success(user) {
-        return failed(app, origin, user, PasswordChange::TooOften(wait)).await;
-    }
     let (reason, device) = (EndReason::PasswordChanged, app.random.bytes()?);
     let mut change = UserChange {
         password_hash: Some(claim.hash(new).await?),
         end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
         // Whoever knew only the password before this one must not undo the change by one of their own.
-        as_seen: UserAsSeen { password_hash: Some(checked?), attributes: None },
+        as_seen: UserAsSeen { password_hash: Some(checked), attributes: None },
         ..UserChange::of(user)
     };
     let event = Event::PasswordChanged { user };
@@ -116,6 +103,28 @@ pub async fn change_password(
     let in_force = app.conclude_change(origin, operation, user, &changed.ended, Some(reason)).await?;
     let device_token = app.device_token(user, device, changed.password_number());
     Ok(if in_force { PasswordChange::Done { device_token } } else { PasswordChange::NotDurable })
+}
+
+/// Whether the caller may change the password: gives the hash that the current one was checked against.
+async fn check(
+    app: &App,
+    live: &LiveCaller,
+    current: &str,
+    turn: Turn,
+) -> Result<Result<String, PasswordChange>, Failure> {
+    let user = live.caller.session.user;
+    let counted = match app.count_reauthentication(user).await? {
+        Ok(counted) => counted,
+        Err(wait) => return Ok(Err(PasswordChange::TooMany(wait))),
+    };
+    let checked = match checked_hash(app, turn, live, current).await {
+        Ok(None) => return Ok(Err(PasswordChange::WrongPassword)),
+        Ok(Some(checked)) => Ok(checked),
+        Err(error) => Err(error),
+    };
+    app.take_back(counted).await;
+    let checked = checked?;
+    Ok(app.count_success(user).map(|()| checked).map_err(PasswordChange::TooOften))
 }
 
 /// Tells of a current password that was wrong, or not looked at.

@@ -59,7 +59,7 @@ mod tests {
         for _ in 0..100 {
             pace.took(1000 * MILLI, begun);
         }
-        let busy = pace.expected(begun + CALM_AFTER - MILLI);
+        let busy = pace.expected(begun + CALM_AFTER / 2);
         assert!((900 * MILLI..=1000 * MILLI).contains(&busy), "{busy:?}");
         let calm = pace.expected(begun + CALM_AFTER);
         assert!((200 * MILLI..=300 * MILLI).contains(&calm), "{calm:?}");
