@@ -10,31 +10,17 @@ import argparse
 import contextlib
 import http.client
 import json
-import pathlib
 import resource
-import secrets
 import socket
 import ssl
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 
 from run import positive, progress
-from servers import (
-    Failed,
-    add_build_options,
-    await_address,
-    base64_key,
-    binary,
-    build,
-    post,
-    run_script,
-    start,
-    start_redis,
-    tail,
-)
+from servers import Failed, post, run_script, start_redis
+from turns import add_turn_options, in_turns, start_by_default
 
 SILENT = (600, 2500)
 # One account: as many sessions as it may have, and more lines than are kept of each.
@@ -45,53 +31,16 @@ PAIRS_A_SECOND = 50
 
 def main():
     options = parse_arguments()
-    build(options, "relatch")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    binaries = {"this": binary("relatch", options)}
-    if options.against:
-        binaries = {"against": options.against} | binaries
-    rows = []
-    for number in range(options.rounds):
-        order = list(binaries) if number % 2 == 0 else list(reversed(binaries))
-        for scenario in (silent_connections, changing_agents):
-            for name in order:
-                with contextlib.ExitStack() as stack:
-                    directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relatch-bench-")))
-                    try:
-                        rows += [[str(number + 1), name, *row] for row in scenario(stack, directory, binaries[name], options)]
-                    except Failed as failure:
-                        raise SystemExit(f"bench: {failure}\n{tail(directory / 'server.log')}") from failure
-    rows.sort(key=lambda row: (row[2], row[0], row[1]))
-    print("| round | server | what | p50 ms | longest ms | failed |\n| ---: | --- | --- | ---: | ---: | ---: |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    in_turns(options, (silent_connections, changing_agents), ["what", "p50 ms", "longest ms", "failed"])
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="What others notice of one caller who asks for much.")
-    parser.add_argument("--against", type=pathlib.Path, help="another binary of the server, measured in turns with this one")
-    parser.add_argument("--rounds", type=positive, default=1)
     parser.add_argument("--seconds", type=positive, default=10, help="of refreshes, alone and beside the account")
-    add_build_options(parser)
+    add_turn_options(parser)
     return parser.parse_args()
-
-
-def start_server(stack, program, directory, store, more=None):
-    password, ready_file, config = secrets.token_urlsafe(18), directory / "ready", directory / "relatch.toml"
-    values = {
-        "store.url": store,
-        "master_key": base64_key(),
-        "http.listen": "127.0.0.1:0",
-        "ops.listen": "127.0.0.1:0",
-        "password.bcrypt_cost": 4,
-        "bootstrap.admin_password": password,
-    } | (more or {})
-    config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
-    config.chmod(0o600)
-    process = start(stack, [program, "serve", "--config", config, "--ready-file", ready_file], directory, "server.log")
-    address = await_address(process, ready_file, directory)
-    return address.removeprefix("https://"), password
 
 
 def silent_connections(stack, directory, program, _options):
@@ -101,7 +50,7 @@ def silent_connections(stack, directory, program, _options):
     command += ["-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=localhost"]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     tls = {"http.tls.certificate_file": str(certificate), "http.tls.key_file": str(key), "issuer": "https://localhost"}
-    address, _ = start_server(stack, program, directory, f"redb:{directory}/relatch.redb", tls)
+    address, _ = start_by_default(stack, directory, program, tls)
     host, port = address.rsplit(":", 1)
     yield look("TLS request, alone", host, int(port))
     for count in SILENT:
@@ -170,7 +119,8 @@ def changing_agents(stack, directory, program, options):
     """Eight sessions of others refresh in turn, alone and while three addresses refresh the sessions of one account and list
     them."""
     _, redis = start_redis(stack, directory, appendonly=False)
-    address, password = start_server(stack, program, directory, redis)
+    cheap = {"store.url": redis, "password.bcrypt_cost": 4}
+    address, password = start_by_default(stack, directory, program, cheap)
     with contextlib.closing(http.client.HTTPConnection(address, timeout=60)) as admin:
         signed_in = post(admin, "/login", {"username": "admin", "password": password}, 200)
         headers = {"Authorization": f"Bearer {signed_in['access_token']}"}

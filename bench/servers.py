@@ -108,12 +108,16 @@ def start_relatch(stack, directory, redis_url, algorithm, password, options):
         "bootstrap.admin_password": password,
     }
     values |= dict(map(parse_setting, options.set))
-    # A JSON string, number or boolean is the same in TOML.
-    config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
-    config.chmod(0o600)
+    write_config(config, values)
     command = [binary("relatch", options), "serve", "--config", config, "--ready-file", ready_file]
     process = start(stack, command, directory, "server.log")
     return process, await_address(process, ready_file, directory)
+
+
+def write_config(path, values):
+    # A JSON string, number or boolean is the same in TOML.
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    path.chmod(0o600)
 
 
 def base64_key():

@@ -11,15 +11,14 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
-import pathlib
 import secrets
 import statistics
-import tempfile
 import threading
 import time
 
-from run import positive, progress
-from servers import Failed, add_build_options, await_address, binary, build, post, run_script, start, tail
+from run import progress
+from servers import post, run_script
+from turns import add_turn_options, in_turns, start_by_default
 
 HONEST, CROWD = 27, 32
 # Those of the flood are answered for as long as the server takes.
@@ -27,62 +26,26 @@ TIMEOUT = 60
 
 
 def main():
-    options = parse_arguments()
-    build(options, "relatch")
-    binaries = {"this": binary("relatch", options)}
-    if options.against:
-        binaries = {"against": options.against} | binaries
-    rows = []
-    for number in range(options.rounds):
-        order = list(binaries) if number % 2 == 0 else list(reversed(binaries))
-        for name in order:
-            with contextlib.ExitStack() as stack:
-                rows += [[str(number + 1), name, *row] for row in play(stack, binaries[name])]
-    rows.sort(key=lambda row: (row[2], row[0], row[1]))
-    print("| round | server | what | let in | refused | wait, median s | longest s |\n| ---: | --- | --- | ---: | ---: | ---: | ---: |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    in_turns(parse_arguments(), (play,), ["what", "let in", "refused", "wait, median s", "longest s"])
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="How many honest sign-ins get in beside a flood, and at once.")
-    parser.add_argument("--against", type=pathlib.Path, help="another binary of the server, measured in turns with this one")
-    parser.add_argument("--rounds", type=positive, default=1)
-    add_build_options(parser)
+    add_turn_options(parser)
     return parser.parse_args()
 
 
-def play(stack, program):
-    directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relatch-bench-")))
-    address, password = start_server(stack, program, directory)
-    try:
-        make_users(address, password)
-        yield beside(address, password, "20 sign-ins of one account", lambda _: ("/login", "mallory", "127.0.2.1"))
-        yield beside(address, password, "the same from 20 addresses", lambda number: ("/login", "mallory", f"127.0.2.{number}"))
-        yield beside(address, password, "20 registrations", lambda _: ("/register", f"eve{secrets.token_hex(8)}", "127.0.2.1"))
-        many = [(f"honest{number}", f"127.0.1.{number + 1}") for number in range(CROWD)]
-        yield at_once(address, password, f"{CROWD} accounts at once", many)
-        # As behind one router.
-        yield at_once(address, password, f"{CROWD} accounts from one address", [(name, "127.0.1.1") for name, _ in many])
-        yield at_once(address, password, f"{CROWD} of one account at once", [("worker", "127.0.1.1")] * CROWD)
-    except Failed as failure:
-        raise SystemExit(f"bench: {failure}\n{tail(directory / 'server.log')}") from failure
-
-
-def start_server(stack, program, directory):
-    password, ready_file, config = secrets.token_urlsafe(18), directory / "ready", directory / "relatch.toml"
-    values = {
-        "store.url": f"redb:{directory}/relatch.redb",
-        "http.listen": "127.0.0.1:0",
-        "ops.listen": "127.0.0.1:0",
-        "registration.enabled": True,
-        "bootstrap.admin_password": password,
-    }
-    config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
-    config.chmod(0o600)
-    command = [program, "serve", "--config", config, "--ready-file", ready_file]
-    process = start(stack, command, directory, "server.log")
-    return await_address(process, ready_file, directory), password
+def play(stack, directory, program, _options):
+    address, password = start_by_default(stack, directory, program, {"registration.enabled": True})
+    make_users(address, password)
+    yield beside(address, password, "20 sign-ins of one account", lambda _: ("/login", "mallory", "127.0.2.1"))
+    yield beside(address, password, "the same from 20 addresses", lambda number: ("/login", "mallory", f"127.0.2.{number}"))
+    yield beside(address, password, "20 registrations", lambda _: ("/register", f"eve{secrets.token_hex(8)}", "127.0.2.1"))
+    many = [(f"honest{number}", f"127.0.1.{number + 1}") for number in range(CROWD)]
+    yield at_once(address, password, f"{CROWD} accounts at once", many)
+    # As behind one router.
+    yield at_once(address, password, f"{CROWD} accounts from one address", [(name, "127.0.1.1") for name, _ in many])
+    yield at_once(address, password, f"{CROWD} of one account at once", [("worker", "127.0.1.1")] * CROWD)
 
 
 def make_users(address, password):
