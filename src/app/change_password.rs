@@ -14,7 +14,7 @@ use super::operation::What;
 use super::origin::Origin;
 use super::users::{PasswordRefused, new_password};
 use super::{App, Failure};
-use crate::keys::password::Turn;
+use crate::keys::password::Permit;
 use crate::store::{UserAsSeen, UserChange, UserChangeOutcome};
 
 /// What came of a change of password.
@@ -34,8 +34,7 @@ pub enum PasswordChange {
     WrongPassword,
     /// There were too many wrong ones: nothing was looked at, and the next try has to wait so long.
     TooMany(Duration),
-    /// The account has signed in or changed its password too often of late: nothing has changed, and the next time has to wait so
-    /// long.
+    /// The account has signed in or changed its password too often: nothing has changed, and the next time has to wait so long.
     TooOften(Duration),
     /// The user was deleted meanwhile.
     UserGone,
@@ -62,14 +61,14 @@ pub async fn change_password(
     };
     let session = live.caller.session;
     let user = session.user;
-    let claim = app.claim_for_owner(user, origin)?;
-    let checked = match check(app, live, current, claim.turn().await?).await? {
+    let admission = app.admit_owner(user, origin)?;
+    let checked = match check(app, live, current, admission.permit().await?).await? {
         Ok(checked) => checked,
         Err(outcome) => return failed(app, origin, user, outcome).await,
     };
     let (reason, device) = (EndReason::PasswordChanged, app.random.bytes()?);
     let mut change = UserChange {
-        password_hash: Some(claim.hash(new).await?),
+        password_hash: Some(admission.hash(new).await?),
         end: Some((Scope::AllBut(session.session), reason, origin.end_note(Some(user), None))),
         // Whoever knew only the password before this one must not undo the change by one of their own.
         as_seen: UserAsSeen { password_hash: Some(checked), attributes: None },
@@ -81,7 +80,7 @@ pub async fn change_password(
     change.operation = Some(operation.id);
     let mut outcome = app.store.change_user(&change).await?;
     if outcome == UserChangeOutcome::Blocked
-        && let Some(checked) = checked_hash(app, claim.turn().await?, live, current).await?
+        && let Some(checked) = checked_hash(app, admission.permit().await?, live, current).await?
     {
         // The same password in another hash: a sign-in has made it anew.
         change.as_seen.password_hash = Some(checked);
@@ -110,14 +109,14 @@ async fn check(
     app: &App,
     live: &LiveCaller,
     current: &str,
-    turn: Turn,
+    permit: Permit,
 ) -> Result<Result<String, PasswordChange>, Failure> {
     let user = live.caller.session.user;
     let counted = match app.count_reauthentication(user).await? {
         Ok(counted) => counted,
         Err(wait) => return Ok(Err(PasswordChange::TooMany(wait))),
     };
-    let checked = match checked_hash(app, turn, live, current).await {
+    let checked = match checked_hash(app, permit, live, current).await {
         Ok(None) => return Ok(Err(PasswordChange::WrongPassword)),
         Ok(Some(checked)) => Ok(checked),
         Err(error) => Err(error),
@@ -146,7 +145,7 @@ async fn failed(
 /// The hash of the caller's password, if that is what was typed. One password is hashed whatever comes, as at a sign-in.
 async fn checked_hash(
     app: &App,
-    turn: Turn,
+    permit: Permit,
     live: &LiveCaller,
     typed: &str,
 ) -> Result<Option<String>, Failure> {
@@ -155,8 +154,8 @@ async fn checked_hash(
     let own = found.filter(|found| found.user.id == live.caller.session.user);
     let hash = own.and_then(|own| own.password_hash);
     let right = match Password::parse(typed) {
-        Ok(password) => turn.verify(password, hash.clone()).await?,
-        Err(_) => turn.refuse().await?,
+        Ok(password) => permit.verify(password, hash.clone()).await?,
+        Err(_) => permit.refuse().await?,
     };
     Ok(hash.filter(|_| right))
 }

@@ -96,7 +96,7 @@ pub async fn change_user(
         password: password.is_some(),
     };
     let password_hash = match password {
-        Some(password) => Some(app.claim_for_actor(origin)?.hash(password).await?),
+        Some(password) => Some(app.admit_actor(origin)?.hash(password).await?),
         None => None,
     };
     let records = events(id, &edit).map(|event| AuditRecord::of(origin, &event, app.clock.now())).collect();

@@ -2,8 +2,8 @@
 //!
 //! A try is counted for the account and for where it comes from, before the password is looked at: exact across all nodes,
 //! and a thousand at once are no more than a thousand one after the other. One that succeeds is taken back. A device on
-//! which the user has signed in before has a budget of its own instead, so that nobody can lock an owner out by guessing. All
-//! such devices of an account have one budget more, so that whoever has stolen many tokens gets no more than from a few.
+//! which the user has signed in before has a budget of its own instead, so that strangers cannot lock an owner out by guessing. All
+//! such devices of an account have one budget more, so that many stolen tokens give no more guesses than a few.
 //! Names that nobody has are counted like any other.
 
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::store::{GuessKind, GuessStep, Guesser};
 
 /// For how many callers an address may stand that seems to be a proxy's, and that nobody has named
 /// ([`crate::http::forwarded`]). It has a budget of its own: what it says of itself anybody can say.
-pub const MANY: u32 = 32;
+pub const CALLERS_BEHIND_A_PROXY: u32 = 32;
 
 /// How many times the limit of one device all known devices of an account have together. A user has few devices at hand
 /// at once. Fewer stolen ones than this cannot make the others wait, since each waits for its own failures first.
@@ -64,7 +64,9 @@ impl App {
         }
         let mut steps = vec![guess(of_account(name), limits.account)];
         match origin.address.and_then(|address| places(address, origin.is_shared)) {
-            Some((address, _)) if origin.is_shared => steps.push(guess(address, limits.address.times(MANY))),
+            Some((address, _)) if origin.is_shared => {
+                steps.push(guess(address, limits.address.times(CALLERS_BEHIND_A_PROXY)));
+            }
             Some((address, block)) => {
                 steps.extend([guess(address, limits.address), guess(block, limits.block)]);
             }

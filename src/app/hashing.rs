@@ -1,72 +1,71 @@
-//! For whom a password is hashed: what decides its share of the hashing in a crowd.
+//! Admission to the password hashing: which account and which address a request counts for.
 
 use relatch_domain::UserId;
 use relatch_domain::event::Actor;
 
-use super::guesses::MANY;
+use super::guesses::CALLERS_BEHIND_A_PROXY;
 use super::origin::{Origin, one_caller};
 use super::{App, Failure};
-use crate::keys::password::{Claim, Share, ShareOf};
+use crate::keys::password::{Admission, Share, ShareOf};
 
 impl App {
-    /// A claim of whoever asks, to the account of this name: parsed or, if it is nobody's, as it was typed.
+    /// Admits a request for the account of this name: the parsed name, or what was typed if that cannot be a name.
     ///
     /// # Errors
     /// If it would have to wait longer than `password.max_wait`.
-    pub(super) fn claim_for_account(&self, account: &str, origin: &Origin) -> Result<Claim, Failure> {
-        let at_once = self.policy.guesses.map_or(u32::MAX, |limits| half(limits.account.free));
-        let account = Share { of: ShareOf::Account(account), callers: 1, at_once };
-        let shares = [Some(account), self.address(origin)];
-        self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
+    pub(super) fn admit_account(&self, name: &str, origin: &Origin) -> Result<Admission, Failure> {
+        self.admit(ShareOf::Account(name), origin)
     }
 
-    /// A claim of the owner of an account, known by a session or a device.
+    /// Admits the owner of an account, known by a session or a device.
     ///
     /// # Errors
-    /// As [`Self::claim_for_account`].
-    pub(super) fn claim_for_owner(&self, user: UserId, origin: &Origin) -> Result<Claim, Failure> {
-        let at_once = self.policy.guesses.map_or(u32::MAX, |limits| half(limits.account.free));
-        let owner = Share { of: ShareOf::Owner(user), callers: 1, at_once };
-        let shares = [Some(owner), self.address(origin)];
-        self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
+    /// As [`Self::admit_account`].
+    pub(super) fn admit_owner(&self, user: UserId, origin: &Origin) -> Result<Admission, Failure> {
+        self.admit(ShareOf::Owner(user), origin)
     }
 
-    /// A claim of a stranger who makes an account. It stands behind those of whoever has one.
+    /// Admits a registration. Registrations are served after requests for existing accounts.
     ///
     /// # Errors
-    /// As [`Self::claim_for_account`].
-    pub(super) fn claim_for_registration(&self, origin: &Origin) -> Result<Claim, Failure> {
-        let all = Share { of: ShareOf::Registrations, callers: 1, at_once: u32::MAX };
-        let shares = [Some(all), self.address(origin)];
-        self.claim(&shares.into_iter().flatten().collect::<Vec<_>>())
+    /// As [`Self::admit_account`].
+    pub(super) fn admit_registration(&self, origin: &Origin) -> Result<Admission, Failure> {
+        self.admit(ShareOf::Registrations, origin)
     }
 
-    /// A claim of whoever acts, for another's account: an administrator, or an operator, who goes first.
+    /// Admits an administrator, or an operator at the command line, who acts on another account. Operators are served first.
     ///
     /// # Errors
-    /// As [`Self::claim_for_account`].
-    pub(super) fn claim_for_actor(&self, origin: &Origin) -> Result<Claim, Failure> {
+    /// As [`Self::admit_account`].
+    pub(super) fn admit_actor(&self, origin: &Origin) -> Result<Admission, Failure> {
         match &origin.actor {
-            Actor::User(session) => self.claim_for_owner(session.user, origin),
-            _ => self.claim(&[]),
+            Actor::User(session) => self.admit_owner(session.user, origin),
+            _ => Ok(self.hasher.admit(&[])?),
         }
     }
 
-    fn claim(&self, shares: &[Share<'_>]) -> Result<Claim, Failure> {
-        Ok(self.hasher.claim(shares)?)
+    fn admit(&self, of: ShareOf<'_>, origin: &Origin) -> Result<Admission, Failure> {
+        let at_once = match of {
+            ShareOf::Registrations => u32::MAX,
+            _ => self.policy.guesses.map_or(u32::MAX, |limits| half(limits.account.free)),
+        };
+        let party = Share { of, callers: 1, at_once };
+        Ok(match self.address(origin) {
+            Some(address) => self.hasher.admit(&[party, address])?,
+            None => self.hasher.admit(&[party])?,
+        })
     }
 
     fn address(&self, origin: &Origin) -> Option<Share<'static>> {
-        let callers = if origin.is_shared { MANY } else { 1 };
+        let callers = if origin.is_shared { CALLERS_BEHIND_A_PROXY } else { 1 };
         let at_once = self.policy.guesses.map_or(u32::MAX, |limits| half(limits.address.free));
-        let at_once = at_once.saturating_mul(callers);
         let of = ShareOf::Address(one_caller(origin.address?));
-        Some(Share { of, callers, at_once })
+        Some(Share { of, callers, at_once: at_once.saturating_mul(callers) })
     }
 }
 
-/// How many tries of those that are free may be under way at once on this node. They count until they have succeeded: more at
-/// once, on two nodes, and an honest crowd would be taken for one that guesses.
+/// How many attempts of an account or an address may be under way on this node. An attempt counts as a failure until it has
+/// succeeded; with all the free ones under way on two nodes, an honest crowd would be throttled.
 const fn half(free: u32) -> u32 {
     if free < 2 { 1 } else { free / 2 }
 }

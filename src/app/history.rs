@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::App;
 use super::origin::Origin;
-use crate::store::{Party, StoredSession};
+use crate::store::{Party, StoredSession, is_zero};
 
 /// Within what time the same is kept once.
 const ONCE_IN: Duration = Duration::from_mins(1);
@@ -84,11 +84,6 @@ pub struct Line {
     /// How many times the same has happened before, since the last line that says so.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 impl Line {

@@ -50,7 +50,7 @@ pub struct NodeState {
     pub(super) newcomers: Newcomers,
     /// What sessions have repeated of late.
     pub(super) repetitions: Budgets<SessionRef>,
-    /// Sign-ins and registrations of late.
+    /// Successful sign-ins and registrations.
     pub(super) usage: Usage,
     /// Whose turn it is to begin a session.
     pub(super) turns: Turns,

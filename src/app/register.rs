@@ -26,11 +26,11 @@ pub async fn register(
 ) -> Result<Result<UserCreation, Duration>, Failure> {
     // Until then the store may be somebody else's, or lack the administrator, who is only made while there is no user.
     app.ring()?;
-    let claim = app.claim_for_registration(origin)?;
+    let admission = app.admit_registration(origin)?;
     if let Err(wait) = app.count_registration(origin) {
         return Ok(Err(wait));
     }
-    let new = hash_password(app, &claim, NewAccount::of(username, Roles::of_a_user(), password)).await?;
-    drop(claim);
+    let new = hash_password(app, &admission, NewAccount::of(username, Roles::of_a_user(), password)).await?;
+    drop(admission);
     app.node.registrations.keep(keep_user(app, origin, new)).await.map(Ok)
 }

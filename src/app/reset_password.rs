@@ -77,7 +77,7 @@ pub async fn reset_password(
     };
     let (user, reason) = (token.user, EndReason::PasswordChanged);
     let password_hash =
-        Some(app.claim_for_account(found.user.profile.username.as_str(), origin)?.hash(new).await?);
+        Some(app.admit_account(found.user.profile.username.as_str(), origin)?.hash(new).await?);
     let event = Event::PasswordChanged { user };
     let record = AuditRecord::of(origin, &event, app.clock.now());
     let operation = app.open(origin, What::Change { user }, vec![record]).await?;

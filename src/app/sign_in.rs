@@ -21,7 +21,7 @@ use super::origin::Origin;
 use super::rehash::rehash;
 use super::sessions::end_sessions;
 use super::{App, Failure};
-use crate::keys::password::{Claim, Turn};
+use crate::keys::password::{Admission, Permit};
 use crate::store::{BeginStep, Begun, Credentials, SessionDetails, StoredSession, UserSessions};
 
 /// A sign-in as a client asks for it.
@@ -50,7 +50,7 @@ pub enum SignedIn {
     Yes(Box<(User, IssuedPair, String)>),
     /// There were too many failures: nothing was looked at, and the next try has to wait so long.
     TooMany(Duration),
-    /// The account has signed in too often of late: no session has begun, and the
+    /// The account has signed in too often: no session has begun, and the
     /// next sign-in has to wait so long.
     TooOften(Duration),
     /// The user is right, but the access token would not fit its cookie: no session has begun.
@@ -76,39 +76,36 @@ const BEGIN_ROUNDS: usize = 32;
 pub async fn sign_in(app: &App, request: SignIn<'_>) -> Result<SignedIn, Failure> {
     app.ring()?;
     let parsed = request.username.parse::<Username>().ok();
-    // What failures are counted for: the user's name or, if it can be nobody's, what was typed.
+    // What failures are counted for: the user's name or, if that cannot be a name, what was typed.
     let name = parsed.as_ref().map_or(request.username, Username::as_str);
-    // Opened whether or not there is such a user, so that time tells nothing.
+    // Opened whether or not there is such a user, so that the time is the same.
     let device = request.device_token.and_then(|token| DeviceToken::open(token, &app.macs));
-    // Before anything is looked up: in a crowd most are turned away.
-    let mut claim = match &device {
-        Some(device) => app.claim_for_owner(device.user, &request.origin)?,
-        None => app.claim_for_account(name, &request.origin)?,
+    // Before anything is looked up: under load most are refused here.
+    let mut admission = match &device {
+        Some(device) => app.admit_owner(device.user, &request.origin)?,
+        None => app.admit_account(name, &request.origin)?,
     };
     let asked = Asked::of(app, parsed.as_ref(), device).await?;
     if device.is_some() && asked.known.is_none() {
-        drop(claim);
-        claim = app.claim_for_account(name, &request.origin)?;
+        drop(admission);
+        admission = app.admit_account(name, &request.origin)?;
     }
-    // A try counts from here until it has succeeded. While others wait for their turn, they do not count.
-    let turn = claim.turn().await?;
+    // An attempt counts from here until it has succeeded. Those that still wait in the queue do not count.
+    let permit = admission.permit().await?;
     let counted = match app.count_sign_in(name, asked.known.as_ref(), &request.origin).await? {
         Ok(counted) => counted,
         Err(wait) => {
-            drop(turn);
+            drop(permit);
             let (user, failure) = (asked.credentials.map(|found| found.user.id), SignInFailure::TooMany);
             app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
             return Ok(SignedIn::TooMany(wait));
         }
     };
-    attempt(app, request, asked, Try { claim, turn, counted }).await
-}
-
-/// A try whose turn has come.
-struct Try {
-    claim: Claim,
-    turn: Turn,
-    counted: Counted,
+    let checked = match check_first(app, &request, asked.credentials, permit, counted).await? {
+        Ok(checked) => checked,
+        Err(refused) => return Ok(refused),
+    };
+    begin_checked(app, request, checked, asked.known, &admission).await
 }
 
 /// A sign-in, as far as it is known before a password is looked at.
@@ -130,55 +127,68 @@ impl Asked {
     }
 }
 
-/// Checks the password and begins the session.
-async fn attempt(app: &App, request: SignIn<'_>, asked: Asked, this: Try) -> Result<SignedIn, Failure> {
-    let Try { claim, turn, counted } = this;
+/// Checks the password for the first time, and counts what comes of it. The inner error is the answer.
+async fn check_first(
+    app: &App,
+    request: &SignIn<'_>,
+    credentials: Option<Credentials>,
+    permit: Permit,
+    counted: Counted,
+) -> Result<Result<Credentials, SignedIn>, Failure> {
+    let checked = check(permit, request, credentials).await;
+    // Before the session begins: other attempts at the account must not wait for that.
+    if !matches!(checked, Ok(Err(_))) {
+        app.take_back(counted).await;
+    }
+    let (event, answer) = match checked? {
+        Ok(checked) => match app.count_success(checked.user.id) {
+            Ok(()) => return Ok(Ok(checked)),
+            // Only a caller that knows the password is told.
+            Err(wait) => {
+                let (user, failure) = (Some(checked.user.id), SignInFailure::TooOften);
+                (Event::SignInFailed { user, failure }, SignedIn::TooOften(wait))
+            }
+        },
+        Err(event) => (event, SignedIn::No),
+    };
+    app.tell(&request.origin, &event).await;
+    Ok(Err(answer))
+}
+
+/// Begins the session of a user whose password has been checked. The password is checked again when the user has changed
+/// meanwhile.
+async fn begin_checked(
+    app: &App,
+    request: SignIn<'_>,
+    mut checked: Credentials,
+    known: Option<DeviceToken>,
+    admission: &Admission,
+) -> Result<SignedIn, Failure> {
     let earlier = request.earlier.and_then(|token| RefreshToken::open(token, &app.macs).ok());
     let earlier = earlier.map(|token| token.session);
-    let mut credentials = asked.credentials;
-    let mut first = Some((turn, counted));
-    for _ in 0..CHECKS {
-        let checked = match first.take() {
-            Some((turn, counted)) => {
-                let checked = check(turn, &request, credentials).await;
-                // Before the session begins: others of the account must not wait for that.
-                if !matches!(checked, Ok(Err(_))) {
-                    app.take_back(counted).await;
-                }
-                // Told only to those who know the password.
-                if let Ok(Ok(found)) = &checked
-                    && let Err(wait) = app.count_success(found.user.id)
-                {
-                    let (user, failure) = (Some(found.user.id), SignInFailure::TooOften);
-                    app.tell(&request.origin, &Event::SignInFailed { user, failure }).await;
-                    return Ok(SignedIn::TooOften(wait));
-                }
-                checked
-            }
-            None => check(claim.turn().await?, &request, credentials).await,
-        };
-        let checked = match checked? {
-            Ok(checked) => checked,
-            Err(event) => {
-                app.tell(&request.origin, &event).await;
-                return Ok(SignedIn::No);
-            }
-        };
+    for checks_left in (0..CHECKS).rev() {
         match begin(app, &checked, &request, earlier).await? {
             Beginning::Begun(pair) => {
                 if let Some(hash) = &checked.password_hash {
-                    rehash(app, &claim, checked.user.id, request.password, hash).await;
+                    rehash(app, admission, checked.user.id, request.password, hash).await;
                 }
-                let known = asked.known;
                 return welcome(app, request, checked, *pair, earlier, known).await;
             }
             Beginning::TooLarge => {
                 tracing::warn!(user = %checked.user.id, "no sign-in: the access token would not fit a cookie");
                 return Ok(SignedIn::TooLarge);
             }
+            Beginning::Outdated if checks_left == 0 => break,
             Beginning::Outdated => {}
         }
-        credentials = app.store.credentials(&checked.user.profile.username).await?;
+        let credentials = app.store.credentials(&checked.user.profile.username).await?;
+        checked = match check(admission.permit().await?, &request, credentials).await? {
+            Ok(checked) => checked,
+            Err(event) => {
+                app.tell(&request.origin, &event).await;
+                return Ok(SignedIn::No);
+            }
+        };
     }
     Err(Failure::Contended)
 }
@@ -222,15 +232,15 @@ async fn replace(app: &App, origin: &Origin, earlier: SessionRef) -> Result<(), 
 /// Checks name and password: gives what the password was right for. One password is hashed whatever comes, so that time
 /// tells nothing.
 async fn check(
-    turn: Turn,
+    permit: Permit,
     request: &SignIn<'_>,
     credentials: Option<Credentials>,
 ) -> Result<Result<Credentials, Event>, Failure> {
     let hash = credentials.as_ref().and_then(|found| found.password_hash.clone());
     let right = match Password::parse(request.password) {
-        Ok(password) => turn.verify(password, hash).await?,
+        Ok(password) => permit.verify(password, hash).await?,
         // Nobody has such a password.
-        Err(_) => turn.refuse().await?,
+        Err(_) => permit.refuse().await?,
     };
     let failed = |user, failure| Ok(Err(Event::SignInFailed { user, failure }));
     match credentials {

@@ -1,4 +1,4 @@
-//! How often what is allowed may be done: successful sign-ins, registrations. Counted by each node alone.
+//! Budgets of what succeeds: sign-ins and registrations. Each node counts for itself.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use relatch_domain::UserId;
 
 use super::App;
-use super::guesses::MANY;
+use super::guesses::CALLERS_BEHIND_A_PROXY;
 use super::origin::{Origin, one_caller};
 use crate::budgets::{Budget, Budgets};
 
-/// How often.
+/// How often an account or an address may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageLimits {
     /// Successful sign-ins of an account, and changes of its password by its owner.
@@ -19,7 +19,7 @@ pub struct UsageLimits {
     pub registrations: Budget,
 }
 
-/// What has been done of late.
+/// What this node has counted.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     sign_ins: Budgets<UserId>,
@@ -44,7 +44,7 @@ impl App {
     pub(super) fn count_registration(&self, origin: &Origin) -> Result<(), Duration> {
         let (Some(limits), Some(address)) = (self.policy.usage, origin.address) else { return Ok(()) };
         let budget = limits.registrations;
-        let budget = if origin.is_shared { budget.times(MANY) } else { budget };
+        let budget = if origin.is_shared { budget.times(CALLERS_BEHIND_A_PROXY) } else { budget };
         self.node.usage.registrations.ask((one_caller(address), origin.is_shared), budget, Instant::now())
     }
 }

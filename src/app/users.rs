@@ -10,7 +10,7 @@ use super::audit::AuditRecord;
 use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
-use crate::keys::password::Claim;
+use crate::keys::password::Admission;
 use crate::store::{Credentials, NewUser, UserCreation, UserQuery};
 
 /// Why a password cannot become somebody's.
@@ -60,15 +60,19 @@ impl NewAccount {
 /// # Errors
 /// If the store fails or the hashing queue is full.
 pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Result<UserCreation, Failure> {
-    let claim = app.claim_for_actor(origin)?;
-    let new = hash_password(app, &claim, account).await?;
+    let admission = app.admit_actor(origin)?;
+    let new = hash_password(app, &admission, account).await?;
     keep_user(app, origin, new).await
 }
 
 /// The first half of [`create_user`], which takes the same time whether the name is free or not.
-pub(super) async fn hash_password(app: &App, claim: &Claim, account: NewAccount) -> Result<NewUser, Failure> {
+pub(super) async fn hash_password(
+    app: &App,
+    admission: &Admission,
+    account: NewAccount,
+) -> Result<NewUser, Failure> {
     let NewAccount { username, roles, attributes, disabled, password } = account;
-    let password_hash = Some(claim.hash(password).await?);
+    let password_hash = Some(admission.hash(password).await?);
     let id = app.random.user_id(app.clock.now())?;
     Ok(NewUser { id, username, roles, attributes, disabled, password_hash, operation: None })
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::forwarded::{Client, TrustedProxies};
-use crate::app::guesses::MANY;
+use crate::app::guesses::CALLERS_BEHIND_A_PROXY;
 use crate::app::origin::one_caller;
 use crate::budgets::{Budget, Budgets};
 
@@ -86,7 +86,7 @@ impl Crowding {
     pub fn asked(&self, client: Client, now: Instant) -> Result<(), Duration> {
         let Some(limits) = self.limits else { return Ok(()) };
         let budget = Budget { burst: limits.burst, interval: limits.interval };
-        let budget = if client.is_shared { budget.times(MANY) } else { budget };
+        let budget = if client.is_shared { budget.times(CALLERS_BEHIND_A_PROXY) } else { budget };
         self.requests.ask((one_caller(client.address), client.is_shared), budget, now)
     }
 

@@ -300,7 +300,7 @@ impl RateLimitSettings {
                 self.address_failures.saturating_mul(of_block),
                 (self.address_failure_interval / of_block).max(Duration::from_millis(1)),
             ),
-            // Who guesses here is whoever comes: one at a time gets through, and nobody's wait doubles.
+            // The callers differ from attempt to attempt, so one gets through in each interval, and the wait does not double.
             strangers: GuessLimit {
                 first_wait: self.strangers_failure_interval,
                 longest_wait: self.strangers_failure_interval,

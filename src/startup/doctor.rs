@@ -141,7 +141,7 @@ fn examine_file(file: &EmbeddedFile) -> Vec<Finding> {
         finding: "master_key_mode",
         at: at(&path),
         what: format!("the mode of the master key is {mode:o}"),
-        why: "others on this machine can read or replace it: whoever has it and the store can make anybody's tokens",
+        why: "others on this machine can read or replace it: with it and the store they can make tokens of any user",
         change: "chmod 600".to_owned(),
     }));
     findings.sort_by_key(|finding| finding.severity);

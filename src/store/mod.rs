@@ -40,6 +40,12 @@ pub use steps::{
     UserSessions, WholeSession, WholeUser,
 };
 
+/// For `skip_serializing_if` of serde.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+pub(crate) const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A store of users, sessions and keys. Cheap to share; every method may be called at the same time as any other.
 ///
 /// All methods fail with [`StoreError`]: `Unavailable` if nothing was applied, `Indeterminate` if the step may have

@@ -64,9 +64,11 @@ fn run(commands: &[Shown], app: &TestApp) -> Vec<String> {
 /// The text without what differs from run to run.
 fn mask(text: &str) -> String {
     let masks = [
-        (r"eyJ[A-Za-z0-9_.…-]*", "eyJ…"),
+        // At the beginning of a word: the letters can be anywhere in random text.
+        (r#"(?m)(^|["=:\s])eyJ[A-Za-z0-9_.…-]*"#, "${1}eyJ…"),
         (r"rlt1_[A-Za-z0-9_…-]+", "rlt1_…"),
         (r"rld1_[A-Za-z0-9_…-]+", "rld1_…"),
+        (r"rlp1_[A-Za-z0-9_…-]+", "rlp1_…"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "(time)"),
         (r#""(exp|iat|auth_time)":\d+"#, "\"$1\":(time)"),
         (r#""(jti|next_cursor)":"[^"]+""#, "\"$1\":(random)"),

@@ -44,7 +44,7 @@ pub enum SignInFailure {
     Disabled,
     /// There were too many failures before: the password was not looked at.
     TooMany,
-    /// The password was right, but the account had signed in too often of late.
+    /// The password was right, but the account had signed in too often.
     TooOften,
 }
 

@@ -251,7 +251,7 @@ impl Responder for ApiError {
     }
 }
 
-/// A wait in whole seconds that are never too few: not even for one of microseconds, or whoever obeys would not wait at all.
+/// A wait in whole seconds, rounded up and at least 1: a client that is told 0 would repeat at once.
 fn seconds(wait: Duration) -> u64 {
     wait.as_nanos().div_ceil(1_000_000_000).try_into().unwrap_or(u64::MAX).max(1)
 }
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_to_wait_is_never_told_zero_seconds() {
+    fn retry_after_is_rounded_up_and_never_zero() {
         let told = [0, 1, 999_999_999, 1_000_000_000, 1_000_000_001].map(Duration::from_nanos).map(seconds);
         assert_eq!(told, [1, 1, 1, 1, 2]);
     }

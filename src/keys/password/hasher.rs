@@ -2,7 +2,7 @@
 //!
 //! Hashing is slow on purpose. Left to the server's own threads, a handful of sign-ins would starve every refresh;
 //! with an unbounded queue, a flood of them would be worked off long after everyone has gone. So: fewer threads than
-//! cores, which the system lets run when nobody else wants to; one who would wait too long is told so at once, and work
+//! cores, which the system lets run when nobody else wants to; a caller that would wait too long is refused at once, and work
 //! whose caller has gone is not done (ASVS 2.4.1). In a crowd each account and each address has a fair share: see
 //! [`super::queue`].
 
@@ -20,10 +20,10 @@ use bcrypt::BcryptError;
 use prometheus_client::metrics::histogram::Histogram;
 use relatch_domain::UserId;
 
-use super::pace::Pace;
-use super::queue::{Key, Place, Queue};
+use super::hash_time::HashTime;
+use super::permit::{Admission, Job, Permit, PermitSender};
+use super::queue::{Place, Queue, ShareKey};
 use super::scheme::{Cost, UnreadableHash};
-use super::turn::{Claim, Job, Ticket, Turn};
 use crate::ambient::{NoEntropy, Random};
 
 /// Why a password was neither hashed nor verified. A wrong password is none of these.
@@ -48,9 +48,8 @@ pub enum HashingError {
 
 /// The most passwords that wait for each thread, however fast they are hashed: what they hold in memory is bounded.
 const MOST_WAITING: usize = 1000;
-/// For each password that may wait so many claims may be made: most of those who make them find that they need not wait for a
-/// hash, because their guesses have to wait.
-const CLAIMS: usize = 4;
+/// How many callers are admitted for each place in the queue. Most of them are refused by the sign-in throttle and hash nothing.
+const ADMISSIONS_PER_PLACE: usize = 4;
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// By how much the threads stand back behind all others (`nice`).
@@ -73,21 +72,21 @@ impl HasherSize {
     }
 }
 
-/// What a claim is part of. In a crowd each of these gets its share.
+/// One of the parties that compete for the hashing threads. While several wait, each gets its share (fair queueing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share<'a> {
     /// Which.
     pub of: ShareOf<'a>,
     /// For how many callers it stands.
     pub callers: u32,
-    /// How many of its claims may have their turn at once.
+    /// How many of its admissions may hold a permit at once.
     pub at_once: u32,
 }
 
-/// The kinds of shares.
+/// What the share belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShareOf<'a> {
-    /// An account: its name, parsed or, if it is nobody's, as it was typed.
+    /// An account, by its parsed name, or by what was typed if that cannot be a name.
     Account(&'a str),
     /// The owner of an account, known by a session or a device. Strangers who type the name have no part in it.
     Owner(UserId),
@@ -100,12 +99,12 @@ pub enum ShareOf<'a> {
 /// Hashes and verifies passwords. Share it; its threads end when it is dropped.
 #[derive(Debug)]
 pub struct PasswordHasher {
-    desk: Arc<Desk>,
+    pool: Arc<Pool>,
 }
 
 /// What callers and threads share.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Pool {
     pub(super) size: HasherSize,
     pub(super) cost: Cost,
     pub(super) random: Random,
@@ -113,17 +112,17 @@ pub(super) struct Desk {
     state: Mutex<State>,
     /// Told of each job, and of the end.
     more: Condvar,
-    pace: Mutex<Pace>,
+    hash_time: Mutex<HashTime>,
     refused: AtomicU64,
     durations: Histogram,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) queue: Queue<Ticket>,
-    /// Turns that nobody has.
+    pub(super) queue: Queue<PermitSender>,
+    /// Permits that are free.
     pub(super) free: usize,
-    /// What is to be hashed now: at most one for each turn.
+    /// What is to be hashed now: at most one for each permit.
     jobs: VecDeque<Job>,
     is_stopping: bool,
 }
@@ -137,7 +136,7 @@ pub struct LoadNow {
     pub refused: u64,
 }
 
-impl Desk {
+impl Pool {
     fn new(cost: Cost, size: HasherSize, random: Random) -> Self {
         Self {
             size,
@@ -146,13 +145,13 @@ impl Desk {
             keys: RandomState::new(),
             state: Mutex::new(State {
                 queue: Queue::default(),
-                // One more than threads: whoever has a turn asks the store before there is anything to hash.
+                // One more than threads: with a permit the caller first asks the store, before there is anything to hash.
                 free: size.threads.get() + 1,
                 jobs: VecDeque::new(),
                 is_stopping: false,
             }),
             more: Condvar::new(),
-            pace: Mutex::new(Pace::of_cost(cost.get())),
+            hash_time: Mutex::new(HashTime::of_cost(cost.get())),
             refused: AtomicU64::new(0),
             durations: Histogram::new(BUCKETS),
         }
@@ -162,20 +161,20 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hash_time(&self) -> MutexGuard<'_, HashTime> {
+        self.hash_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long one waits behind so many.
     fn wait(&self, ahead: usize) -> Duration {
         let rounds = u32::try_from(ahead / self.size.threads.get()).unwrap_or(u32::MAX);
-        self.pace().expected(Instant::now()).saturating_mul(rounds)
+        self.hash_time().expected(Instant::now()).saturating_mul(rounds)
     }
 
     /// How many may wait at most.
     fn places(&self) -> usize {
-        let pace = self.pace().expected(Instant::now()).as_micros().max(1);
-        let each = usize::try_from(self.size.max_wait.as_micros() / pace).unwrap_or(usize::MAX);
+        let hash_time = self.hash_time().expected(Instant::now()).as_micros().max(1);
+        let each = usize::try_from(self.size.max_wait.as_micros() / hash_time).unwrap_or(usize::MAX);
         each.clamp(1, MOST_WAITING).saturating_mul(self.size.threads.get())
     }
 
@@ -185,7 +184,7 @@ impl Desk {
     }
 
     /// Whether one may wait behind so many.
-    fn admits(&self, ahead: usize) -> Result<(), HashingError> {
+    fn check_wait(&self, ahead: usize) -> Result<(), HashingError> {
         let wait = self.wait(ahead);
         if wait <= self.size.max_wait { Ok(()) } else { Err(self.busy(wait)) }
     }
@@ -198,37 +197,37 @@ impl Desk {
         HashingError::Busy(Duration::from_secs(1 + refused % seconds))
     }
 
-    pub(super) fn claim(self: &Arc<Self>, shares: &[Share<'_>]) -> Result<Claim, HashingError> {
-        let keys: Vec<Key> = shares.iter().map(|share| self.key(share)).collect();
+    pub(super) fn admit(self: &Arc<Self>, shares: &[Share<'_>]) -> Result<Admission, HashingError> {
+        let keys: Vec<ShareKey> = shares.iter().map(|share| self.key(share)).collect();
         let mut state = self.state();
-        let claimed = state.queue.claimed();
-        let standing = state.queue.claim(&keys);
-        // Whoever has nothing else under way is let in as long as memory is bounded.
+        let admitted = state.queue.admitted();
+        let standing = state.queue.admit(&keys);
+        // A party with nothing else under way is admitted up to the bound of memory.
         let places = if standing.rank > 1 { self.places() } else { self.most_waiting() };
-        let is_full = claimed >= places.saturating_mul(CLAIMS);
+        let is_full = admitted >= places.saturating_mul(ADMISSIONS_PER_PLACE);
         let ahead = state.queue.ahead(standing.rank).max(standing.own);
         drop(state);
-        let claim = Claim::new(Arc::clone(self), keys, standing.rank);
+        let admission = Admission::new(Arc::clone(self), keys, standing.rank);
         if is_full {
             return Err(self.busy(self.size.max_wait));
         }
-        self.admits(ahead).map(|()| claim)
+        self.check_wait(ahead).map(|()| admission)
     }
 
-    fn key(&self, share: &Share<'_>) -> Key {
-        Key { id: self.keys.hash_one(share.of), callers: share.callers, at_once: share.at_once }
+    fn key(&self, share: &Share<'_>) -> ShareKey {
+        ShareKey { id: self.keys.hash_one(share.of), callers: share.callers, at_once: share.at_once }
     }
 
-    /// Has somebody wait. The last of a crowd goes if there is no room.
-    pub(super) fn push(&self, claim: &Claim, ticket: Ticket) -> Result<Place, HashingError> {
+    /// Has a caller wait. The last of a crowd goes if there is no room.
+    pub(super) fn push(&self, admission: &Admission, waiter: PermitSender) -> Result<Place, HashingError> {
         let mut state = self.state();
-        self.admits(state.queue.ahead(claim.rank))?;
+        self.check_wait(state.queue.ahead(admission.rank))?;
         let gone = if state.queue.len() >= self.most_waiting() {
-            Some(state.queue.pop_behind(claim.rank).ok_or_else(|| self.busy(self.size.max_wait))?)
+            Some(state.queue.evict_behind(admission.rank).ok_or_else(|| self.busy(self.size.max_wait))?)
         } else {
             None
         };
-        let place = state.queue.push(claim.rank, claim.keys.clone(), ticket);
+        let place = state.queue.push(admission.rank, admission.keys.clone(), waiter);
         drop(state);
         if let Some(gone) = gone {
             // It may have gone by itself.
@@ -237,19 +236,19 @@ impl Desk {
         Ok(place)
     }
 
-    /// Gives the turns that nobody has to those who wait.
-    pub(super) fn hand_out(self: &Arc<Self>) {
+    /// Gives the free permits to the callers that wait.
+    pub(super) fn grant_permits(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
             if state.free == 0 {
                 return;
             }
-            let Some((keys, ticket)) = state.queue.take_turn() else { return };
+            let Some((keys, waiter)) = state.queue.grant_next() else { return };
             state.free -= 1;
             drop(state);
-            let turn = Turn::new(Arc::clone(self), keys);
-            // Whoever has gone meanwhile gives it back.
-            drop(ticket.send(Ok(turn)));
+            let permit = Permit::new(Arc::clone(self), keys);
+            // If the caller has gone meanwhile, the permit is dropped, which frees it.
+            drop(waiter.send(Ok(permit)));
         }
     }
 
@@ -282,7 +281,7 @@ impl Desk {
 
     fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
-        self.pace().took(time, Instant::now());
+        self.hash_time().took(time, Instant::now());
     }
 }
 
@@ -292,45 +291,45 @@ impl PasswordHasher {
     /// # Errors
     /// If the operating system gives no thread.
     pub fn start(cost: Cost, size: HasherSize, random: Random) -> io::Result<Self> {
-        let hasher = Self { desk: Arc::new(Desk::new(cost, size, random)) };
+        let hasher = Self { pool: Arc::new(Pool::new(cost, size, random)) };
         for number in 0..size.threads.get() {
-            let desk = Arc::clone(&hasher.desk);
+            let pool = Arc::clone(&hasher.pool);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || {
                 stand_back();
-                work(&desk, Job::run);
+                work(&pool, Job::run);
             })?;
         }
         Ok(hasher)
     }
 
-    /// A claim that is part of these shares. One without shares, an operator's, goes before all that have some.
+    /// Admits a caller that belongs to these shares. A caller without shares, an operator, is served first.
     ///
     /// # Errors
     /// If it would have to wait too long.
-    pub fn claim(&self, shares: &[Share<'_>]) -> Result<Claim, HashingError> {
-        self.desk.claim(shares)
+    pub fn admit(&self, shares: &[Share<'_>]) -> Result<Admission, HashingError> {
+        self.pool.admit(shares)
     }
 
     /// How much there is to do at the moment.
     pub fn load(&self) -> LoadNow {
-        LoadNow { waiting: self.desk.state().queue.len(), refused: self.desk.refused.load(Ordering::Relaxed) }
+        LoadNow { waiting: self.pool.state().queue.len(), refused: self.pool.refused.load(Ordering::Relaxed) }
     }
 
     /// How long passwords took, in seconds; it goes on counting.
     pub fn durations(&self) -> Histogram {
-        self.desk.durations.clone()
+        self.pool.durations.clone()
     }
 
     /// The cost of the hashes that it makes.
     pub fn cost(&self) -> Cost {
-        self.desk.cost
+        self.pool.cost
     }
 }
 
 impl Drop for PasswordHasher {
     fn drop(&mut self) {
-        self.desk.state().is_stopping = true;
-        self.desk.more.notify_all();
+        self.pool.state().is_stopping = true;
+        self.pool.more.notify_all();
     }
 }
 
@@ -342,9 +341,9 @@ fn stand_back() {
 }
 
 /// A thread's life: one job after the other, until the hasher is dropped and all is done. One that panics has no answer, and
-/// its turn ends.
-fn work(desk: &Desk, run: fn(Job)) {
-    while let Some(job) = desk.next() {
+/// its permit is freed.
+fn work(pool: &Pool, run: fn(Job)) {
+    while let Some(job) = pool.next() {
         if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| run(job))).is_err() {
             tracing::error!("a password was not hashed, for the hashing panicked");
         }

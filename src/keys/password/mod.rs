@@ -1,16 +1,16 @@
 //! Password hashing: bcrypt, with no password ever cut off, on a bounded pool of its own.
 //!
 //! [`scheme`] says what a hash looks like and what it costs, [`hasher`] who computes it and when there is too much
-//! to do, `queue` whose turn it is,
-//! [`turn`] what is done in it.
+//! to do, `queue` which caller is next, [`permit`] what a caller may do when it is,
+//! `hash_time` how long a hash takes.
 
 mod argon2;
+mod hash_time;
 pub mod hasher;
-mod pace;
+pub mod permit;
 mod queue;
 pub mod scheme;
-pub mod turn;
 
 pub use hasher::{HasherSize, HashingError, PasswordHasher, Share, ShareOf};
+pub use permit::{Admission, Permit};
 pub use scheme::{Cost, PasswordHash, UnreadableHash, needs_rehash};
-pub use turn::{Claim, Turn};

@@ -13,7 +13,7 @@ use super::sessions;
 use super::tables::{Failure, SessionKey, Snapshot, Tables, keys_of};
 use crate::store::{
     Credentials, EndStep, Ended, NewUser, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
-    UserCreation, UserDeleted, UserQuery,
+    UserCreation, UserDeleted, UserQuery, is_zero,
 };
 
 /// The version of [`StoredUser`] that this code reads and writes.
@@ -66,11 +66,6 @@ impl StoredUser {
         let user = User { id, profile, disabled, created_at: UnixMillis(created_at) };
         Credentials { user, password_hash, password_changes }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 fn category(error: &serde_json::Error) -> String {

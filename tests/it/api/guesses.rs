@@ -193,6 +193,16 @@ on_both_stores! {
         sign_in(&app.node, "192.0.2.1", &right("eve")).await.ok();
     }
 
+    async fn changes_of_the_password_count_as_sign_ins_of_the_account(on: On) {
+        let app = start(on.set("rate_limit.sign_ins", "2").set("rate_limit.sign_in_interval", "1m")).await;
+        let device = app.sign_in("ada").await;
+        let change = json!({ "current_password": PASSWORD, "new_password": "a long walk on the pier" });
+        device.put("/password", &change).await.ok();
+        let again = json!({ "current_password": "a long walk on the pier", "new_password": PASSWORD });
+        device.put("/password", &again).await.problem(429, "too_many_requests");
+        device.put("/password", &change).await.problem(401, "invalid_credentials");
+    }
+
     async fn guesses_from_everywhere_at_everybody_have_a_budget_and_known_devices_do_not_notice(on: On) {
         let on = on.set("rate_limit.strangers_failures", "20").set("rate_limit.strangers_failure_interval", "1m");
         let app = start(on).await;

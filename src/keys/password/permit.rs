@@ -1,4 +1,4 @@
-//! Claims to have passwords hashed, turns in which it is done, and what the threads do.
+//! Admission to the hashing queue, permits to use a hashing thread, and what the threads do.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use relatch_domain::password_rules::Password;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::hasher::{Desk, HashingError};
-use super::queue::{Key, Place};
+use super::hasher::{HashingError, Pool};
+use super::queue::{Place, ShareKey};
 use super::scheme::{PasswordHash, verify_evenly};
 
-/// By this somebody who waits is told.
-pub(super) type Ticket = oneshot::Sender<Result<Turn, HashingError>>;
+/// Wakes a caller that waits for a permit.
+pub(super) type PermitSender = oneshot::Sender<Result<Permit, HashingError>>;
 
-/// Somebody who waits. Dropped, nobody waits there any longer.
+/// A caller that waits in the queue. Dropped, it leaves.
 struct Waiting<'a> {
-    desk: &'a Desk,
+    pool: &'a Pool,
     place: Place,
 }
 
 impl Waiting<'_> {
-    /// Whether somebody still waited there.
+    /// Leaves the queue. False if the caller was no longer in it.
     fn leave(&self) -> bool {
-        self.desk.state().queue.remove(self.place)
+        self.pool.state().queue.remove(self.place)
     }
 }
 
@@ -32,76 +32,77 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A claim to have passwords hashed: made before other work is done for somebody, so that in a crowd most are turned away
-/// early, and kept until there is nothing more to hash. Its rank is that of the moment when it was made.
+/// Admission to the hashing queue. Asked for before anything is looked up for the caller, so that under load most are refused
+/// early, and kept until there is nothing more to hash. Its rank is that of the moment of admission.
 #[derive(Debug)]
-pub struct Claim {
-    desk: Arc<Desk>,
-    pub(super) keys: Vec<Key>,
+pub struct Admission {
+    pool: Arc<Pool>,
+    pub(super) keys: Vec<ShareKey>,
     pub(super) rank: usize,
 }
 
-impl Drop for Claim {
+impl Drop for Admission {
     fn drop(&mut self) {
-        self.desk.state().queue.release(&self.keys);
+        self.pool.state().queue.release(&self.keys);
     }
 }
 
-impl Claim {
-    pub(super) const fn new(desk: Arc<Desk>, keys: Vec<Key>, rank: usize) -> Self {
-        Self { desk, keys, rank }
+impl Admission {
+    pub(super) const fn new(pool: Arc<Pool>, keys: Vec<ShareKey>, rank: usize) -> Self {
+        Self { pool, keys, rank }
     }
 
-    /// Waits until a password can be hashed now.
+    /// Waits until the caller may use a hashing thread.
     ///
     /// # Errors
     /// If it would have to wait too long, or has.
-    pub async fn turn(&self) -> Result<Turn, HashingError> {
-        let (ticket, mut told) = oneshot::channel();
-        let desk = &self.desk;
-        let waiting = Waiting { desk, place: desk.push(self, ticket)? };
-        desk.hand_out();
-        let told = match timeout(desk.size.max_wait, &mut told).await {
+    pub async fn permit(&self) -> Result<Permit, HashingError> {
+        let (waiter, mut told) = oneshot::channel();
+        let pool = &self.pool;
+        let waiting = Waiting { pool, place: pool.push(self, waiter)? };
+        pool.grant_permits();
+        let told = match timeout(pool.size.max_wait, &mut told).await {
             Ok(told) => told,
-            Err(_) if waiting.leave() => return Err(desk.busy(desk.size.max_wait)),
-            // It is being told.
+            Err(_) if waiting.leave() => return Err(pool.busy(pool.size.max_wait)),
+            // It has left the queue, so the permit is on its way.
             Err(_) => told.await,
         };
         told.map_err(|_| HashingError::Stopped)?
     }
 
-    /// The hash of a new password, when its turn has come.
+    /// The hash of a new password, once there is a permit.
     ///
     /// # Errors
     /// If it was not hashed.
     pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
-        self.turn().await?.hash(password).await
+        self.permit().await?.hash(password).await
     }
 }
 
-/// One's turn to have passwords hashed, one after the other. It ends when it is dropped and nothing is hashed for it any more.
+/// A permit to have passwords hashed, one after the other, as of a semaphore. It is freed when it has been dropped and no thread
+/// hashes for it any more.
 #[derive(Debug)]
-pub struct Turn(Arc<Held>);
+pub struct Permit(Arc<PermitInner>);
 
 #[derive(Debug)]
-struct Held {
-    desk: Arc<Desk>,
-    keys: Vec<Key>,
+struct PermitInner {
+    pool: Arc<Pool>,
+    keys: Vec<ShareKey>,
 }
 
-impl Drop for Held {
+impl Drop for PermitInner {
     fn drop(&mut self) {
-        let mut state = self.desk.state();
-        state.queue.end_turn(&self.keys);
+        let mut state = self.pool.state();
+        state.queue.end_permit(&self.keys);
         state.free += 1;
         drop(state);
-        self.desk.hand_out();
+        self.pool.grant_permits();
     }
 }
 
-impl Turn {
-    pub(super) fn new(desk: Arc<Desk>, keys: Vec<Key>) -> Self {
-        Self(Arc::new(Held { desk, keys }))
+impl Permit {
+    pub(super) fn new(pool: Arc<Pool>, keys: Vec<ShareKey>) -> Self {
+        Self(Arc::new(PermitInner { pool, keys }))
     }
 
     /// Whether the password is the one of `hash`. Without a hash (there is no such user, or no password) the answer
@@ -118,7 +119,7 @@ impl Turn {
     /// # Errors
     /// If the work was not done.
     pub async fn refuse(&self) -> Result<bool, HashingError> {
-        let anything = Password::parse("nobody's").map_err(|_| HashingError::Stopped)?;
+        let anything = Password::parse("any password").map_err(|_| HashingError::Stopped)?;
         self.verify(anything, None).await
     }
 
@@ -127,7 +128,7 @@ impl Turn {
     /// # Errors
     /// If it was not hashed.
     pub async fn hash(&self, password: Password) -> Result<String, HashingError> {
-        let salt = self.0.desk.random.bytes()?;
+        let salt = self.0.pool.random.bytes()?;
         self.done(password, |reply| Task::Hash { salt, reply }).await
     }
 
@@ -137,7 +138,7 @@ impl Turn {
         task: impl FnOnce(oneshot::Sender<Result<T, HashingError>>) -> Task,
     ) -> Result<T, HashingError> {
         let (reply, answer) = oneshot::channel();
-        self.0.desk.give(Job { password, task: task(reply), turn: Arc::clone(&self.0) });
+        self.0.pool.give(Job { password, task: task(reply), permit: Arc::clone(&self.0) });
         answer.await.map_err(|_| HashingError::Stopped)?
     }
 }
@@ -147,7 +148,7 @@ impl Turn {
 pub(super) struct Job {
     pub(super) password: Password,
     task: Task,
-    turn: Arc<Held>,
+    permit: Arc<PermitInner>,
 }
 
 enum Task {
@@ -156,7 +157,7 @@ enum Task {
 }
 
 impl Job {
-    /// Whether somebody still waits for the answer.
+    /// Whether the caller still waits for the answer.
     pub(super) fn is_wanted(&self) -> bool {
         match &self.task {
             Task::Verify { reply, .. } => !reply.is_closed(),
@@ -164,18 +165,18 @@ impl Job {
         }
     }
 
-    /// The time that it took is noted before the answer is sent: whoever has the answer finds it counted.
+    /// The time that it took is noted before the answer is sent, so that metrics have it when the caller does.
     pub(super) fn run(self) {
-        let Self { password, task, turn } = self;
-        let desk = &turn.desk;
-        // The caller may go while we work; then nobody hears the answer, which is fine.
+        let Self { password, task, permit } = self;
+        let pool = &permit.pool;
+        // The caller may go while the thread works; then the answer is dropped.
         match task {
             Task::Verify { hash, reply } => {
-                let right = desk.timed(|| verify_evenly(&password, hash.as_deref(), desk.cost));
+                let right = pool.timed(|| verify_evenly(&password, hash.as_deref(), pool.cost));
                 let _ = reply.send(right.map_err(HashingError::from));
             }
             Task::Hash { salt, reply } => {
-                let hash = desk.timed(|| PasswordHash::make(&password, desk.cost, salt));
+                let hash = pool.timed(|| PasswordHash::make(&password, pool.cost, salt));
                 let _ = reply.send(hash.map_err(HashingError::from));
             }
         }

@@ -1,4 +1,4 @@
-//! How long a password hash takes of late.
+//! An estimate of how long the next password hashes take.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ const CALM_AFTER: Duration = Duration::from_secs(1);
 
 /// A mean of the last hashes, and the shortest of many.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct HashTime {
     mean: Duration,
     shortest: Duration,
     last: Option<Instant>,
 }
 
-impl Pace {
+impl HashTime {
     /// Before the first hash.
     pub(super) fn of_cost(cost: u32) -> Self {
         let guessed = AT_COST_12.mul_f64((f64::from(cost) - 12.0).exp2());
@@ -48,24 +48,24 @@ mod tests {
 
     #[test]
     fn before_the_first_hash_it_is_that_of_the_cost() {
-        let of_cost = |cost| Pace::of_cost(cost).expected(Instant::now()).as_micros();
+        let of_cost = |cost| HashTime::of_cost(cost).expected(Instant::now()).as_micros();
         assert_eq!([of_cost(12), of_cost(14), of_cost(4)], [250_000, 1_000_000, 976]);
     }
 
     #[test]
     fn it_is_a_mean_as_long_as_hashes_are_made_and_then_the_shortest() {
-        let (mut pace, begun) = (Pace::of_cost(12), Instant::now());
-        pace.took(200 * MILLI, begun);
+        let (mut hash_time, begun) = (HashTime::of_cost(12), Instant::now());
+        hash_time.took(200 * MILLI, begun);
         for _ in 0..100 {
-            pace.took(1000 * MILLI, begun);
+            hash_time.took(1000 * MILLI, begun);
         }
-        let busy = pace.expected(begun + CALM_AFTER / 2);
+        let busy = hash_time.expected(begun + CALM_AFTER / 2);
         assert!((900 * MILLI..=1000 * MILLI).contains(&busy), "{busy:?}");
-        let calm = pace.expected(begun + CALM_AFTER);
+        let calm = hash_time.expected(begun + CALM_AFTER);
         assert!((200 * MILLI..=300 * MILLI).contains(&calm), "{calm:?}");
         for _ in 0..1000 {
-            pace.took(1000 * MILLI, begun);
+            hash_time.took(1000 * MILLI, begun);
         }
-        assert_eq!(pace.expected(begun + CALM_AFTER), pace.expected(begun), "slower for good");
+        assert_eq!(hash_time.expected(begun + CALM_AFTER), hash_time.expected(begun), "slower for good");
     }
 }
