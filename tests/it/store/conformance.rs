@@ -97,7 +97,7 @@ async fn the_embedded_store_answers_as_the_model_does() {
 async fn the_embedded_store_shares_a_cutoff_and_trails_as_the_model_does() {
     let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = EmbeddedStore::open(&directory.path().join("store"), Arc::new(clock.clone())).unwrap();
-    let coverage = run_shared(store.handle(), clock, 2_000).await.unwrap();
+    let coverage = run_shared(store.handle(), clock, 4_000).await.unwrap();
     assert_reached(&coverage, &REACHED_SHARED);
 }
 
@@ -147,7 +147,7 @@ async fn redis_answers_as_the_model_does() {
 async fn redis_shares_a_cutoff_and_trails_as_the_model_does() {
     let clock = clock();
     let (_server, store) = on_redis(&clock).await;
-    let coverage = run_shared(store, clock, 2_000).await.unwrap();
+    let coverage = run_shared(store, clock, 4_000).await.unwrap();
     assert_reached(&coverage, &REACHED_SHARED);
 }
 
