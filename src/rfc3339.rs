@@ -28,6 +28,17 @@ pub fn parse(text: &str) -> Option<UnixMillis> {
     from_nanos(nanos(text)?)
 }
 
+/// The same, of a query parameter. A `+` that was not written as `%2B` has become a space there (application/x-www-form-urlencoded
+/// in the URL standard); where the offset's sign stands, it was one.
+pub fn parse_of_query(text: &str) -> Option<UnixMillis> {
+    match text.len().checked_sub("+00:00".len()).map(|sign| text.split_at_checked(sign)) {
+        Some(Some((time, offset))) if offset.starts_with(' ') => {
+            parse(&format!("{time}+{}", offset.trim_start_matches(' ')))
+        }
+        _ => parse(text),
+    }
+}
+
 /// The same, but a finer fraction than milliseconds is rounded up: what is to be over by then is over.
 pub fn parse_up(text: &str) -> Option<UnixMillis> {
     from_nanos(nanos(text)?.checked_add(NANOS_IN_A_MILLI - 1)?)
@@ -56,6 +67,20 @@ mod tests {
         assert_eq!(millis(UnixMillis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
         assert_eq!(exact(UnixMillis(1_700_000_000_000)), "2023-11-14T22:13:20Z");
         assert_eq!(exact(UnixMillis(1_700_000_000_120)), "2023-11-14T22:13:20.120Z");
+    }
+
+    #[test]
+    fn a_plus_that_became_a_space_is_a_plus() {
+        let at = parse("2023-11-14T22:13:20+02:00");
+        assert!(at.is_some());
+        assert_eq!(parse_of_query("2023-11-14T22:13:20 02:00"), at);
+        assert_eq!(parse_of_query("2023-11-14T22:13:20+02:00"), at);
+        assert_eq!(parse_of_query("2023-11-14T20:13:20Z"), at);
+        assert_eq!(parse_of_query("2023-11-14t20:13:20.000z"), at);
+        for wrong in ["", " 02:00", "2023-11-14T22:13:20  2:00", "2023-11-14T22:13:20 02:0ü"] {
+            assert_eq!(parse_of_query(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(parse("2023-11-14T22:13:20 02:00"), None);
     }
 
     #[test]

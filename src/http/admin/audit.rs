@@ -195,8 +195,8 @@ fn filter(params: &AuditParams) -> Answer<AuditFilter> {
         )?,
         user: read("user", "is not a user's id", params.user.as_deref(), |id| id.parse().ok())?,
         session: read("session", "is not a session's id", params.session.as_deref(), |id| id.parse().ok())?,
-        since: read("since", "is not a time in RFC 3339", params.since.as_deref(), rfc3339::parse)?,
-        until: read("until", "is not a time in RFC 3339", params.until.as_deref(), rfc3339::parse)?,
+        since: read("since", "is not a time in RFC 3339", params.since.as_deref(), rfc3339::parse_of_query)?,
+        until: read("until", "is not a time in RFC 3339", params.until.as_deref(), rfc3339::parse_of_query)?,
     };
     match (filter.since, filter.until) {
         (Some(since), Some(until)) if until < since => {
