@@ -3,7 +3,7 @@
 //! The HTTP library leaves two things open. A header field's name of 65,536 bytes is beyond what it can hold, and panics. And
 //! the time in which a head must have come is kept for the first head of a connection only.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,9 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::error::{ApiError, Code};
 use super::exchange::Exchange;
-use crate::ambient::Random;
+use super::unread_requests::{Replacing, headers_too_large};
 
 /// Longest name of a header field, in bytes: as long as its value may be.
 const MAX_NAME: usize = 16 * 1024;
@@ -30,12 +29,21 @@ pub struct Guarded<T> {
     head: Option<(u64, Pin<Box<Sleep>>)>,
     /// What is still to be said before the connection ends, if it does.
     last_words: Option<Vec<u8>>,
+    replacing: Replacing,
 }
 
 impl<T> Guarded<T> {
     /// Guards a connection. A head that is not the first must come within `patience`.
     pub fn new(io: T, exchange: Rc<Exchange>, patience: Duration) -> Self {
-        Self { io, exchange, line: Line::default(), patience, head: None, last_words: None }
+        Self {
+            io,
+            exchange,
+            line: Line::default(),
+            patience,
+            head: None,
+            last_words: None,
+            replacing: Replacing::default(),
+        }
     }
 
     /// The connection as its requests find it.
@@ -138,19 +146,6 @@ impl Line {
     }
 }
 
-/// The answer to a head that is too long, as it goes over the wire.
-fn too_large() -> Vec<u8> {
-    let id = Random.uuid().unwrap_or_default().to_string();
-    let body = ApiError::new(Code::HeadersTooLarge).text(&id);
-    let length = body.len();
-    format!(
-        "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: {id}\r\n\
-         Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-}
-
 impl<T: AsyncRead + AsyncWrite + Unpin> Guarded<T> {
     /// Says the last words as far as they can be said at once, and gives the end of the connection.
     fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,7 +176,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<T> {
                 }
                 if this.line.read(new) {
                     buf.set_filled(before);
-                    this.last_words = Some(if this.exchange.is_busy() { Vec::new() } else { too_large() });
+                    this.last_words =
+                        Some(if this.exchange.is_busy() { Vec::new() } else { headers_too_large() });
                     return this.end(cx);
                 }
                 this.came();
@@ -198,21 +194,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let this = &mut *self;
+        this.replacing.poll_write(&mut this.io, cx, buf)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
+    // The HTTP library writes from one buffer. Without a vectored form nothing gets past the replacing.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(cx)
     }

@@ -19,6 +19,7 @@ pub mod routes;
 pub mod session;
 pub mod timeline;
 pub mod token;
+mod unread_requests;
 
 /// The module of the HTTP library that must not log: it calls every malformed request of a stranger an error.
 pub const SILENT: &str = "actix_http::h1::dispatcher";

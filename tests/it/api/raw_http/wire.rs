@@ -24,6 +24,17 @@ pub(in crate::api) struct Reply {
 }
 
 impl Reply {
+    /// Whoever answers, the server or its HTTP library, an error is a problem with the id of its request.
+    #[track_caller]
+    fn is_a_problem(&self) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(self.header("cross-origin-resource-policy"), Some("same-origin"), "{self:?}");
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        assert!(problem["instance"].is_string(), "{self:?}");
+        assert_eq!(problem["instance"].as_str(), self.header("x-request-id"), "{self:?}");
+    }
+
     /// A header's value.
     pub(in crate::api) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -133,6 +144,9 @@ fn replies(bytes: &[u8], with_bodies: bool) -> Vec<Reply> {
             let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
             reply.body = rest[..length].to_vec();
             rest = &rest[length..];
+            if status >= 400 {
+                reply.is_a_problem();
+            }
         }
         replies.push(reply);
     }
