@@ -74,6 +74,9 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{shown}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{shown}");
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{shown}");
+        let is_open = self.header("access-control-allow-origin").is_some();
+        let policy = self.header("cross-origin-resource-policy");
+        assert_eq!(policy, (!is_open).then_some("same-origin"), "{shown}");
         let body = self.json();
         assert_eq!(body["error"], code, "{shown}");
         assert_eq!(body["status"], status, "{shown}");

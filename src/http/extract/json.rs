@@ -6,13 +6,14 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::names::{quoted_after, shorten, unknown_name};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::openapi::Refuses;
 
@@ -83,6 +84,7 @@ async fn read(request: &HttpRequest, payload: Payload) -> Answer<Bytes> {
     if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
+    is_plain(request)?;
     let mut collecting = pin!(collect(payload));
     // Most bodies came with the head: then no clock is asked.
     if let Some(body) = collecting.as_mut().now_or_never() {
@@ -109,6 +111,19 @@ fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
     let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
     body.extend_from_slice(chunk);
     body.freeze()
+}
+
+/// Refuses a body with a content coding, such as gzip: it would be read as something that it is not (RFC 9110, section
+/// 15.5.16).
+fn is_plain(request: &HttpRequest) -> Answer<()> {
+    let mut codings = request.headers().get_all(CONTENT_ENCODING).peekable();
+    let is_identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if codings.peek().is_none() || codings.all(is_identity) {
+        return Ok(());
+    }
+    let refusal = ApiError::new(Code::UnsupportedMediaType)
+        .detail("The body has a Content-Encoding. Bodies are read without any: send it as it is.");
+    Err(refusal.header(ACCEPT_ENCODING, "identity"))
 }
 
 fn is_json(request: &HttpRequest) -> Answer<()> {
@@ -159,24 +174,14 @@ fn refusal(path: &str, error: &serde_json::Error) -> ApiError {
     match path {
         "." | "" => ApiError::invalid_request("the body must be a JSON object"),
         _ if message.starts_with("unknown field") => {
-            ApiError::invalid_field(shorten(path), "is not a known field")
+            ApiError::invalid_field(shorten(path), unknown_name("field", path, &message))
         }
         _ => ApiError::invalid_field(shorten(path), "has the wrong type or value"),
     }
 }
 
-/// The name that serde quotes after `prefix`; it comes from our own types, not from the client.
-fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
-    message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
-}
-
 fn join(path: &str, field: &str) -> String {
     if path == "." { field.to_owned() } else { format!("{}.{field}", shorten(path)) }
-}
-
-/// A field's name may come from the client: no more of it than is needed to find the typo.
-fn shorten(path: &str) -> String {
-    path.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 #[cfg(test)]
@@ -203,7 +208,10 @@ mod tests {
         assert!(!wrong_type.contains("123454321"), "{wrong_type}");
         assert!(refused(r#"{"username":"ada"}"#).contains("password: is missing"));
         assert!(refused(r#"{"username":"a","username":"b","password":"c"}"#).contains("came more than once"));
-        assert!(refused(r#"{"usrname":"ada","password":"x"}"#).contains("usrname: is not a known field"));
+        let unknown = refused(r#"{"email":"ada","password":"x"}"#);
+        assert!(unknown.contains("email: is not a known field; known are username, password"), "{unknown}");
+        let typo = refused(r#"{"usrname":"ada","password":"x"}"#);
+        assert!(typo.contains("usrname: is not a known field; did you mean username? known are"), "{typo}");
     }
 
     #[test]

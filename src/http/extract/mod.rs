@@ -4,6 +4,7 @@ pub mod bearer;
 pub mod cookies;
 pub mod header;
 pub mod json;
+mod names;
 pub mod origin;
 pub mod path;
 pub mod query;

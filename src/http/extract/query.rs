@@ -1,9 +1,11 @@
 //! Query parameters: unknown and repeated ones are refused, like fields of a body.
 
 use actix_web::dev::Payload;
+use actix_web::error::QueryPayloadError;
 use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 
+use super::names::{quoted_after, shorten, unknown_name};
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::openapi::Refuses;
 
@@ -16,10 +18,29 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let query = actix_web::web::Query::<T>::from_query(request.query_string());
-        let refused =
-            |_| ApiError::invalid_request("a query parameter is unknown, repeated or has a wrong value");
-        std::future::ready(query.map(|query| Self(query.into_inner())).map_err(refused))
+        let refused = query.map(|query| Self(query.into_inner())).map_err(|error| refusal(&error));
+        std::future::ready(refused)
     }
+}
+
+/// What is wrong, in words of our own: serde's messages may repeat a value.
+fn refusal(error: &QueryPayloadError) -> ApiError {
+    let QueryPayloadError::Deserialize(error) = error else {
+        return ApiError::invalid_request("the query cannot be read");
+    };
+    let message = error.to_string();
+    let named = |prefix| quoted_after(&message, prefix).map(shorten);
+    if let Some(name) = named("unknown field ") {
+        let what = unknown_name("parameter", &name, &message);
+        return ApiError::invalid_field(name, what);
+    }
+    if let Some(name) = named("duplicate field ") {
+        return ApiError::invalid_field(name, "came more than once");
+    }
+    if let Some(name) = named("missing field ") {
+        return ApiError::invalid_field(name, "is missing");
+    }
+    ApiError::invalid_request("a query parameter has a wrong value")
 }
 
 impl<T> Refuses for Query<T> {

@@ -18,7 +18,7 @@ use crate::http::{account, admin, ops, session, timeline, token};
         description = "Issues, rotates and revokes access and refresh tokens.\n\n\
             Errors are problems (RFC 9457); clients go by their `error`. A method that a path does not have is answered \
             405 `method_not_allowed` with `Allow`, a path that does not exist 404 `not_found`. Unknown fields and query \
-            parameters are refused.",
+            parameters are refused, and the known ones named. Every answer has `X-Request-Id`.",
     ),
     paths(
         token::login::login,

@@ -33,9 +33,50 @@ on_both_stores! {
         let body = json!({"username": "ada", "password": PASSWORD, "remember": true});
         let problem = app.post_json("/login", &body).await.problem(400, "invalid_request");
         assert_eq!(problem["fields"][0]["field"], "remember");
+        let known = "is not a known field; known are username, password, device_name, delivery, device_token";
+        assert_eq!(problem["fields"][0]["message"], known);
+        let body = json!({"userName": "ada", "password": PASSWORD});
+        let problem = app.post_json("/login", &body).await.problem(400, "invalid_request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("userName: is not a known field; did you mean username? known are "), "{detail}");
         let body = json!({"username": "ada"});
         let problem = app.post_json("/login", &body).await.problem(400, "invalid_request");
         assert_eq!(problem["fields"][0]["field"], "password");
+    }
+
+    async fn unknown_and_repeated_parameters_are_named_and_refused(on: On) {
+        let app = on.start().await;
+        let admin = app.admin().await;
+        for (path, field, message) in [
+            ("/admin/users?name=ada", "name", "is not a known parameter; known are query, limit, cursor"),
+            ("/admin/users?limt=5", "limt", "is not a known parameter; did you mean limit? known are query, limit, cursor"),
+            ("/admin/users?limit=5&limit=6", "limit", "came more than once"),
+            ("/me?x=1", "x", "is not a known parameter; there are none here"),
+        ] {
+            let problem = admin.get(path).await.problem(400, "invalid_request");
+            assert_eq!(problem["fields"], json!([{"field": field, "message": message}]), "{path}");
+        }
+        let change = json!({"role": ["user"]});
+        let path = format!("/admin/users/{}", app.user("ada").await);
+        let request = app.node.request("PATCH", &path).bearer_auth(&admin.pair.access).json(&change);
+        let problem = app.node.send(request).await.problem(400, "invalid_request");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("role: is not a known field; did you mean roles? known are "), "{detail}");
+    }
+
+    async fn a_body_with_a_content_coding_is_refused_as_such(on: On) {
+        let app = on.start().await;
+        app.user("ada").await;
+        let body = json!({"username": "ada", "password": PASSWORD}).to_string();
+        for coding in ["gzip", "br", "deflate", "gzip, identity", "x"] {
+            let request = app.node.post("/login").header("Content-Type", "application/json");
+            let answer = app.node.send(request.header("Content-Encoding", coding).body(body.clone())).await;
+            assert_eq!(answer.header("accept-encoding"), Some("identity"));
+            let problem = answer.problem(415, "unsupported_media_type");
+            assert!(problem["detail"].as_str().unwrap().contains("Content-Encoding"), "{problem}");
+        }
+        let request = app.node.post("/login").header("Content-Type", "application/json");
+        app.node.send(request.header("Content-Encoding", "Identity").body(body)).await.ok();
     }
 
     async fn what_belongs_into_the_body_is_refused_in_the_query(on: On) {
