@@ -15,6 +15,7 @@ use jsonwebtoken::jwk::ThumbprintHash;
 
 use crate::algorithm::Algorithm;
 use crate::header::{MAX_MEMBER_LEN, access_token_header};
+use crate::{edwards, rsa};
 
 /// A public key, in the form that its algorithm works on. All numbers are big-endian.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +44,13 @@ pub enum InvalidKey {
     /// A shared secret of less than 256 bits (RFC 7518, section 3.2).
     #[error("a secret for HS256 has at least 32 bytes")]
     ShortSecret,
-    /// An RSA modulus or exponent outside the range (RFC 7518, section 3.3).
-    #[error("an RSA key has a modulus of 2048 to 8192 bits and an odd exponent from 3 to 2^32")]
+    /// An RSA modulus or exponent that no well-made key has (RFC 7518, section 3.3; NIST SP 800-89, section 5.3.3): of
+    /// another size, even, a multiple of a small prime, or with the mark of ROCA (CVE-2017-15361).
+    #[error("an RSA key has a well-made modulus of 2048 to 8192 bits and an odd exponent from 3 to 2^32")]
     Rsa,
-    /// Numbers that are no point on the curve (RFC 7518, section 6.2.1; RFC 8725, section 3.4).
-    #[error("the key is no point on its curve")]
+    /// Numbers that are no point on the curve, or one of small order (RFC 7518, section 6.2.1; RFC 8032, section 5.1.3;
+    /// RFC 8725, section 3.4).
+    #[error("the key is no point on its curve, or one of small order")]
     Point,
 }
 
@@ -101,7 +104,7 @@ impl VerifyingKey {
     /// The key that verifies what the private half of `key` has signed.
     ///
     /// # Errors
-    /// If it is an RSA key of a size that is not used, or no point on its curve.
+    /// If it is an RSA key that is not used, no point on its curve, or one of small order.
     pub fn public(key: &PublicKey) -> Result<Self, InvalidKey> {
         let material = match key {
             PublicKey::P256 { x, y } => {
@@ -109,10 +112,11 @@ impl VerifyingKey {
                 let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
                 Material::Curve(parsed.map_err(|_| InvalidKey::Point)?)
             }
+            PublicKey::Ed25519(x) if !edwards::is_public_key(x) => return Err(InvalidKey::Point),
             PublicKey::Ed25519(x) => {
                 Material::Curve(ParsedPublicKey::new(&ED25519, x).map_err(|_| InvalidKey::Point)?)
             }
-            PublicKey::Rsa { n, e } if is_usable_rsa(n, e) => {
+            PublicKey::Rsa { n, e } if rsa::is_usable(n, e) => {
                 Material::Rsa(Box::new(DecodingKey::from_rsa_raw_components(n, e)))
             }
             PublicKey::Rsa { .. } => return Err(InvalidKey::Rsa),
@@ -166,16 +170,6 @@ impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
-}
-
-fn is_usable_rsa(n: &[u8], e: &[u8]) -> bool {
-    let bits = match n.first() {
-        Some(first) => n.len().saturating_mul(8).saturating_sub(first.leading_zeros() as usize),
-        None => 0,
-    };
-    let minimal = n.first() != Some(&0) && e.first().is_some_and(|first| *first != 0);
-    let exponent_fits = e.len() <= 4 && e.last().is_some_and(|last| last % 2 == 1) && e != [1];
-    (2048..=8192).contains(&bits) && minimal && exponent_fits
 }
 
 /// Verifying keys by `kid`.
@@ -237,16 +231,12 @@ impl KeySet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::unhex;
+    use crate::testing::{rsa_modulus, unhex};
 
     /// RFC 7638, section 3.1.
     #[test]
     fn the_thumbprint_is_that_of_the_standard() {
-        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCi\
-                 FV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb\
-                 9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls\
-                 1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        let key = PublicKey::Rsa { n: URL_SAFE_NO_PAD.decode(n).unwrap(), e: vec![1, 0, 1] };
+        let key = PublicKey::Rsa { n: rsa_modulus(), e: vec![1, 0, 1] };
         assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 
@@ -262,15 +252,22 @@ mod tests {
     fn weak_keys_are_refused() {
         assert_eq!(VerifyingKey::hs256(&[7; 31]).err(), Some(InvalidKey::ShortSecret));
         assert!(VerifyingKey::hs256(&[7; 32]).is_ok());
-        let rsa = |n: Vec<u8>, e: Vec<u8>| VerifyingKey::public(&PublicKey::Rsa { n, e }).is_ok();
-        assert!(rsa(vec![0xff; 256], vec![1, 0, 1]));
-        assert!(rsa(vec![0xff; 1024], vec![3]));
-        let padded: Vec<u8> = [0].iter().chain(&[0xff; 256]).copied().collect();
-        for n in [vec![], vec![0xff; 128], vec![0x7f; 256], vec![0xff; 1025], padded] {
-            assert!(!rsa(n, vec![1, 0, 1]));
-        }
-        for e in [vec![], vec![1], vec![2], vec![0, 3], vec![1, 0, 0], vec![1; 5]] {
-            assert!(!rsa(vec![0xff; 256], e));
+        let rsa = |n: Vec<u8>, e: Vec<u8>| VerifyingKey::public(&PublicKey::Rsa { n, e });
+        assert!(rsa(rsa_modulus(), vec![1, 0, 1]).is_ok());
+        assert_eq!(rsa(vec![0xff; 256], vec![1, 0, 1]).err(), Some(InvalidKey::Rsa));
+        assert_eq!(rsa(rsa_modulus(), vec![1, 0, 0]).err(), Some(InvalidKey::Rsa));
+    }
+
+    /// RFC 8032, section 5.1.3: the point of order 1, and the same once more, encoded as if it were another.
+    #[test]
+    fn edwards_points_that_are_nobodys_key_are_refused() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        let mut p_plus_one = [0xff; 32];
+        (p_plus_one[0], p_plus_one[31]) = (0xee, 0x7f);
+        let not_on_the_curve = [2].iter().chain(&[0; 31]).copied().collect::<Vec<u8>>().try_into().unwrap();
+        for point in [one, p_plus_one, not_on_the_curve] {
+            assert_eq!(VerifyingKey::public(&PublicKey::Ed25519(point)).err(), Some(InvalidKey::Point));
         }
     }
 

@@ -11,10 +11,12 @@
 mod algorithm;
 mod claims;
 mod compact;
+mod edwards;
 mod header;
 mod jwks;
 mod key;
 mod memory;
+mod rsa;
 #[cfg(test)]
 mod testing;
 mod verify;

@@ -43,6 +43,15 @@ pub(crate) fn claims() -> AccessClaims {
     }
 }
 
+/// The modulus of the example in RFC 7638, section 3.1: 2048 bits.
+pub(crate) fn rsa_modulus() -> Vec<u8> {
+    let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCi\
+             FV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb\
+             9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls\
+             1jF44-csFCur-kEgU8awapJzKnqDKgw";
+    URL_SAFE_NO_PAD.decode(n).unwrap()
+}
+
 /// The claims' JSON with one member's value replaced by, or one member added with, the JSON text `value`.
 pub(crate) fn with_member(claims: &AccessClaims, name: &str, value: &str) -> String {
     let mut json = serde_json::to_value(claims).unwrap();
