@@ -208,6 +208,7 @@ steps! {
     writes forget_guesses(guesser: Guesser) -> bool;
     reads keys() -> KeyShelf;
     writes put_key(expected: u64, key: &StoredKey) -> bool;
+    writes remove_key(expected: u64, id: &str) -> bool;
     writes identify(marker: &Marker) -> Option<Marker>;
     writes adopt(marker: &Marker) -> (Marker, bool);
     reads marker() -> Option<Marker>;

@@ -158,6 +158,10 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a key or replaces the one of the same id, if the shelf still has the version `expected`. False if not.
     async fn put_key(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError>;
 
+    /// Removes the key of this id, if there is one and the shelf still has the version `expected`. False if the shelf has
+    /// another one.
+    async fn remove_key(&self, expected: u64, id: &str) -> Result<bool, StoreError>;
+
     /// Leaves the marker if the store has none yet, and returns the one that it has. Nothing if the store has lost its
     /// marker though a part of it still shows that there was one.
     async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError>;

@@ -316,6 +316,17 @@ impl Store for ModelStore {
         Ok(true)
     }
 
+    async fn remove_key(&self, expected: u64, id: &str) -> Result<bool, StoreError> {
+        let (mut state, _) = self.step();
+        let kept = &mut state.shelf;
+        if kept.version != expected {
+            return Ok(false);
+        }
+        kept.version += 1;
+        kept.keys.retain(|key| key.id != id);
+        Ok(true)
+    }
+
     async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         let (mut state, _) = self.step();
         Ok(Some(state.marker.get_or_insert_with(|| marker.clone()).clone()))

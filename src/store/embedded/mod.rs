@@ -298,6 +298,11 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, _| shelf::put_key(tables, expected, &key)).await
     }
 
+    async fn remove_key(&self, expected: u64, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.queue.run(move |tables, _| shelf::remove_key(tables, expected, &id)).await
+    }
+
     async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         let marker = marker.clone();
         self.queue.run(move |tables, _| shelf::identify(tables, &marker)).await.map(Some)

@@ -37,6 +37,16 @@ pub(super) fn put_key(tables: &mut Tables<'_>, expected: u64, key: &StoredKey) -
     Ok(true)
 }
 
+/// See [`crate::store::Store::remove_key`].
+pub(super) fn remove_key(tables: &mut Tables<'_>, expected: u64, id: &str) -> Result<bool, Failure> {
+    if version(&tables.meta)? != expected {
+        return Ok(false);
+    }
+    tables.keys.remove(id)?;
+    tables.meta.insert(KEYS_VERSION, expected.saturating_add(1).to_be_bytes().as_slice())?;
+    Ok(true)
+}
+
 /// See [`crate::store::Store::identify`].
 pub(super) fn identify(tables: &mut Tables<'_>, marker: &Marker) -> Result<Marker, Failure> {
     if let Some(found) = read_marker(&tables.meta)? {

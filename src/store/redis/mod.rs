@@ -372,6 +372,10 @@ impl Store for Handle {
         self.put(expected, key).await
     }
 
+    async fn remove_key(&self, expected: u64, id: &str) -> Result<bool, StoreError> {
+        self.remove(expected, id).await
+    }
+
     async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         self.identify_store(marker).await
     }

@@ -9,6 +9,7 @@ use super::request::{Request, Script, script};
 use crate::store::{KeyShelf, StoreError, StoredKey};
 
 static PUT_KEY: Script = script!("put_key", Effect::Writes);
+static REMOVE_KEY: Script = script!("remove_key", Effect::Writes);
 
 impl Handle {
     pub(super) async fn all_keys(&self) -> Result<KeyShelf, StoreError> {
@@ -31,5 +32,10 @@ impl Handle {
     pub(super) async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
         let request = PUT_KEY.on([&self.keyspace.keys()]).arg(expected).arg(&key.id).arg(&key.sealed);
         self.write(&request, reply::flag, |put| *put).await?.durably()
+    }
+
+    pub(super) async fn remove(&self, expected: u64, id: &str) -> Result<bool, StoreError> {
+        let request = REMOVE_KEY.on([&self.keyspace.keys()]).arg(expected).arg(id);
+        self.write(&request, reply::flag, |removed| *removed).await?.durably()
     }
 }

@@ -206,6 +206,10 @@ impl Store for Flawed {
         self.model.put_key(expected, key).await
     }
 
+    async fn remove_key(&self, expected: u64, id: &str) -> Result<bool, StoreError> {
+        self.model.remove_key(expected, id).await
+    }
+
     async fn identify(&self, marker: &Marker) -> Result<Option<Marker>, StoreError> {
         self.model.identify(marker).await
     }

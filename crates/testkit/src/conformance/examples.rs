@@ -1,6 +1,7 @@
 //! The contract of a store, one sentence each. Users are new in each example, so that the store may be in use.
 #![expect(clippy::unwrap_used, reason = "an example that cannot go on is a test that failed")]
 
+mod keys;
 mod sessions;
 mod shared;
 mod users;
@@ -12,7 +13,7 @@ use futures_util::future::{join, join_all};
 use relatch::ambient::{Clock, Random};
 use relatch::store::{
     BeginStep, Begun, EndNote, EndStep, Marker, NewUser, Observation, RotateStep, Rotated, SessionDetails,
-    Store, StoredKey, SwapStep, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserQuery,
+    Store, SwapStep, UserChange, UserChangeOutcome, UserChanged, UserCreation, UserQuery,
 };
 use relatch_domain::attributes::Attributes;
 use relatch_domain::ids::{MacKeyId, OriginTag, Thumbprint};
@@ -61,6 +62,7 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.histories_of_a_user_have_a_limit_and_the_longest_give_way().await;
     stage.a_user_is_placed_with_all_that_was_kept().await;
     stage.keys_are_put_by_whoever_saw_the_last_version().await;
+    stage.keys_are_removed_by_whoever_saw_the_last_version().await;
     stage.a_marker_is_left_once().await;
 }
 
@@ -295,26 +297,6 @@ impl Stage {
         assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Blocked);
         third.max_found = 2;
         assert_eq!(self.store.begin_session(&third).await.unwrap(), Begun::Begun);
-    }
-
-    async fn keys_are_put_by_whoever_saw_the_last_version(&self) {
-        let before = self.store.keys().await.unwrap();
-        let key = |id: &str, byte: u8| StoredKey { id: id.to_owned(), sealed: vec![byte, 0, 0xff] };
-        let (first, second) = (key("example-b", 1), key("example-a", 2));
-        assert!(!self.store.put_key(before.version + 1, &first).await.unwrap());
-        assert!(self.store.put_key(before.version, &first).await.unwrap());
-        assert!(!self.store.put_key(before.version, &second).await.unwrap());
-        let between = self.store.keys().await.unwrap().version;
-        assert!(between > before.version);
-        let rivals = [second.clone(), key("example-c", 3), key("example-d", 4)];
-        let puts = join_all(rivals.iter().map(|key| self.store.put_key(between, key))).await;
-        assert_eq!(puts.iter().filter(|put| *put.as_ref().unwrap()).count(), 1, "one of many puts its key");
-        let version = self.store.keys().await.unwrap().version;
-        let again = key("example-b", 9);
-        assert!(self.store.put_key(version, &again).await.unwrap());
-        let kept = self.store.keys().await.unwrap();
-        assert!(kept.version > version && kept.keys.is_sorted_by_key(|key| &key.id));
-        assert!(kept.keys.contains(&again) && !kept.keys.contains(&first));
     }
 
     async fn a_marker_is_left_once(&self) {
