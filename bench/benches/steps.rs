@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use relatch::ambient::Random;
+use relatch::keys::lifetimes::Lifetimes;
 use relatch::keys::mint::{AccessTokenIssuer, NewAccessToken};
 use relatch::keys::ring::{KeyRing, KeyState, RingKey};
 use relatch::keys::signing::{Algorithm, SigningKey};
@@ -106,7 +107,9 @@ fn access_tokens(c: &mut Criterion) {
     for algorithm in Algorithm::ALL {
         let signing = Arc::new(SigningKey::generate(algorithm, Random).expect("a key"));
         let (created_at, active_since, retired_at) = (UnixMillis(1), None, None);
-        let key = RingKey { signing, state: KeyState::Active, created_at, active_since, retired_at };
+        let lifetimes = Lifetimes::default();
+        let key =
+            RingKey { signing, state: KeyState::Active, created_at, active_since, retired_at, lifetimes };
         let ring = KeyRing::new(1, vec![key], algorithm).expect("a ring");
         let new = NewAccessToken {
             session: session(),

@@ -47,7 +47,7 @@ impl LiveCaller {
 pub enum NotLetIn {
     /// Not an access token of this server, or not for it.
     InvalidToken,
-    /// The access token has expired; a refresh gets a new one.
+    /// The access token was ours and has expired, or is not for us or of our name and keys any more; a refresh gets a new one.
     TokenExpired,
     /// The session has ended or was never there.
     SessionRevoked(Option<EndReason>),
@@ -83,21 +83,31 @@ impl App {
 
     /// Verifies an access token, whether or not its session is known to be over: one that is may still be signed out.
     ///
+    /// A token of ours that is not good any more, or not under our present name, audience and keys, is said to have expired,
+    /// whatever it is: a refresh renews it, and clients forget tokens that they are told to be no tokens of ours.
+    ///
     /// # Errors
     /// As [`App::caller`].
     pub async fn holder(&self, access_token: &str) -> Result<Result<Caller, NotLetIn>, Failure> {
         let expected = self.issuer.expectations(self.clock.now());
+        let memory = self.keys.signatures();
         let verify = |ring: &KeyRing| {
-            relatch_verify::verify_with(
-                access_token,
-                ring.verifying_keys(),
-                &expected,
-                self.keys.signatures(),
-            )
+            match relatch_verify::verify_with(access_token, ring.verifying_keys(), &expected, memory) {
+                Ok(claims) => Ok(Ok(claims)),
+                // An unknown key may be one that was revoked.
+                Err(
+                    Refusal::UnknownKey(_)
+                    | Refusal::Expired
+                    | Refusal::WrongIssuer
+                    | Refusal::WrongAudience
+                    | Refusal::NotYetValid,
+                ) => relatch_verify::verify_origin_with(access_token, ring.origin_keys(), memory).map(Err),
+                Err(refusal) => Err(refusal),
+            }
         };
         Ok(match self.with_known_key(verify).await? {
-            Ok(claims) => caller_of(claims),
-            Err(Refusal::Expired) => Err(NotLetIn::TokenExpired),
+            Ok(Ok(claims)) => caller_of(claims),
+            Ok(Err(outdated)) => caller_of(outdated).and(Err(NotLetIn::TokenExpired)),
             Err(_) => Err(NotLetIn::InvalidToken),
         })
     }
@@ -141,15 +151,18 @@ impl App {
     }
 
     /// Runs a verification; if it fails for an unknown key, loads the keys anew, once, and runs it again.
+    ///
+    /// # Errors
+    /// If the keys are not loaded, or the unknown key may be a new one and could not be looked for.
     async fn with_known_key<T>(
         &self,
         verify: impl Fn(&KeyRing) -> Result<T, Refusal>,
     ) -> Result<Result<T, Refusal>, Failure> {
         let verified = verify(&*self.ring()?);
-        if !matches!(verified, Err(Refusal::UnknownKey(_))) {
+        let Err(Refusal::UnknownKey(kid)) = &verified else {
             return Ok(verified);
-        }
-        Box::pin(self.keys.reload_for_unknown_kid(&*self.store, self.clock.now())).await?;
+        };
+        Box::pin(self.keys.reload_for_unknown_kid(&*self.store, kid, self.clock.now())).await?;
         Ok(verify(&*self.ring()?))
     }
 }

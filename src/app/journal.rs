@@ -210,7 +210,7 @@ impl App {
             }
         }
         if has_leaked {
-            self.keys.reload(store).await.map(drop).or_else(|error| match error {
+            self.keys.reload(store, self.clock.now()).await.map(drop).or_else(|error| match error {
                 KeysError::Store(error) => Err(error),
                 error => {
                     tracing::error!(%error, "a signing key was revoked, and the keys could not be loaded again");

@@ -125,6 +125,9 @@ pub enum Failure {
     /// Too many passwords are being hashed; it may be tried again after this time.
     #[error("the password hashing queue is full")]
     Busy(Duration),
+    /// A token was signed by a key that is not known here, and may be a new one of ours.
+    #[error("a token names a key that this node does not have; it looks for such keys once a second")]
+    UnknownKey,
     /// The state changed under our hands each time we tried.
     #[error("gave up after several tries against concurrent changes")]
     Contended,
@@ -144,6 +147,7 @@ impl From<KeysError> for Failure {
         match error {
             KeysError::Store(error) => Self::Store(error),
             KeysError::NoActiveKey => Self::NotReady,
+            KeysError::NotLookedFor => Self::UnknownKey,
             KeysError::Contended => Self::Contended,
             other => Self::Internal(other.to_string()),
         }
@@ -175,7 +179,7 @@ impl App {
     /// If the store fails or has no keys yet.
     pub async fn load_keys_once(&self) -> Result<(), Failure> {
         if self.keys.snapshot().is_none() {
-            self.keys.reload(&*self.store).await?;
+            self.keys.reload(&*self.store, self.clock.now()).await?;
         }
         Ok(())
     }

@@ -28,7 +28,8 @@ enum Command {
     #[command(
         after_help = "A key is next (published already; signs from the next rotation on), active (signs new tokens), \
 retired
-(signs no more; what it signed is good) or revoked."
+(signs no more; what it signed is good) or revoked. A retired key is published as long as its tokens live. Retired and
+revoked ones are kept as long as a session with a token of theirs may live, and then removed."
     )]
     List {
         /// Print JSON, one object on each line.
@@ -39,7 +40,8 @@ retired
     #[command(
         after_help = "Nobody is signed out, and API servers that check tokens by themselves know the key already: it was \
 published
-at /.well-known/jwks.json since the rotation before. Another key is published to be next."
+at /.well-known/jwks.json since the rotation before. Another key is published to be next.
+While 16 retired keys are published, there is no room for another: only --revoke is carried out."
     )]
     Rotate {
         /// A key that has leaked: what it signed is good no more. Clients refresh and go on; nobody is signed out.

@@ -1,5 +1,7 @@
 //! What may go wrong with keys. None of it is ever told to a client.
 
+use std::time::Duration;
+
 use crate::ambient::NoEntropy;
 use crate::store::StoreError;
 
@@ -34,6 +36,12 @@ pub enum KeysError {
     /// Other nodes changed the keys every time that this one was about to.
     #[error("the signing keys were changed by others again and again")]
     Contended,
+    /// Unknown keys have just been looked for, and this one was not among them.
+    #[error("a token names a key that this node does not have; it looks for such keys once a second")]
+    NotLookedFor,
+    /// So many keys have retired lately that one more would make the key set too long. After this time there is room.
+    #[error("too many keys were retired lately; there is room for one more in {} s", .0.as_secs())]
+    NoRoom(Duration),
     /// No randomness.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),

@@ -7,6 +7,9 @@
 
 pub mod claims;
 pub mod error;
+pub mod lifetimes;
+#[cfg(test)]
+mod lives_tests;
 pub mod master;
 pub mod mint;
 pub mod password;
@@ -18,3 +21,6 @@ mod service_tests;
 pub mod settling;
 pub mod signing;
 mod stored;
+mod unknown;
+#[cfg(test)]
+mod unknown_tests;

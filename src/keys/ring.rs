@@ -8,6 +8,7 @@ use relatch_verify::KeySet;
 use serde::{Deserialize, Serialize};
 
 use super::error::KeysError;
+use super::lifetimes::{Lifetimes, until_there_is_room};
 use super::signing::{Algorithm, SigningKey};
 
 /// What a key may still be used for. Later states allow less, and a key never goes back to an earlier one.
@@ -37,6 +38,8 @@ pub struct RingKey {
     pub active_since: Option<UnixMillis>,
     /// When it stopped signing.
     pub retired_at: Option<UnixMillis>,
+    /// The longest lifetimes of what it is needed for.
+    pub lifetimes: Lifetimes,
 }
 
 impl RingKey {
@@ -65,10 +68,13 @@ impl RingKey {
         Self { state: KeyState::Revoked, ..self.retired(now) }
     }
 
-    /// Of two views of one key the one that allows less: a store that was set back does not bring a key back.
+    /// Of two views of one key the one that allows less: a store that was set back does not bring a key back. The longer
+    /// lifetimes of both.
     #[must_use]
     pub(super) fn or_later_state_of(self, other: &Self) -> Self {
-        if other.state > self.state { other.clone() } else { self }
+        let lifetimes = self.lifetimes.or_longer(other.lifetimes);
+        let later = if other.state > self.state { other.clone() } else { self };
+        Self { lifetimes, ..later }
     }
 }
 
@@ -79,7 +85,8 @@ pub struct KeyRing {
     minting: Arc<SigningKey>,
     good: KeySet,
     all: KeySet,
-    jwks: Vec<u8>,
+    /// JWKs, each with the end of the time for which it is published.
+    published: Vec<(Option<UnixMillis>, String)>,
 }
 
 impl KeyRing {
@@ -100,11 +107,11 @@ impl KeyRing {
             all.insert(kid, verifying.clone()).map_err(corrupt)?;
             if key.state < KeyState::Revoked {
                 good.insert(kid, verifying.clone()).map_err(corrupt)?;
-                published.extend(key.signing.public_jwk());
+                published
+                    .extend(key.signing.public_jwk().map(|jwk| (key.published_until(), jwk.to_string())));
             }
         }
-        let jwks = serde_json::json!({ "keys": published }).to_string().into_bytes();
-        Ok(Self { version, keys, minting, good, all, jwks })
+        Ok(Self { version, keys, minting, good, all, published })
     }
 
     /// The shelf's version that the ring was made from.
@@ -137,7 +144,8 @@ impl KeyRing {
         &self.minting
     }
 
-    /// The keys whose tokens are good: for access tokens that are presented as credentials.
+    /// The keys whose tokens are good: for access tokens that are presented as credentials. Also those that are published no
+    /// more, whose tokens have expired.
     pub const fn verifying_keys(&self) -> &KeySet {
         &self.good
     }
@@ -147,10 +155,18 @@ impl KeyRing {
         &self.all
     }
 
-    /// The JWK Set to publish (RFC 7517, section 5): public keys only, first the one that signs, also the one that will
-    /// sign next, none that is revoked.
-    pub fn jwks(&self) -> &[u8] {
-        &self.jwks
+    /// The JWK Set to publish now (RFC 7517, section 5): public keys only, first the one that signs, also the one that will
+    /// sign next and retired ones of which tokens are in use, none that is revoked.
+    pub fn jwks(&self, now: UnixMillis) -> String {
+        let is_published = |until: Option<UnixMillis>| until.is_none_or(|until| now < until);
+        let jwks =
+            self.published.iter().filter(|(until, _)| is_published(*until)).map(|(_, jwk)| jwk.as_str());
+        format!(r#"{{"keys":[{}]}}"#, jwks.collect::<Vec<_>>().join(","))
+    }
+
+    /// How long it takes until a rotation has room for the key that it retires. Nothing if it has now.
+    pub fn until_there_is_room(&self, now: UnixMillis) -> Option<Duration> {
+        until_there_is_room(&self.keys, now)
     }
 }
 
@@ -192,6 +208,7 @@ pub(super) mod tests {
             created_at: UnixMillis(created_at),
             active_since: None,
             retired_at: None,
+            lifetimes: Lifetimes::default(),
         }
     }
 
@@ -200,7 +217,7 @@ pub(super) mod tests {
     }
 
     fn published(ring: &KeyRing) -> Vec<String> {
-        let jwks: Value = serde_json::from_slice(ring.jwks()).unwrap();
+        let jwks: Value = serde_json::from_str(&ring.jwks(UnixMillis(0))).unwrap();
         jwks["keys"].as_array().unwrap().iter().map(|jwk| jwk["kid"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -298,15 +315,28 @@ pub(super) mod tests {
         let ring = ring(&keys);
         assert_eq!(published(&ring), [keys[1].signing.kid()]);
         assert!(ring.verifying_keys().get(keys[0].signing.kid()).is_some());
-        let shown = String::from_utf8(ring.jwks().to_vec()).unwrap();
+        let shown = ring.jwks(UnixMillis(0));
         assert!(!shown.contains("oct") && !shown.contains("\"d\""));
+    }
+
+    #[test]
+    fn a_retired_key_is_published_for_a_time() {
+        let retired = RingKey {
+            retired_at: Some(UnixMillis(1_000_000)),
+            lifetimes: Lifetimes { tokens: Duration::from_mins(10), sessions: Duration::ZERO },
+            ..ring_key(Algorithm::ES256, KeyState::Retired, 1)
+        };
+        let ring = ring(&[ring_key(Algorithm::ES256, KeyState::Active, 2), retired]);
+        let count = |now| KeySet::from_jwks(ring.jwks(UnixMillis(now)).as_bytes()).unwrap().len();
+        assert_eq!((count(1_899_999), count(1_900_000)), (2, 1));
+        assert_eq!(ring.verifying_keys().len(), 2, "it is known to have been ours");
     }
 
     #[test]
     fn what_is_published_is_enough_to_verify() {
         let keys =
             [Algorithm::ES256, Algorithm::EdDSA].map(|algorithm| ring_key(algorithm, KeyState::Active, 1));
-        let read = KeySet::from_jwks(ring(&keys).jwks()).unwrap();
+        let read = KeySet::from_jwks(ring(&keys).jwks(UnixMillis(0)).as_bytes()).unwrap();
         for key in &keys {
             let verifying = read.get(key.signing.kid()).map(relatch_verify::VerifyingKey::algorithm);
             assert_eq!(verifying, Some(key.signing.algorithm()));

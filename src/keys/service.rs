@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -11,16 +10,16 @@ use relatch_verify::{NoRandomness, SignatureMemory};
 use tokio::sync::Mutex;
 
 use super::error::KeysError;
+use super::lifetimes::{Lifetimes, until_there_is_room};
 use super::master::MasterKeys;
 use super::ring::{KeyRing, KeyState, RingKey, minting_key, next_key};
 use super::settling::{self, Fresh, Need, Rotation, find, newest_of};
 use super::signing::{Algorithm, SigningKey};
 use super::stored::{from_stored, is_sealed_under_another, to_stored};
+use super::unknown::{Loads, Named, may_be_ours};
 use crate::ambient::{Clock, Random};
 use crate::store::{KeyShelf, Store, StoreError, StoredKey};
 
-/// How often unknown key ids may make the ring load again: a flood of made-up ones must not reach the store.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// How many access tokens are remembered, in 8 MiB once all are there. A client that refreshes comes with the token of its last
 /// refresh, a lifetime ago: this is room for those of some 100,000 sessions, of which few have lost their place by then.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(512 * 1024).unwrap();
@@ -28,6 +27,9 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(512 * 1024).unwrap();
 const MAX_ROUNDS: usize = 32;
 /// How many writes of one rotation may stay without an answer.
 const MAX_UNANSWERED: usize = 2;
+
+/// How many keys are written or removed at a time when their time has come.
+const AT_ONCE: usize = 32;
 
 /// The part of a store that keys need.
 #[async_trait]
@@ -37,6 +39,12 @@ pub trait KeyStore: Send + Sync {
 
     /// [`Store::put_key`].
     async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError>;
+
+    /// [`Store::remove_key`].
+    async fn remove(&self, expected: u64, kid: &str) -> Result<bool, StoreError>;
+
+    /// [`Store::latest_time`].
+    async fn time(&self) -> Result<UnixMillis, StoreError>;
 }
 
 #[async_trait]
@@ -48,6 +56,14 @@ impl<T: Store + ?Sized> KeyStore for T {
     async fn put(&self, expected: u64, key: &StoredKey) -> Result<bool, StoreError> {
         self.put_key(expected, key).await
     }
+
+    async fn remove(&self, expected: u64, kid: &str) -> Result<bool, StoreError> {
+        self.remove_key(expected, kid).await
+    }
+
+    async fn time(&self) -> Result<UnixMillis, StoreError> {
+        self.latest_time().await
+    }
 }
 
 /// The keys of this node.
@@ -55,25 +71,32 @@ impl<T: Store + ?Sized> KeyStore for T {
 pub struct Keys {
     masters: MasterKeys,
     algorithm: Algorithm,
+    /// This node's.
+    lifetimes: Lifetimes,
     ring: ArcSwapOption<KeyRing>,
     signatures: SignatureMemory,
+    named: Named,
     /// Held while the ring is loaded: an older view of the store must not replace a newer one.
-    loading: Mutex<LastReload>,
+    loading: Mutex<Loads>,
 }
 
-/// When an unknown key last made the ring load, and what came of it.
-#[derive(Debug, Default)]
-struct LastReload(Option<(UnixMillis, Result<(), KeysError>)>);
-
 impl Keys {
-    /// No keys yet. New tokens will be signed by `algorithm`.
+    /// No keys yet. New tokens will be signed by `algorithm`, and live no longer than `lifetimes` says.
     ///
     /// # Errors
     /// If the system has no randomness.
-    pub fn new(masters: MasterKeys, algorithm: Algorithm) -> Result<Self, KeysError> {
+    pub fn new(masters: MasterKeys, algorithm: Algorithm, lifetimes: Lifetimes) -> Result<Self, KeysError> {
         let signatures = SignatureMemory::with_room_for(REMEMBERED);
         let signatures = signatures.map_err(|NoRandomness| KeysError::Crypto("draw a key for signatures"))?;
-        Ok(Self { masters, algorithm, ring: ArcSwapOption::empty(), signatures, loading: Mutex::default() })
+        Ok(Self {
+            masters,
+            algorithm,
+            lifetimes,
+            ring: ArcSwapOption::empty(),
+            signatures,
+            named: Named::default(),
+            loading: Mutex::default(),
+        })
     }
 
     /// The access tokens that were signed or found good here.
@@ -110,7 +133,7 @@ impl Keys {
         for _ in 0..MAX_ROUNDS {
             let found = store.load().await?;
             let stored = self.read(&found)?;
-            let keys = self.with_what_we_know(&stored);
+            let keys = self.with_what_we_know(&stored, clock.now());
             let write = match self.settled_by(&stored, &keys, &mut fresh, clock, random).await? {
                 Some(write) => write,
                 None => match self.sealed_under_another(&found, &keys) {
@@ -123,38 +146,89 @@ impl Keys {
         Err(KeysError::Contended)
     }
 
+    /// Loads the ring, and sees to it that the store knows for how long keys are needed and holds none whose time is over.
+    ///
+    /// # Errors
+    /// As [`Keys::reload`], or if the store fails to write.
+    pub async fn tend<S: KeyStore + ?Sized>(
+        &self,
+        store: &S,
+        clock: &dyn Clock,
+        random: Random,
+    ) -> Result<Arc<KeyRing>, KeysError> {
+        let mut loads = self.loading.lock().await;
+        let now = clock.now();
+        let found = store.load().await?;
+        let stored = self.read(&found)?;
+        let keys = self.with_what_we_know(&stored, now);
+        let (mut version, mut has_written) = (found.version, false);
+        for key in settling::too_short(&stored, &keys).take(AT_ONCE) {
+            if !store.put(version, &to_stored(key, &self.masters, random)?).await? {
+                return self.load(store, now, &mut loads).await;
+            }
+            (version, has_written) = (version + 1, true);
+        }
+        let mut over: Vec<_> = stored.iter().filter(|key| key.is_to_be_removed(now)).take(AT_ONCE).collect();
+        if !over.is_empty() {
+            // What is removed is gone for good: both clocks have to say so.
+            let time = store.time().await?;
+            over.retain(|key| key.is_to_be_removed(time));
+        }
+        for key in over {
+            if !store.remove(version, key.signing.kid()).await? {
+                break;
+            }
+            tracing::info!(
+                event = "key_removed",
+                kid = key.signing.kid(),
+                "nobody can have a token of this key any more"
+            );
+            (version, has_written) = (version + 1, true);
+        }
+        if has_written { self.load(store, now, &mut loads).await } else { self.publish(version, keys) }
+    }
+
     /// Loads the ring. Keys that this node knows of stay even if the store has lost them, since tokens that they
     /// signed are in use.
     ///
     /// # Errors
     /// If the store fails, or holds keys that cannot be read or none that is active. The ring in use stays.
-    pub async fn reload<S: KeyStore + ?Sized>(&self, store: &S) -> Result<Arc<KeyRing>, KeysError> {
-        let _loading = self.loading.lock().await;
-        self.load(store).await
-    }
-
-    /// Loads the ring because a token was signed by a key that it does not have; at most once a second, and once for
-    /// all who ask meanwhile. Those who ask within the second get the ring that the last load gave.
-    ///
-    /// # Errors
-    /// As [`Keys::reload`], also within the second after a load that failed: while the store is out of reach, nobody
-    /// may be told that a token is not ours.
-    pub async fn reload_for_unknown_kid<S: KeyStore + ?Sized>(
+    pub async fn reload<S: KeyStore + ?Sized>(
         &self,
         store: &S,
         now: UnixMillis,
-    ) -> Result<Option<Arc<KeyRing>>, KeysError> {
-        let mut last = self.loading.lock().await;
-        if let Some((at, outcome)) = last.0.as_ref()
-            // A clock that was set back must not stop reloads.
-            && *at <= now
-            && now.age_since(*at) < RELOAD_INTERVAL
-        {
-            return outcome.clone().map(|()| self.snapshot());
+    ) -> Result<Arc<KeyRing>, KeysError> {
+        let mut loads = self.loading.lock().await;
+        self.load(store, now, &mut loads).await
+    }
+
+    /// Loads the ring because a token was signed by a key that it does not have; at most once a second, and once for
+    /// all who ask meanwhile. If that was successful, the ring in use now tells whether the key is ours: it was loaded after
+    /// the token was there. For an id that none of our keys can have, nothing is loaded.
+    ///
+    /// # Errors
+    /// [`KeysError::NotLookedFor`] if the ring was loaded a moment ago, before anybody named this key: it may be newer, and
+    /// nobody may be told that the token is not ours. As [`Keys::reload`], also within the second after a load that failed,
+    /// for the same reason.
+    pub async fn reload_for_unknown_kid<S: KeyStore + ?Sized>(
+        &self,
+        store: &S,
+        kid: &str,
+        now: UnixMillis,
+    ) -> Result<(), KeysError> {
+        if !may_be_ours(kid) {
+            return Ok(());
         }
-        let outcome = self.load(store).await;
-        last.0 = Some((now, outcome.as_ref().map(|_| ()).map_err(Clone::clone)));
-        outcome.map(Some)
+        self.named.add(kid);
+        let mut loads = self.loading.lock().await;
+        let is_known = self.snapshot().is_some_and(|ring| ring.origin_keys().get(kid).is_some());
+        if is_known || loads.have_looked_for(kid, now) {
+            return Ok(());
+        }
+        loads.may_load(now)?;
+        let outcome = self.load(store, now, &mut loads).await.map(drop);
+        loads.ended(now, outcome.clone());
+        outcome
     }
 
     /// Signs with the key that was to sign next, retires all other active ones, and publishes another one to be next.
@@ -166,8 +240,10 @@ impl Keys {
     /// same time are one: all find the same key to be next.
     ///
     /// # Errors
-    /// If the store fails or holds keys that cannot be read, or others change the keys all the time. Should the new key
-    /// have become active by then, it is the newest: whoever loads the ring signs with it.
+    /// [`KeysError::NoRoom`] if too many keys have retired lately and none has leaked. If one has, it is revoked all the same,
+    /// and the key that signs goes on if it is another. If the store fails or holds keys that cannot be read, or others change
+    /// the keys all the time. Should the new key have become active by then, it is the newest: whoever loads the ring signs
+    /// with it.
     pub async fn rotate<S: KeyStore + ?Sized>(
         &self,
         store: &S,
@@ -181,7 +257,7 @@ impl Keys {
         for _ in 0..MAX_ROUNDS {
             let found = store.load().await?;
             let stored = self.read(&found)?;
-            let keys = self.with_what_we_know(&stored);
+            let keys = self.with_what_we_know(&stored, clock.now());
             if chosen.is_none() && !rotation.makes_sense(&keys, self.algorithm) {
                 return Ok(None);
             }
@@ -210,10 +286,18 @@ impl Keys {
         Err(KeysError::Contended)
     }
 
-    async fn load<S: KeyStore + ?Sized>(&self, store: &S) -> Result<Arc<KeyRing>, KeysError> {
+    async fn load<S: KeyStore + ?Sized>(
+        &self,
+        store: &S,
+        now: UnixMillis,
+        loads: &mut Loads,
+    ) -> Result<Arc<KeyRing>, KeysError> {
+        let named = self.named.take();
         let found = store.load().await?;
-        let keys = self.with_what_we_know(&self.read(&found)?);
-        self.publish(found.version, keys)
+        let keys = self.with_what_we_know(&self.read(&found)?, now);
+        let ring = self.publish(found.version, keys)?;
+        loads.looked_for(named, now);
+        Ok(ring)
     }
 
     fn read(&self, found: &KeyShelf) -> Result<Vec<RingKey>, KeysError> {
@@ -222,21 +306,23 @@ impl Keys {
         found.keys.iter().map(|stored| from_stored(stored, known(&stored.id), &self.masters)).collect()
     }
 
-    /// What the store holds and what this node holds: every key of either, in the later of its states.
-    fn with_what_we_know(&self, stored: &[RingKey]) -> Vec<RingKey> {
+    /// What the store holds and what this node holds: every key of either whose time is not over, in the later of its states.
+    fn with_what_we_know(&self, stored: &[RingKey], now: UnixMillis) -> Vec<RingKey> {
         let mut keys = stored.to_vec();
-        let Some(ring) = self.snapshot() else { return keys };
-        for ours in ring.keys() {
+        let ring = self.snapshot();
+        for ours in ring.iter().flat_map(|ring| ring.keys()) {
             match keys.iter_mut().find(|key| key.signing.kid() == ours.signing.kid()) {
                 Some(key) => *key = key.clone().or_later_state_of(ours),
                 None => keys.push(ours.clone()),
             }
         }
-        keys
+        let ours = keys.into_iter().map(|key| key.on_a_node_of(self.lifetimes));
+        ours.filter(|key| key.is_kept(now)).collect()
     }
 
     /// The key that a rotation activates. If another one signs than the one that `signed` when the rotation was asked
-    /// for, somebody else was asked at the same time, and it is that one.
+    /// for, somebody else was asked at the same time, and it is that one. So is the one that signs if there is no room for one
+    /// more that is retired, but another one has leaked.
     async fn to_sign_next(
         &self,
         keys: &[RingKey],
@@ -250,6 +336,14 @@ impl Keys {
             && rotation.leaked.is_none()
         {
             return Ok(signing.clone());
+        }
+        if let (Some(signing), Some(wait)) = (signing, until_there_is_room(keys, clock.now()))
+            && rotation.leaked != Some(signing.signing.kid())
+        {
+            return match rotation.leaked {
+                Some(_) => Ok(signing.clone()),
+                None => Err(KeysError::NoRoom(wait)),
+            };
         }
         let next = next_key(keys, self.algorithm);
         match next.filter(|key| rotation.leaked != Some(key.signing.kid())) {
@@ -297,7 +391,8 @@ impl Keys {
             .await
             .map_err(|_| KeysError::Crypto("generate a key"))??;
         let signing = Arc::new(signing);
-        Ok(RingKey { signing, state, created_at: now, active_since: None, retired_at: None })
+        let lifetimes = self.lifetimes;
+        Ok(RingKey { signing, state, created_at: now, active_since: None, retired_at: None, lifetimes })
     }
 
     fn publish(&self, version: u64, keys: Vec<RingKey>) -> Result<Arc<KeyRing>, KeysError> {

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use relatch_domain::UnixMillis;
 
 use super::error::KeysError;
+use super::lifetimes::Lifetimes;
 use super::master::MasterKeys;
 use super::master::tests::numbered;
 use super::ring::tests::ring_key;
@@ -19,28 +21,34 @@ use crate::store::{KeyShelf, StoreError, StoredKey};
 
 /// A shelf in memory that can fail and be set back.
 #[derive(Default)]
-struct Shelf {
+pub(super) struct Shelf {
     content: Mutex<(u64, BTreeMap<String, StoredKey>)>,
-    down: Mutex<bool>,
-    loads: AtomicUsize,
+    pub(super) down: Mutex<bool>,
+    pub(super) loads: AtomicUsize,
     /// Whether somebody else changes the shelf before every write.
     contended: bool,
     /// How many answers to writes get lost.
     lost_answers: AtomicUsize,
     /// Whether the shelf once held keys but no active one.
     lacked_active: AtomicBool,
+    /// By its own clock.
+    time: Mutex<UnixMillis>,
 }
 
 impl Shelf {
-    fn content(&self) -> (u64, BTreeMap<String, StoredKey>) {
+    pub(super) fn content(&self) -> (u64, BTreeMap<String, StoredKey>) {
         self.content.lock().unwrap().clone()
     }
 
-    fn set_back_to(&self, content: (u64, BTreeMap<String, StoredKey>)) {
+    pub(super) fn set_back_to(&self, content: (u64, BTreeMap<String, StoredKey>)) {
         *self.content.lock().unwrap() = content;
     }
 
-    fn put_now(&self, key: &RingKey) {
+    pub(super) fn set_time(&self, now: u64) {
+        *self.time.lock().unwrap() = UnixMillis(now);
+    }
+
+    pub(super) fn put_now(&self, key: &RingKey) {
         let stored = to_stored(key, &masters(), Random).unwrap();
         let mut content = self.content.lock().unwrap();
         content.0 += 1;
@@ -83,9 +91,30 @@ impl KeyStore for Shelf {
             Err(_) => Ok(true),
         }
     }
+
+    async fn remove(&self, expected: u64, kid: &str) -> Result<bool, StoreError> {
+        self.check()?;
+        let mut content = self.content.lock().unwrap();
+        if self.contended || content.0 != expected {
+            return Ok(false);
+        }
+        content.0 += 1;
+        content.1.remove(kid);
+        Ok(true)
+    }
+
+    async fn time(&self) -> Result<UnixMillis, StoreError> {
+        self.check()?;
+        Ok(*self.time.lock().unwrap())
+    }
 }
 
-struct At(u64);
+/// A moment at which all keys of these tests are kept.
+pub(super) const NOW: UnixMillis = UnixMillis(10_000);
+pub(super) const LIFETIMES: Lifetimes =
+    Lifetimes { tokens: Duration::from_mins(15), sessions: Duration::from_hours(24 * 90) };
+
+pub(super) struct At(pub(super) u64);
 
 impl Clock for At {
     fn now(&self) -> UnixMillis {
@@ -93,15 +122,15 @@ impl Clock for At {
     }
 }
 
-fn masters() -> MasterKeys {
+pub(super) fn masters() -> MasterKeys {
     MasterKeys::new(&numbered(1), &[]).unwrap()
 }
 
-fn node(algorithm: Algorithm) -> Keys {
-    Keys::new(masters(), algorithm).unwrap()
+pub(super) fn node(algorithm: Algorithm) -> Keys {
+    Keys::new(masters(), algorithm, LIFETIMES).unwrap()
 }
 
-async fn start(node: &Keys, shelf: &Shelf, now: u64) -> Result<Arc<KeyRing>, KeysError> {
+pub(super) async fn start(node: &Keys, shelf: &Shelf, now: u64) -> Result<Arc<KeyRing>, KeysError> {
     node.load_or_create(shelf, &At(now), Random).await
 }
 
@@ -157,7 +186,7 @@ async fn a_node_that_is_not_configured_anew_yet_mints_with_the_new_key() {
     let (shelf, old) = (Shelf::default(), node(Algorithm::ES256));
     start(&old, &shelf, 1000).await.unwrap();
     let new = start(&node(Algorithm::EdDSA), &shelf, 2000).await.unwrap();
-    let ring = old.reload(&shelf).await.unwrap();
+    let ring = old.reload(&shelf, NOW).await.unwrap();
     assert_eq!(ring.minting_key().kid(), new.minting_key().kid());
     assert_eq!(shelf.content().1.len(), 4);
 }
@@ -199,7 +228,7 @@ async fn a_key_that_the_store_has_lost_stays_and_is_put_back() {
     shelf.put_now(&newer);
     start(&node, &shelf, 1500).await.unwrap();
     shelf.set_back_to(before);
-    let ring = node.reload(&shelf).await.unwrap();
+    let ring = node.reload(&shelf, NOW).await.unwrap();
     let expected =
         [KeyState::Retired, KeyState::Active, KeyState::Next].map(|state| (Algorithm::ES256, state));
     assert_eq!(states(&ring), expected);
@@ -218,46 +247,13 @@ async fn a_revoked_key_does_not_come_back_with_an_older_store() {
     start(&node, &shelf, 1000).await.unwrap();
     let before = shelf.content();
     shelf.put_now(&RingKey { state: KeyState::Revoked, ..key.clone() });
-    node.reload(&shelf).await.unwrap();
+    node.reload(&shelf, NOW).await.unwrap();
     shelf.set_back_to(before);
-    let ring = node.reload(&shelf).await.unwrap();
+    let ring = node.reload(&shelf, NOW).await.unwrap();
     assert!(ring.verifying_keys().get(key.signing.kid()).is_none());
     start(&node, &shelf, 2000).await.unwrap();
-    let fresh = self::node(Algorithm::ES256).reload(&shelf).await.unwrap();
+    let fresh = self::node(Algorithm::ES256).reload(&shelf, NOW).await.unwrap();
     assert!(fresh.verifying_keys().get(key.signing.kid()).is_none());
-}
-
-#[tokio::test]
-async fn an_unknown_key_loads_the_ring_once_a_second_for_all() {
-    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
-    start(&node, &shelf, 1000).await.unwrap();
-    let key = ring_key(Algorithm::ES256, KeyState::Active, 5);
-    shelf.put_now(&key);
-    let loads = shelf.loads.load(Ordering::Relaxed);
-    let asks = (0..16).map(|_| node.reload_for_unknown_kid(&shelf, UnixMillis(5000)));
-    let rings = futures_util::future::try_join_all(asks).await.unwrap();
-    assert!(rings.iter().flatten().all(|ring| ring.verifying_keys().get(key.signing.kid()).is_some()));
-    assert_eq!((rings.iter().flatten().count(), shelf.loads.load(Ordering::Relaxed)), (16, loads + 1));
-    for (now, expected) in [(5999, loads + 1), (6000, loads + 2), (6500, loads + 2), (4000, loads + 3)] {
-        node.reload_for_unknown_kid(&shelf, UnixMillis(now)).await.unwrap();
-        assert_eq!(shelf.loads.load(Ordering::Relaxed), expected, "at {now}");
-    }
-}
-
-/// An outage must not look like a verdict: whoever asks meanwhile learns of the outage too.
-#[tokio::test]
-async fn while_the_store_is_down_everybody_hears_of_it_and_the_ring_stays() {
-    let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
-    let ring = start(&node, &shelf, 1000).await.unwrap();
-    *shelf.down.lock().unwrap() = true;
-    let down = KeysError::Store(StoreError::Unavailable("down".into()));
-    assert_eq!(start(&node, &shelf, 1000).await.err(), Some(down.clone()));
-    assert_eq!(node.reload(&shelf).await.err(), Some(down.clone()));
-    assert_eq!(node.reload_for_unknown_kid(&shelf, UnixMillis(5000)).await.err(), Some(down.clone()));
-    *shelf.down.lock().unwrap() = false;
-    assert_eq!(node.reload_for_unknown_kid(&shelf, UnixMillis(5999)).await.err(), Some(down));
-    assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
-    assert!(node.reload_for_unknown_kid(&shelf, UnixMillis(6000)).await.is_ok());
 }
 
 #[tokio::test]
@@ -266,7 +262,7 @@ async fn keys_that_cannot_be_read_stop_the_load_and_the_ring_stays() {
     let ring = start(&node, &shelf, 1000).await.unwrap();
     shelf.content.lock().unwrap().1.insert("k".into(), StoredKey { id: "k".into(), sealed: b"{}".to_vec() });
     let corrupt = KeysError::Corrupt { kid: "k".into(), problem: "not in our form" };
-    assert_eq!(node.reload(&shelf).await.err(), Some(corrupt));
+    assert_eq!(node.reload(&shelf, NOW).await.err(), Some(corrupt));
     assert!(Arc::ptr_eq(&node.snapshot().unwrap(), &ring));
 }
 
@@ -274,11 +270,13 @@ async fn keys_that_cannot_be_read_stop_the_load_and_the_ring_stays() {
 async fn a_node_with_another_master_key_does_not_start() {
     let shelf = Shelf::default();
     start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
-    let stranger = Keys::new(MasterKeys::new(&numbered(2), &[]).unwrap(), Algorithm::ES256).unwrap();
+    let stranger =
+        Keys::new(MasterKeys::new(&numbered(2), &[]).unwrap(), Algorithm::ES256, LIFETIMES).unwrap();
     let error = start(&stranger, &shelf, 2000).await.err();
     assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
     assert!(stranger.snapshot().is_none());
-    let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256).unwrap();
+    let heir = Keys::new(MasterKeys::new(&numbered(2), &[numbered(1)]).unwrap(), Algorithm::ES256, LIFETIMES)
+        .unwrap();
     assert!(start(&heir, &shelf, 2000).await.is_ok());
     assert_eq!(shelf.content().1.len(), 2);
 }
@@ -289,14 +287,14 @@ async fn a_new_master_key_seals_all_keys_anew() {
     let shelf = Shelf::default();
     let before = start(&node(Algorithm::ES256), &shelf, 1000).await.unwrap();
     let with = |previous: &[_]| {
-        Keys::new(MasterKeys::new(&numbered(2), previous).unwrap(), Algorithm::ES256).unwrap()
+        Keys::new(MasterKeys::new(&numbered(2), previous).unwrap(), Algorithm::ES256, LIFETIMES).unwrap()
     };
     let error = start(&with(&[]), &shelf, 2000).await.err();
     assert!(matches!(error, Some(KeysError::UnknownMasterKey { .. })), "{error:?}");
     start(&with(&[numbered(1)]), &shelf, 2000).await.unwrap();
     let version = shelf.content().0;
     let after = start(&with(&[]), &shelf, 3000).await.unwrap();
-    assert_eq!(after.jwks(), before.jwks());
+    assert_eq!(after.jwks(NOW), before.jwks(NOW));
     assert_eq!(shelf.content().0, version, "nothing more is to be done");
 }
 
@@ -312,14 +310,14 @@ async fn a_reload_keeps_the_keys_that_are_parsed_already() {
     let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));
     let first = start(&node, &shelf, 1000).await.unwrap();
     shelf.put_now(&ring_key(Algorithm::ES256, KeyState::Retired, 500));
-    let second = node.reload(&shelf).await.unwrap();
+    let second = node.reload(&shelf, NOW).await.unwrap();
     assert_eq!(second.keys().len(), 3);
     assert!(Arc::ptr_eq(&minting(&second).signing, &minting(&first).signing));
 }
 
 #[tokio::test]
 async fn an_empty_store_has_no_key_to_reload() {
-    let error = node(Algorithm::ES256).reload(&Shelf::default()).await.err();
+    let error = node(Algorithm::ES256).reload(&Shelf::default(), NOW).await.err();
     assert_eq!(error, Some(KeysError::NoActiveKey));
 }
 
@@ -333,7 +331,11 @@ fn next(ring: &KeyRing) -> &RingKey {
     key
 }
 
-async fn rotate(node: &Keys, shelf: &Shelf, now: u64) -> Result<(String, Arc<KeyRing>), KeysError> {
+pub(super) async fn rotate(
+    node: &Keys,
+    shelf: &Shelf,
+    now: u64,
+) -> Result<(String, Arc<KeyRing>), KeysError> {
     Ok(node.rotate(shelf, &At(now), Random, Rotation::default()).await?.expect("nothing is to be revoked"))
 }
 
@@ -369,7 +371,7 @@ async fn a_rotation_can_revoke_a_key_whatever_state_it_is_in() {
     assert_eq!((key.state, key.retired_at), (KeyState::Revoked, Some(UnixMillis(3000))));
     // Once more does no harm, and another node knows of it.
     revoke(4000, &first).await.unwrap();
-    let other = self::node(Algorithm::ES256).reload(&shelf).await.unwrap();
+    let other = self::node(Algorithm::ES256).reload(&shelf, NOW).await.unwrap();
     assert!(other.verifying_keys().get(&first).is_none() && other.verifying_keys().get(&second).is_some());
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
 }
@@ -419,7 +421,7 @@ async fn rotations_at_once_leave_one_active_key_and_never_none() {
         .map(|(kid, _)| kid)
         .collect();
     assert!(!shelf.lacked_active.load(Ordering::Relaxed));
-    let ring = node(Algorithm::EdDSA).reload(&shelf).await.unwrap();
+    let ring = node(Algorithm::EdDSA).reload(&shelf, NOW).await.unwrap();
     let active: Vec<_> = ring.keys().iter().filter(|key| key.state == KeyState::Active).collect();
     assert_eq!((active.len(), ring.keys().len()), (1, 3), "they were one");
     assert!(kids.iter().all(|kid| kid == active[0].signing.kid()));

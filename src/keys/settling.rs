@@ -26,7 +26,7 @@ impl Rotation<'_> {
 pub(super) enum Need<'a> {
     /// Nothing.
     Nothing,
-    /// A key that this node knows of, or a later state of it: the store was set back.
+    /// A key that this node knows of, a later state of it, or longer lifetimes: the store was set back, or is not told yet.
     Restore(&'a RingKey),
     /// That a key which is published already begins to sign.
     Activate(&'a RingKey),
@@ -39,8 +39,10 @@ pub(super) enum Need<'a> {
 /// What is to be done first, of what a node with this algorithm wants: every key that it knows of, one active key, one
 /// that is next. No active key is retired until there is one of the algorithm, so that the store always holds one.
 pub(super) fn need<'a>(stored: &[RingKey], keys: &'a [RingKey], algorithm: Algorithm) -> Need<'a> {
-    let is_lost =
-        |key: &&RingKey| find(stored, key.signing.kid()).is_none_or(|stored| stored.state < key.state);
+    let is_lost = |key: &&RingKey| {
+        find(stored, key.signing.kid())
+            .is_none_or(|stored| stored.state < key.state || lives_less(stored, key))
+    };
     if let Some(lost) = keys.iter().find(is_lost) {
         return Need::Restore(lost);
     }
@@ -56,6 +58,17 @@ pub(super) fn need<'a>(stored: &[RingKey], keys: &'a [RingKey], algorithm: Algor
         KeyState::Retired | KeyState::Revoked => false,
     };
     keys.iter().find(is_beside).map_or(Need::Nothing, Need::Retire)
+}
+
+/// Keys of which the shelf does not say for how long they are needed.
+pub(super) fn too_short<'a>(stored: &[RingKey], keys: &'a [RingKey]) -> impl Iterator<Item = &'a RingKey> {
+    let is_too_short =
+        |key: &&RingKey| find(stored, key.signing.kid()).is_some_and(|stored| lives_less(stored, key));
+    keys.iter().filter(is_too_short)
+}
+
+fn lives_less(stored: &RingKey, key: &RingKey) -> bool {
+    stored.lifetimes != stored.lifetimes.or_longer(key.lifetimes)
 }
 
 /// Keys that were made for the shelf: one of a kind at most. A node that is configured otherwise might retire them at

@@ -4,11 +4,13 @@
 //! could add a public key of their own and sign tokens that we would take.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relatch_domain::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::error::KeysError;
+use super::lifetimes::Lifetimes;
 use super::master::MasterKeys;
 use super::ring::{KeyState, RingKey};
 use super::seal::{OpenError, SealError, Sealed, Subject};
@@ -37,6 +39,12 @@ struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_since: Option<u64>,
     retired_at: Option<u64>,
+    /// Seconds; left out by earlier versions.
+    #[serde(default)]
+    token_lifetime: u64,
+    /// Seconds; left out by earlier versions.
+    #[serde(default)]
+    session_lifetime: u64,
     private: Sealed,
 }
 
@@ -56,6 +64,8 @@ pub(super) fn to_stored(key: &RingKey, masters: &MasterKeys, random: Random) -> 
         created_at: key.created_at.0,
         active_since: key.active_since.map(|at| at.0),
         retired_at: key.retired_at.map(|at| at.0),
+        token_lifetime: key.lifetimes.tokens.as_secs(),
+        session_lifetime: key.lifetimes.sessions.as_secs(),
         private,
     };
     let sealed = serde_json::to_vec(&form).map_err(|_| KeysError::Crypto("write a key"))?;
@@ -90,6 +100,10 @@ pub(super) fn from_stored(
         created_at: UnixMillis(form.created_at),
         active_since: form.active_since.map(UnixMillis),
         retired_at: form.retired_at.map(UnixMillis),
+        lifetimes: Lifetimes {
+            tokens: Duration::from_secs(form.token_lifetime),
+            sessions: Duration::from_secs(form.session_lifetime),
+        },
     })
 }
 
@@ -129,6 +143,7 @@ mod tests {
             created_at: UnixMillis(1_700_000_000_123),
             active_since: Some(UnixMillis(1_700_000_400_000)),
             retired_at: Some(UnixMillis(1_700_000_900_000)),
+            lifetimes: Lifetimes { tokens: Duration::from_mins(15), sessions: Duration::from_hours(2160) },
         }
     }
 
@@ -148,11 +163,22 @@ mod tests {
             assert!(stored.sealed.len() < MAX_LEN / 2, "{}", stored.sealed.len());
             let read = from_stored(&stored, None, &masters()).unwrap();
             assert_eq!(
-                (read.state, read.created_at, read.active_since, read.retired_at),
-                (key.state, key.created_at, key.active_since, key.retired_at)
+                (read.state, read.created_at, read.active_since, read.retired_at, read.lifetimes),
+                (key.state, key.created_at, key.active_since, key.retired_at, key.lifetimes)
             );
             assert_eq!(read.signing.private_bytes().unwrap(), key.signing.private_bytes().unwrap());
         }
+    }
+
+    /// Otherwise a store of an earlier version could not be served from.
+    #[test]
+    fn a_key_of_an_earlier_version_has_no_lifetimes() {
+        let stored = to_stored(&key(Algorithm::ES256), &masters(), Random).unwrap();
+        let text = String::from_utf8(stored.sealed).unwrap();
+        let earlier = text.replace(r#""token_lifetime":900,"session_lifetime":7776000,"#, "");
+        assert_ne!(text, earlier);
+        let read = from_stored(&StoredKey { id: stored.id, sealed: earlier.into_bytes() }, None, &masters());
+        assert_eq!(read.unwrap().lifetimes, Lifetimes::default());
     }
 
     #[test]

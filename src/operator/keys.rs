@@ -2,7 +2,7 @@
 
 use super::command::Reply;
 use super::{Done, Stop};
-use crate::app::keys::{list_keys, rotate_keys};
+use crate::app::keys::{NotRotated, list_keys, rotate_keys};
 use crate::app::origin::Origin;
 use crate::app::{App, Failure};
 
@@ -18,7 +18,12 @@ pub(super) async fn list(app: &App) -> Done {
 
 pub(super) async fn rotate(app: &App, revoke: Option<&str>) -> Done {
     match rotate_keys(app, &Origin::operator(), revoke).await? {
-        Some(key) => Ok(Reply::Key { key: key.into() }),
-        None => Err(Stop::unknown("key", revoke.unwrap_or_default(), None)),
+        Ok(key) => Ok(Reply::Key { key: key.into() }),
+        Err(NotRotated::NoSuchKey) => Err(Stop::unknown("key", revoke.unwrap_or_default(), None)),
+        Err(NotRotated::NoRoom(wait)) => Err(Stop::refused(format_args!(
+            "so many keys were retired lately that one more would make the key set too long; there is room for it in {} s \
+             (a key that has leaked can be revoked at any time: --revoke KEY)",
+            wait.as_secs() + 1
+        ))),
     }
 }

@@ -21,14 +21,15 @@ use crate::store::{Look, Marker, Shards, UserCreation, UserQuery};
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
 
-/// Loads the keys now and then, so that a node knows those that others have added, and rotates them when they are due.
+/// Loads the keys now and then, so that a node knows those that others have added, rotates them when they are due, and
+/// removes those whose time is over.
 pub(super) async fn follow_keys(app: &App) {
     loop {
         tokio::time::sleep(FOLLOW_KEYS).await;
         if app.keys.snapshot().is_none() {
             continue;
         }
-        if let Err(error) = app.keys.reload(&*app.store).await {
+        if let Err(error) = app.keys.tend(&*app.store, &*app.clock, app.random).await {
             tracing::warn!(%error, "the keys could not be loaded again; going on with those at hand");
         } else if let Err(error) = rotate_keys_when_due(app).await {
             tracing::warn!(%error, "the signing key is due to be followed by the next one, but was not; to be tried again");

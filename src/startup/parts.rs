@@ -15,6 +15,7 @@ use super::master_key;
 use crate::ambient::{Clock, Random, SystemClock};
 use crate::app::node::{NodeState, StoreKind};
 use crate::app::{App, Policy};
+use crate::keys::lifetimes::Lifetimes;
 use crate::keys::master::{MasterKey, MasterKeys};
 use crate::keys::mint::AccessTokenIssuer;
 use crate::keys::password::PasswordHasher;
@@ -119,7 +120,9 @@ impl Parts {
         let hasher = PasswordHasher::start(settings.password.bcrypt_cost, settings.hasher_size(), Random);
         let hasher = Arc::new(hasher.map_err(StartError::Hasher)?);
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let keys = Keys::new(masters, access.algorithm).map_err(|error| StartError::Join(error.into()))?;
+        let lifetimes = Lifetimes { tokens: access.ttl, sessions: settings.refresh_token.absolute_ttl };
+        let keys = Keys::new(masters, access.algorithm, lifetimes)
+            .map_err(|error| StartError::Join(error.into()))?;
         Ok(Self {
             node: Arc::new(NodeState::started(clock.now(), backend.kind(), Metrics::of(&hasher))),
             backend,

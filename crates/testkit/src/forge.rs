@@ -87,5 +87,5 @@ async fn ring_of(app: &TestApp) -> Arc<KeyRing> {
     let environment: Vec<_> = settings.iter().map(|(key, value)| (variable(key), value.clone())).collect();
     let settings = relatch::settings::load(None, environment).expect("settings").settings;
     let opened = Parts::open(&settings, None).await.expect("the store opens").plain_app();
-    opened.keys.reload(&*opened.store).await.expect("keys")
+    opened.keys.reload(&*opened.store, opened.clock.now()).await.expect("keys")
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::app::keys::{KeyInfo, list_keys, rotate_keys};
+use crate::app::keys::{KeyInfo, NotRotated, list_keys, rotate_keys};
 use crate::http::answer::{Page, rfc3339};
-use crate::http::error::{Answer, ApiError};
+use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::query::{NoParams, Query};
 use crate::http::extract::{Admin, ClientOrigin, OptionalJson, Then};
 use crate::http::openapi::{problems, tag};
@@ -63,7 +63,10 @@ impl KeyAnswer {
 }
 
 problems!(ListProblems: Admin, Query<NoParams>);
-problems!(RotateProblems: Admin, OptionalJson<Body>; CrossSiteRequest);
+problems!(RotateProblems: Admin, OptionalJson<Body>; CrossSiteRequest, TooManyRequests);
+
+const NO_ROOM: &str = "So many keys were retired lately that one more would make the key set too long. Retry-After says when \
+    there is room. A key that has leaked can be revoked at any time.";
 
 /// `GET /admin/keys`: answers 200 with all signing keys: the newest first, and last the one that is to sign next.
 ///
@@ -90,7 +93,7 @@ pub async fn list(app: web::Data<App>, _: Then<Admin, Query<NoParams>>) -> Answe
     summary = "Sign with the next key",
     description = "The key that is published to be next signs from now on: at once on the answering node, within seconds \
         on the others. The former one is retired: what it signed stays good. Another one is published to be next. Rotations \
-        at the same time are one. If a key has leaked, \
+        at the same time are one. While 16 retired keys are published, there is no room for another: 429. If a key has leaked, \
         name it in `revoke`: access tokens by it are refused within seconds, and it is gone from the key set; clients refresh and go on.",
     security(("bearer" = []), ("accessCookie" = [])), request_body = Option<Body>,
     responses((status = 201, description = "The key that signs now", body = KeyAnswer), RotateProblems),
@@ -103,6 +106,9 @@ pub async fn rotate(
     let Then(Admin(admin), OptionalJson(body)) = request;
     let revoke = body.revoke.as_deref();
     let key = rotate_keys(&app, &origin.0.by(admin.actor()), revoke).await?;
-    let key = key.ok_or_else(|| ApiError::invalid_field("revoke", "there is no such key"))?;
+    let key = key.map_err(|refused| match refused {
+        NotRotated::NoSuchKey => ApiError::invalid_field("revoke", "there is no such key"),
+        NotRotated::NoRoom(wait) => ApiError::new(Code::TooManyRequests).detail(NO_ROOM).wait(wait),
+    })?;
     Ok(HttpResponse::Created().json(KeyAnswer::of(key)))
 }

@@ -209,6 +209,11 @@ impl From<Failure> for ApiError {
                 tracing::warn!(error = %failure, "temporarily unavailable");
                 Self::new(Code::TemporarilyUnavailable).retry_after(1)
             }
+            Failure::UnknownKey => {
+                // Nor a stranger's flood of made-up keys.
+                tracing::debug!(error = %failure, "temporarily unavailable");
+                Self::new(Code::TemporarilyUnavailable).retry_after(1)
+            }
             Failure::Busy(again) => {
                 // A flood of sign-ins is not to be one of warnings; the line of the request tells of it.
                 tracing::debug!(error = %failure, "temporarily unavailable");

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::app::{App, Failure};
 use crate::http::error::Answer;
 use crate::http::openapi::{problems, tag};
+use crate::keys::lifetimes::KEY_SET_CACHED;
 
 /// Public keys (RFC 7517, section 5).
 #[derive(ToSchema)]
@@ -67,7 +68,7 @@ problems!(JwksProblems: App);
 pub async fn jwks(app: web::Data<App>) -> Answer<HttpResponse> {
     let ring = app.keys.snapshot().ok_or(Failure::NotReady)?;
     Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((CACHE_CONTROL, format!("public, max-age={}", KEY_SET_CACHED.as_secs())))
         .content_type("application/jwk-set+json")
-        .body(ring.jwks().to_vec()))
+        .body(ring.jwks(app.clock.now())))
 }

@@ -55,6 +55,7 @@ mod forged_tokens;
 mod guesses;
 mod histories;
 mod http;
+mod key_lives;
 mod keys;
 mod log_lines;
 mod master_key;

@@ -123,7 +123,7 @@ async fn redis_counts_guesses_as_the_domain_does() {
 }
 
 /// A Redis that goes by the clock, and the store on it.
-async fn on_redis(clock: &ManualClock) -> (RedisServer, Arc<dyn Store>) {
+pub(super) async fn on_redis(clock: &ManualClock) -> (RedisServer, Arc<dyn Store>) {
     let server = RedisServer::start().await;
     let settings = RedisSettings {
         key_prefix: "conformance".into(),

@@ -5,4 +5,5 @@ mod cluster_conformance;
 mod conformance;
 mod embedded;
 mod flawed;
+mod key_lives;
 mod redis;
