@@ -13,7 +13,7 @@ const AFTER_SESSIONS: Duration = Duration::from_hours(24);
 /// By how much later a key is removed from the store than nodes forget it, so that none whose clock is behind by less gives
 /// it back to the store.
 const CLOCKS_APART: Duration = Duration::from_hours(1);
-/// So many retired keys are published at the most: with RS256, whose keys are the longest, the key set takes 12 kB.
+/// So many retired keys are published at the most: with RS256, whose keys are the longest, the key set takes 11 kB.
 const MOST_PUBLISHED: usize = 16;
 /// So many retired and revoked keys are kept at the most, unless more have leaked.
 const MOST_KEPT: usize = 1024;
