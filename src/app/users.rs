@@ -29,7 +29,7 @@ pub enum PasswordRefused {
 /// # Errors
 /// Why it is refused.
 pub fn new_password(app: &App, username: &Username, text: &str) -> Result<Password, PasswordRefused> {
-    let password = Password::parse(text)?;
+    let password = Password::parse_new(text)?;
     app.policy.password_rules.check(&password, Some(username))?;
     Ok(password)
 }

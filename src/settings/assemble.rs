@@ -254,7 +254,7 @@ fn username(text: &str) -> Result<Username, Wrong> {
 }
 
 fn admin_password(text: &str) -> Result<Password, Wrong> {
-    Password::parse(text)
+    Password::parse_new(text)
         .map_err(|_| Wrong::new("a password", "write 1 to 1024 bytes of text without control characters"))
 }
 

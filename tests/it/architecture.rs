@@ -118,6 +118,7 @@ fn the_domain_does_no_io_and_asks_for_no_time_or_dice() {
         "serde",
         "serde_json",
         "thiserror",
+        "unicode-normalization",
         "uuid",
         "zeroize",
     ];

@@ -6,26 +6,41 @@ mod common;
 #[cfg(test)]
 mod tests;
 
-use precis_profiles::OpaqueString;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::user::Username;
 
-/// A password in the one form in which passwords are compared: PRECIS `OpaqueString` (RFC 8265, section 4.2), so
-/// that the same characters typed on another keyboard are the same password. Nothing is cut off or trimmed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Zeroizing<String>);
+/// A password: as it was typed, and in the one form in which passwords are compared and hashed.
+///
+/// That form is Unicode normalisation form NFKC with every space (`Zs`) as U+0020: NIST SP 800-63B-4, section 3.1.1.2,
+/// names NFKC, and RFC 8265, section 4.2.2, the spaces. The NFC of RFC 8265 is not enough for keyboards: one that makes
+/// full-width letters, half-width katakana or Hangul letters one by one would need another password. Nothing is cut
+/// off, trimmed or mapped in case. Two passwords are equal if this form is.
+#[derive(Clone)]
+pub struct Password {
+    typed: Zeroizing<String>,
+    normal: Zeroizing<String>,
+}
 
-/// No password at all: empty, longer than [`Password::MAX_LEN`] bytes, or with control characters in it.
+/// Why a text is nobody's password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a password has 1 to {} bytes and no control characters", Password::MAX_LEN)]
-pub struct InvalidPassword;
+pub enum InvalidPassword {
+    /// Nothing.
+    #[error("a password is not empty")]
+    Empty,
+    /// More than [`Password::MAX_LEN`] bytes.
+    #[error("a password has at most {} bytes of UTF-8", Password::MAX_LEN)]
+    TooLong,
+    /// A control character (general category `Cc`) in a new password.
+    #[error("a new password has no control characters, but this one has U+{:04X}", u32::from(*.0))]
+    Control(char),
+}
 
 /// Why a new password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Fewer code points than configured.
+    /// Fewer code points in form NFC than configured: what has one composed character counts once, however it is typed.
     #[error("a password has at least {0} characters")]
     TooShort(usize),
     /// A common password, or one with little done to it.
@@ -40,26 +55,71 @@ impl Password {
     /// Longest password, in bytes of UTF-8: a bound on the work that a stranger can cause.
     pub const MAX_LEN: usize = 1024;
 
-    /// Takes what was typed.
+    /// Longest text that is read, in bytes: normalisation makes a text shorter, though hardly to a fourth.
+    const MAX_TYPED: usize = 4 * Self::MAX_LEN;
+
+    /// Takes what was typed, to be compared with a password that there is. Control characters are taken, because
+    /// another system may have taken them.
     ///
     /// # Errors
-    /// If no account can have this password.
+    /// If no account can have this password: [`InvalidPassword::Empty`] or [`InvalidPassword::TooLong`].
     pub fn parse(text: &str) -> Result<Self, InvalidPassword> {
-        if text.len() > Self::MAX_LEN {
-            return Err(InvalidPassword);
+        if text.is_empty() {
+            return Err(InvalidPassword::Empty);
         }
-        let enforced = OpaqueString::enforce(text).map_err(|_| InvalidPassword)?;
-        if enforced.len() > Self::MAX_LEN {
-            return Err(InvalidPassword);
+        if text.len() > Self::MAX_TYPED {
+            return Err(InvalidPassword::TooLong);
         }
-        Ok(Self(Zeroizing::new(enforced.into_owned())))
+        let normal = normal_form(text).ok_or(InvalidPassword::TooLong)?;
+        Ok(Self { typed: Zeroizing::new(text.to_owned()), normal })
     }
 
-    /// The bytes to hash.
+    /// Takes what was typed as a new password, before [`PasswordRules::check`].
+    ///
+    /// # Errors
+    /// As [`Password::parse`], and [`InvalidPassword::Control`]: what a key, a paste or a file has put in by mistake.
+    pub fn parse_new(text: &str) -> Result<Self, InvalidPassword> {
+        match text.chars().find(|c| c.is_control()) {
+            Some(control) => Err(InvalidPassword::Control(control)),
+            None => Self::parse(text),
+        }
+    }
+
+    /// The bytes to hash: those of the normal form.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.normal.as_bytes()
+    }
+
+    /// What was typed, for hashes of systems that do not normalise.
+    pub fn typed(&self) -> &str {
+        &self.typed
     }
 }
+
+/// The form that is hashed; nothing if it is longer than [`Password::MAX_LEN`].
+fn normal_form(text: &str) -> Option<Zeroizing<String>> {
+    if text.is_ascii() {
+        return (text.len() <= Password::MAX_LEN).then(|| Zeroizing::new(text.to_owned()));
+    }
+    // Never grows, so that no copy is left behind in memory.
+    let mut normal = Zeroizing::new(String::with_capacity(Password::MAX_LEN));
+    // NFKC makes U+0020 of all other spaces.
+    for c in text.chars().map(|c| if c == '\u{1680}' { ' ' } else { c }).nfkc() {
+        if normal.len() + c.len_utf8() > Password::MAX_LEN {
+            return None;
+        }
+        normal.push(c);
+    }
+    Some(normal)
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.normal == other.normal
+    }
+}
+
+impl Eq for Password {}
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,10 +156,10 @@ impl PasswordRules {
     /// # Errors
     /// Why it may not.
     pub fn check(&self, password: &Password, username: Option<&Username>) -> Result<(), WeakPassword> {
-        if password.0.chars().count() < self.min_length {
+        if password.typed.nfc().count() < self.min_length {
             return Err(WeakPassword::TooShort(self.min_length));
         }
-        let lower = Zeroizing::new(password.0.to_lowercase());
+        let lower = Zeroizing::new(password.normal.to_lowercase());
         let name = username.map(Username::as_str);
         let local_part = name.and_then(|name| name.split('@').next());
         let names = self.service.iter().map(String::as_str).chain(name).chain(local_part);

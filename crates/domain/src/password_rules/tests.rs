@@ -31,9 +31,8 @@ fn the_examples_of_the_standard_hold() {
         assert_eq!(Password::parse(legal).unwrap().as_bytes(), legal.as_bytes());
     }
     assert_eq!(Password::parse("foo\u{1680}bar"), Password::parse("foo bar"));
-    for illegal in ["", "my cat is a \tby"] {
-        assert_eq!(Password::parse(illegal), Err(InvalidPassword), "{illegal:?}");
-    }
+    assert_eq!(Password::parse_new(""), Err(InvalidPassword::Empty));
+    assert_eq!(Password::parse_new("my cat is a \tby"), Err(InvalidPassword::Control('\t')));
 }
 
 #[test]
@@ -52,9 +51,26 @@ fn length_counts_characters_not_bytes() {
 fn long_ones_are_whole_or_refused() {
     let long = "correct horse battery staple ".repeat(10);
     assert_eq!(Password::parse(&long).unwrap().as_bytes(), long.as_bytes());
-    assert_eq!(Password::parse(&"x".repeat(1025)), Err(InvalidPassword));
-    assert_eq!(Password::parse(""), Err(InvalidPassword));
-    assert_eq!(Password::parse("tab\tbed"), Err(InvalidPassword));
+    assert_eq!(Password::parse(&"x".repeat(1025)), Err(InvalidPassword::TooLong));
+    assert_eq!(Password::parse(""), Err(InvalidPassword::Empty));
+}
+
+#[test]
+fn a_control_character_is_for_passwords_of_other_systems() {
+    for control in ["tab\tbed", "line\n", "nul\0", "next\u{85}line"] {
+        assert_eq!(Password::parse(control).unwrap().typed(), control);
+        assert!(matches!(Password::parse_new(control), Err(InvalidPassword::Control(_))), "{control:?}");
+    }
+    let detail = InvalidPassword::Control('\t').to_string();
+    assert_eq!(detail, "a new password has no control characters, but this one has U+0009");
+}
+
+#[test]
+fn a_password_is_kept_as_typed_beside_its_normal_form() {
+    let typed = "cafe\u{301}\u{a0}１";
+    let password = Password::parse(typed).unwrap();
+    assert_eq!(password.typed(), typed);
+    assert_eq!(password.as_bytes(), "caf\u{e9} 1".as_bytes());
 }
 
 #[test]
@@ -172,7 +188,7 @@ proptest! {
             let name: Username = name.parse().unwrap();
             let judged = rules().check(&password, Some(&name));
             prop_assert_eq!(judged, rules().check(&password, Some(&name)));
-            if password.0.chars().count() < 8 {
+            if password.typed.nfc().count() < 8 {
                 prop_assert_eq!(judged, Err(WeakPassword::TooShort(8)));
             }
         }
