@@ -10,7 +10,7 @@ use super::audit::AuditRecord;
 use super::operation::{Done, Operation, What};
 use super::origin::Origin;
 use super::{App, Failure};
-use crate::keys::password::{PasswordHash, UnreadableHash};
+use crate::keys::password::{UnreadableHash, as_exported, as_imported};
 use crate::store::{Credentials, NewUser, UserCreation, UserQuery};
 
 /// How many users are worked on at the same time.
@@ -107,9 +107,10 @@ async fn conclude(app: &App, origin: &Origin, operation: Operation, added: usize
 }
 
 async fn import_user(app: &App, user: ForeignUser, dry_run: bool) -> Result<Imported, Failure> {
-    if let Some(Err(unreadable)) = user.password_hash.as_deref().map(PasswordHash::parse) {
-        return Ok(Imported::Refused(unreadable.into()));
-    }
+    let password_hash = match user.password_hash.as_deref().map(as_imported).transpose() {
+        Ok(password_hash) => password_hash,
+        Err(unreadable) => return Ok(Imported::Refused(unreadable.into())),
+    };
     if let Some(found) = app.store.credentials(&user.username).await? {
         return Ok(beside(&user, &found));
     }
@@ -129,7 +130,7 @@ async fn import_user(app: &App, user: ForeignUser, dry_run: bool) -> Result<Impo
         roles: user.roles,
         attributes: user.attributes,
         disabled: user.disabled,
-        password_hash: user.password_hash,
+        password_hash,
         operation: None,
     };
     match app.store.create_user(&new).await? {
@@ -142,9 +143,13 @@ async fn import_user(app: &App, user: ForeignUser, dry_run: bool) -> Result<Impo
 fn beside(user: &ForeignUser, found: &Credentials) -> Imported {
     let is_same = match user.id {
         Some(id) => found.user.id == id,
-        None => found.password_hash == user.password_hash,
+        None => exported(found.password_hash.as_deref()) == exported(user.password_hash.as_deref()),
     };
     if is_same { Imported::AlreadyThere } else { Imported::Refused(ImportRefused::NameTaken) }
+}
+
+fn exported(hash: Option<&str>) -> Option<&str> {
+    hash.map(as_exported)
 }
 
 /// Why nobody can be given this id.
@@ -182,6 +187,9 @@ pub async fn export_users(
     let looking_up = listed.iter().map(|user| app.store.credentials(&user.profile.username));
     let found: Vec<_> = stream::iter(looking_up).buffered(AT_ONCE).try_collect().await?;
     // Whoever was deleted meanwhile is left out.
-    let users = found.into_iter().flatten().map(|found| (found.user, found.password_hash)).collect();
+    let users = found.into_iter().flatten();
+    let users =
+        users.map(|found| (found.user, found.password_hash.as_deref().map(as_exported).map(str::to_owned)));
+    let users = users.collect();
     Ok(ExportedPage { users, next })
 }

@@ -4,12 +4,11 @@
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, Version};
-use relatch_domain::password_rules::Password;
 
 use super::scheme::UnreadableHash;
 
-/// How all of them begin: `$argon2d$`, `$argon2i$` and `$argon2id$`.
-pub(super) const PREFIX: &str = "$argon2";
+/// How all of them begin: `$argon2d$`, `$argon2i$` and `$argon2id$`. Django writes `argon2` before that.
+const PREFIX: &str = "$argon2";
 
 /// The most memory that one may take, in KiB: four times what passlib and argon2-cffi choose. Each hashing thread may take as
 /// much.
@@ -23,11 +22,15 @@ const MAX_LANES: u32 = 16;
 pub(super) struct Argon2Hash(phc::PasswordHash);
 
 impl Argon2Hash {
-    /// Reads a hash in the PHC string format.
+    /// Reads a hash in the PHC string format; nothing if it is of another kind.
     ///
     /// # Errors
     /// If it is damaged, or takes more memory or time than we spend on anybody.
-    pub(super) fn parse(text: &str) -> Result<Self, UnreadableHash> {
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, UnreadableHash> {
+        let text = text.strip_prefix("argon2").filter(|rest| rest.starts_with(PREFIX)).unwrap_or(text);
+        if !text.starts_with(PREFIX) {
+            return Ok(None);
+        }
         let hash = phc::PasswordHash::new(text).map_err(|_| UnreadableHash::Malformed)?;
         if Algorithm::try_from(hash.algorithm.as_str()).is_err() {
             return Err(UnreadableHash::Unsupported);
@@ -43,12 +46,12 @@ impl Argon2Hash {
         if params.m_cost() > MAX_MEMORY || work > MAX_WORK || params.p_cost() > MAX_LANES {
             return Err(UnreadableHash::Argon2Cost);
         }
-        Ok(Self(hash))
+        Ok(Some(Self(hash)))
     }
 
     /// Whether this is the password's hash. Compared in constant time.
-    pub(super) fn verify(&self, password: &Password) -> bool {
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
         // Algorithm, version and parameters are those of the hash.
-        Argon2::default().verify_password(password.as_bytes(), &self.0).is_ok()
+        Argon2::default().verify_password(password, &self.0).is_ok()
     }
 }

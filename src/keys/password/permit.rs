@@ -6,9 +6,10 @@ use relatch_domain::password_rules::Password;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::even::verify_evenly;
 use super::hasher::{HashingError, Pool};
 use super::queue::{Place, ShareKey};
-use super::scheme::{PasswordHash, verify_evenly};
+use super::scheme::PasswordHash;
 
 /// Wakes a caller that waits for a permit.
 pub(super) type PermitSender = oneshot::Sender<Result<Permit, HashingError>>;

@@ -4,6 +4,7 @@
 //! rounds=…, parallelism=…).hash(…)` over argon2-cffi 25.1.0; the one of version 16 with that alone.
 
 use super::*;
+use crate::keys::password::even::verify_evenly;
 use proptest::prelude::*;
 
 const CHEAP: Cost = Cost(4);
