@@ -1,7 +1,9 @@
 //! `relatch user import` and `relatch user export`: many users, one on each line.
 
-use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read as _, Write};
+mod records;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,18 +11,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use relatch_domain::user::Username;
 use serde::Serialize;
 
+use self::records::{Format, MAX_LEN, Records};
 use super::door::{Door, unexpected};
 use super::print::{counted, json_line, shown};
 use super::{Failure, Surroundings};
 use crate::files;
+use crate::keys::password::PasswordHash;
 use crate::operator::{Command, LineOutcome, Reply, UserLine};
 use crate::settings::Settings;
 use crate::startup::block_on;
 
-/// The longest line that can be a user, in bytes: attributes and roles have limits of their own.
-const MAX_LINE: usize = 16 * 1024;
-/// Longest line that is passed over, in bytes.
-const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 /// Lines that go to the server together.
 const MAX_BATCH: usize = 200;
 /// Bytes that go to the server together: what it fills in must fit, too.
@@ -32,20 +32,28 @@ const PAGE: usize = 500;
 #[command(after_help = "Each line of FILE is a JSON object. Only `username` is needed:
   {\"username\":\"ada\",\"password_hash\":\"$2b$12$…\",\"roles\":[\"user\"],\"attributes\":{\"tenant\":\"acme\"},
    \"disabled\":false,\"id\":\"01a1fdab-6a07-786f-997e-d0ae0e2646b6\"}            (all on one line)
-Hashes: bcrypt ($2a$, $2b$, $2y$), passlib's $bcrypt-sha256$, and Argon2 ($argon2id$, $argon2i$, $argon2d$). At the
-user's next sign-in one that is not as configured is replaced. Without a hash nobody can sign in until
-`relatch user passwd`.
+Or FILE is CSV, if its name ends in .csv or by --format csv. The first line names the columns, in any order:
+  username,password_hash,roles,disabled,id,attr.NAME
+Roles have spaces between them. A field with a comma in it, as an Argon2 hash, stands in double quotes.
+
+Hashes, as the other system has stored them: bcrypt ($2a$, $2b$, $2y$, $bcrypt-sha256$), Argon2 ($argon2id$,
+$argon2i$, $argon2d$), PBKDF2 and scrypt of passlib, Django and Werkzeug, Django's bcrypt$, bcrypt_sha256$ and
+argon2$, those of ASP.NET Core Identity, and Firebase's as $firescrypt$. At the user's next sign-in each is replaced.
+Without a hash nobody can sign in until `relatch user passwd`.
 
 A user who is there already, by id or with the same hash, is passed over: an import that broke off is repeated, or
 goes on with --from-line. Lines that are refused are listed on standard output, and the exit code is 1.
 
 Examples:
   relatch user import users.jsonl --dry-run
-  relatch user import users.jsonl > report.txt
+  relatch user import users.csv > report.txt
   ssh old relatch user export | relatch user import -")]
 pub(super) struct Import {
     /// The file; `-` stands for standard input.
     file: PathBuf,
+    /// How FILE is written. By default its name says it: CSV if that ends in .csv, otherwise JSON lines.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
     /// Only say what would come of it.
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +69,8 @@ struct Summary {
     already_there: usize,
     refused: usize,
     dry_run: bool,
+    /// How many of those that were added have a hash that the next sign-in replaces, by kind.
+    replaced_at_sign_in: BTreeMap<&'static str, usize>,
 }
 
 /// A line that is refused, for `--json`.
@@ -71,16 +81,28 @@ struct RefusedLine<'a> {
     why: &'a str,
 }
 
-/// Lines that wait to go to the server, with their numbers.
+/// Lines with their numbers, in their order: those that wait to go to the server, and between them those that are refused, to
+/// be told when it is their turn.
 #[derive(Default)]
 struct Batch {
-    lines: Vec<(u64, UserLine)>,
+    lines: Vec<(u64, Line)>,
     bytes: usize,
+}
+
+enum Line {
+    User(Box<UserLine>),
+    Refused { username: Option<String>, why: String },
+}
+
+/// What is to be known of a line when the server has answered.
+struct Sent {
+    username: String,
+    kind: Option<&'static str>,
 }
 
 impl Batch {
     const fn is_full(&self) -> bool {
-        self.lines.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES - MAX_LINE
+        self.lines.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES - MAX_LEN
     }
 }
 
@@ -111,12 +133,13 @@ pub(super) fn import(
         file = BufReader::new(opened);
         (&mut file, len)
     };
+    let format = command.format.unwrap_or_else(|| Format::of(&command.file));
     block_on(async {
         let door = Door::find(settings).await?;
         let summary = Summary { dry_run: command.dry_run, ..Summary::default() };
         let names = HashSet::new();
         let importing = Importing { door: &door, json, out, bar: bar(len), summary, names };
-        importing.all(reader, command.from_line, unreadable).await
+        importing.all(reader, (format, command.from_line), unreadable).await
     })
 }
 
@@ -138,37 +161,22 @@ impl Importing<'_> {
     async fn all(
         mut self,
         reader: &mut dyn BufRead,
-        from: u64,
+        (format, from): (Format, u64),
         unreadable: impl Fn(std::io::Error) -> Failure,
     ) -> Result<(), Failure> {
         let mut batch = Batch::default();
-        let mut text = Vec::new();
-        for number in 1.. {
-            text.clear();
-            let read = (&mut *reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut text);
-            let read = read.map_err(&unreadable)?;
-            if read == 0 {
-                break;
-            }
-            self.bar.inc(read as u64);
-            let is_whole = read <= MAX_LINE;
-            if !is_whole {
-                self.bar.inc(skip_line(reader).map_err(&unreadable)?);
-            }
-            if number < from {
+        let mut records = Records::open(reader, format).map_err(&unreadable)?;
+        while let Some(record) = records.next().map_err(&unreadable)? {
+            self.bar.inc(record.bytes);
+            if record.line < from {
                 continue;
             }
-            match parse(&text, is_whole) {
-                Ok(None) => {}
-                Ok(Some(line)) if self.is_second(&line.username) => {
-                    self.refuse(number, Some(&line.username), "an earlier line has the same name")?;
-                }
-                Ok(Some(line)) => {
-                    batch.bytes += read;
-                    batch.lines.push((number, line));
-                }
-                Err(why) => self.refuse(number, None, &why)?,
-            }
+            let line = match record.user {
+                Ok(None) => continue,
+                Ok(Some(user)) => self.looked_at(user, &mut batch.bytes),
+                Err(why) => Line::Refused { username: None, why },
+            };
+            batch.lines.push((record.line, line));
             if batch.is_full() {
                 self.send(std::mem::take(&mut batch)).await?;
             }
@@ -178,11 +186,61 @@ impl Importing<'_> {
         self.end()
     }
 
+    /// What is to be done with a user; `bytes` grows by what is sent.
+    fn looked_at(&mut self, user: UserLine, bytes: &mut usize) -> Line {
+        let refused = |why: String| Line::Refused { username: Some(user.username.clone()), why };
+        if self.is_second(&user.username) {
+            return refused("an earlier line has the same name".to_owned());
+        }
+        // JSON escapes may make more of a record of CSV.
+        match serde_json::to_vec(&user).map(|json| json.len()) {
+            Ok(len) if len <= MAX_LEN => {
+                *bytes += len;
+                Line::User(Box::new(user))
+            }
+            _ => refused(format!("longer than {MAX_LEN} bytes of JSON")),
+        }
+    }
+
     async fn send(&mut self, batch: Batch) -> Result<(), Failure> {
         let Some((first, _)) = batch.lines.first() else { return Ok(()) };
         let first = *first;
-        let (numbers, users): (Vec<_>, Vec<_>) = batch.lines.into_iter().unzip();
-        let names: Vec<_> = users.iter().map(|user| user.username.clone()).collect();
+        let (mut users, mut told) = (Vec::new(), Vec::new());
+        for (number, line) in batch.lines {
+            told.push((
+                number,
+                match line {
+                    Line::User(user) => {
+                        let sent = Sent::of(&user);
+                        users.push(*user);
+                        Ok(sent)
+                    }
+                    Line::Refused { username, why } => Err((username, why)),
+                },
+            ));
+        }
+        let mut outcomes = self.ask(users, first).await?.into_iter();
+        for (number, line) in told {
+            match line {
+                Err((username, why)) => self.refuse(number, username.as_deref(), &why)?,
+                Ok(sent) => match outcomes.next() {
+                    Some(LineOutcome::Refused { why }) => self.refuse(number, Some(&sent.username), &why)?,
+                    Some(LineOutcome::Added) => self.added(sent.kind),
+                    Some(LineOutcome::AlreadyThere) => self.summary.already_there += 1,
+                    None => return Err(Failure::NotDone("the server has left out some users".to_owned())),
+                },
+            }
+        }
+        let Summary { added, already_there, refused, .. } = self.summary;
+        self.bar.set_message(format!("{added} added, {already_there} already there, {refused} refused"));
+        Ok(())
+    }
+
+    /// What comes of these users, of whom the first stands on the line `first` or below it.
+    async fn ask(&self, users: Vec<UserLine>, first: u64) -> Result<Vec<LineOutcome>, Failure> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
         let asked = self.door.ask(Command::UserImport { users, dry_run: self.summary.dry_run }).await;
         let reply = asked.map_err(|error| {
             self.bar.finish_and_clear();
@@ -191,16 +249,14 @@ impl Importing<'_> {
             ))
         })?;
         let Reply::UsersImported { outcomes } = reply else { return Err(unexpected(reply)) };
-        for ((number, name), outcome) in numbers.into_iter().zip(names).zip(outcomes) {
-            match outcome {
-                LineOutcome::Refused { why } => self.refuse(number, Some(&name), &why)?,
-                LineOutcome::Added => self.summary.added += 1,
-                LineOutcome::AlreadyThere => self.summary.already_there += 1,
-            }
+        Ok(outcomes)
+    }
+
+    fn added(&mut self, kind: Option<&'static str>) {
+        self.summary.added += 1;
+        if let Some(kind) = kind {
+            *self.summary.replaced_at_sign_in.entry(kind).or_default() += 1;
         }
-        let Summary { added, already_there, refused, .. } = self.summary;
-        self.bar.set_message(format!("{added} added, {already_there} already there, {refused} refused"));
-        Ok(())
     }
 
     /// Whether the name was there before. Of two users who are sent together either might get it.
@@ -220,7 +276,7 @@ impl Importing<'_> {
     }
 
     fn end(self) -> Result<(), Failure> {
-        let Summary { added, already_there, refused, dry_run } = self.summary;
+        let Summary { added, already_there, refused, dry_run, .. } = self.summary;
         if self.json {
             json_line(self.out, &self.summary)?;
         } else {
@@ -230,6 +286,12 @@ impl Importing<'_> {
                 "{} {would}added, {already_there} already there, {refused} refused",
                 counted(added, "user")
             )?;
+            let kinds =
+                self.summary.replaced_at_sign_in.iter().map(|(kind, count)| format!("{count} {kind}"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            if !kinds.is_empty() {
+                writeln!(self.out, "hashes that the next sign-in replaces: {kinds}")?;
+            }
         }
         match refused {
             0 => Ok(()),
@@ -238,36 +300,11 @@ impl Importing<'_> {
     }
 }
 
-/// The rest of a line that is too long. Says how many bytes it has.
-fn skip_line(reader: &mut dyn BufRead) -> std::io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let available = reader.fill_buf()?;
-        let (len, is_end) = match available.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (available.len(), available.is_empty()),
-        };
-        reader.consume(len);
-        skipped += len as u64;
-        if is_end {
-            return Ok(skipped);
-        }
-        if skipped > MAX_SKIPPED {
-            let why = format!("a line of more than {MAX_SKIPPED} bytes: this is no file of users");
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
-        }
+impl Sent {
+    fn of(user: &UserLine) -> Self {
+        let hash = user.password_hash.as_ref().and_then(|hash| PasswordHash::parse(hash.expose()).ok());
+        Self { username: user.username.clone(), kind: hash.map(|hash| hash.kind()) }
     }
-}
-
-/// A line's user; nothing if it is empty.
-fn parse(text: &[u8], is_whole: bool) -> Result<Option<UserLine>, String> {
-    if !is_whole {
-        return Err(format!("longer than {MAX_LINE} bytes"));
-    }
-    if text.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
-    }
-    serde_json::from_slice(text).map(Some).map_err(|error| format!("not a user: {error}"))
 }
 
 pub(super) fn export(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {

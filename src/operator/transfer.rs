@@ -17,7 +17,7 @@ use crate::rfc3339;
 const MAX_PAGE: usize = 500;
 
 /// A user on a line of a file: what is exported can be imported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserLine {
     /// The id, a UUID. Without one the user gets a new one.
