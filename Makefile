@@ -30,11 +30,12 @@ schemathesis: deps ## Attack a server by its own description (schemathesis, in a
 	python3 tests/schemathesis/run.py
 
 .PHONY: verifiers
-verifiers: deps ## Compare with other software: PyJWT, jose (the guide's code for API servers) and passlib, under target/
+verifiers: deps ## Compare with other software: PyJWT, jose (the guide's code for API servers), passlib, Django, PHP, under target/
 	$(CARGO) build --locked -p relatch -p relatch-testkit --bin relatch --bin passwords
 	python3 tests/verifiers/run.py
 	python3 tests/verifiers/rolling.py
 	python3 tests/verifiers/passwords.py
+	python3 tests/verifiers/imports.py
 
 .PHONY: browser
 browser: deps ## Look at cookies and the example page in a real Chromium

@@ -10,6 +10,7 @@ command -v chromium >/dev/null || missing+=(chromium)
 command -v node >/dev/null || missing+=(nodejs)
 command -v c++ >/dev/null || missing+=(g++)
 command -v npm >/dev/null || missing+=(npm)
+command -v php >/dev/null || missing+=(php-cli)
 if ((${#missing[@]} > 0)); then
   echo "tests/deps.sh: installing ${missing[*]}" >&2
   sudo=()

@@ -31,13 +31,14 @@ pub(super) fn read(path: &Path) -> Result<Layer, SettingsError> {
     parse(&text, path, &|line| line_of(path, line))
 }
 
-/// What a secret's file holds, without the line break at its end. The error says what is wrong with the file.
+/// What a secret's file holds. The error says what is wrong with the file.
 pub(super) fn secret(path: &Path) -> Result<Zeroizing<String>, String> {
-    let mut text = text_of(path)?;
-    let len =
-        text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
-    text.truncate(len);
-    Ok(text)
+    text_of(path)
+}
+
+/// What a file or a variable says, without one line break (LF or CRLF) at its end: editors and `echo` write it.
+pub(super) fn without_line_break(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 fn text_of(path: &Path) -> Result<Zeroizing<String>, String> {

@@ -122,13 +122,13 @@ impl Merged {
         if let Some(path) = self.path(key) {
             let secret = file::secret(path.to_string().as_ref())
                 .map_err(|problem| self.complaint(key, problem, "name a readable file with the secret"))?;
-            return parse(Raw::Untyped(&secret)).map(Some);
+            return parse(Raw::Untyped(file::without_line_break(&secret))).map(Some);
         }
         let Some(value) = self.find(key) else { return Ok(None) };
         // A file's origin ends with a line, so it is never taken for a variable.
         let is_untyped = value.origin() == Some(&environment::origin(&keys::variable(key)));
         parse(match &value.kind {
-            ValueKind::String(text) if is_untyped => Raw::Untyped(text),
+            ValueKind::String(text) if is_untyped => Raw::Untyped(file::without_line_break(text)),
             kind => Raw::Typed(kind),
         })
         .map(Some)

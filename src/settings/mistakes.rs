@@ -366,3 +366,45 @@ fn a_missing_or_endless_file_is_named() {
     std::fs::write(&long, "#".repeat(1024 * 1024 + 1)).unwrap();
     assert_eq!(error(&long), format!("{long}: is longer than 1048576 bytes; {right}"));
 }
+
+#[test]
+fn one_line_break_at_the_end_is_no_part_of_a_value_and_no_control_character_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    let path = path.to_str().unwrap();
+    let password = "a long walk on the pier";
+    for end in ["", "\n", "\r\n"] {
+        let text = format!("{password}{end}");
+        std::fs::write(path, &text).unwrap();
+        for variable in [
+            ("RELATCH__BOOTSTRAP__ADMIN_PASSWORD", text.as_str()),
+            ("RELATCH__BOOTSTRAP__ADMIN_PASSWORD_FILE", path),
+        ] {
+            let settings = Files::with("").load(&[variable]).unwrap();
+            let read = settings.settings.bootstrap.admin_password.unwrap();
+            assert_eq!(read.typed(), password, "{variable:?}");
+        }
+    }
+    for (key, variable) in [
+        ("bootstrap.admin_password", "RELATCH__BOOTSTRAP__ADMIN_PASSWORD"),
+        ("store.password", "RELATCH__STORE__PASSWORD"),
+        ("store.url", "RELATCH__STORE__URL"),
+        ("store.sentinel_password", "RELATCH__STORE__SENTINEL_PASSWORD"),
+        ("issuer", "RELATCH__ISSUER"),
+    ] {
+        for (text, control) in [
+            ("pass word\n\n", "000A"),
+            ("pass\tword", "0009"),
+            ("password\r", "000D"),
+            ("pass\u{85}word", "0085"),
+        ] {
+            let why = Files::with("").load(&[(variable, text)]).unwrap_err();
+            let expected = format!(
+                "{key} (environment variable {variable}): {{}}is not a text without control characters; write it without U+{control}"
+            );
+            let (beginning, end) = expected.split_once("{}").unwrap();
+            assert!(why.starts_with(beginning) && why.ends_with(end), "{why}");
+            assert!(key == "issuer" || !why.contains("word"), "shown: {why}");
+        }
+    }
+}

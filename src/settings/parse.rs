@@ -55,9 +55,17 @@ impl<'a> Raw<'a> {
 fn text(raw: Raw<'_>) -> Result<&str, Wrong> {
     match raw.as_text() {
         Some("") => Err(Wrong::new("a text of at least one character", "write one, or leave the key out")),
-        Some(text) => Ok(text),
+        Some(text) => without_control(text).map(|()| text),
         None => Err(Wrong::new("a text", "write it in quotes")),
     }
+}
+
+/// No value has control characters: what an editor, a paste or `echo` has put in would be noticed much later.
+fn without_control(text: &str) -> Result<(), Wrong> {
+    text.chars().find(|c| c.is_control()).map_or(Ok(()), |control| {
+        let right = format!("write it without U+{:04X}", u32::from(control));
+        Err(Wrong::new("a text without control characters", right))
+    })
 }
 
 /// A text that another parser takes further.
@@ -122,7 +130,9 @@ fn entries<T>(
         if entry.is_empty() {
             return Err(Wrong::new("a list without empty entries", "leave the empty entry out"));
         }
-        parse(entry).map_err(|wrong| Wrong { entry: shown.then(|| quoted(entry)), ..wrong })
+        without_control(entry)
+            .and_then(|()| parse(entry))
+            .map_err(|wrong| Wrong { entry: shown.then(|| quoted(entry)), ..wrong })
     };
     move |raw| match raw {
         Raw::Untyped(text) if text.trim().is_empty() => Ok(Vec::new()),

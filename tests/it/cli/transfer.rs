@@ -13,6 +13,11 @@ const ARGON2: &str =
 /// PHP's, of the same.
 const PHP: &str = "$2y$04$QXqAMCo48hPO9if5Kw.1IuC4KV0QNOIeodRoSGuk.Gfd849xr0NnW";
 
+/// bcrypt's, of "correct horse" with a no-break space in it.
+const NO_BREAK_SPACE: &str = "$2b$04$./MLNhAS0S0WQPv9GKGaE.Gi7i9A.G2.QWvhtuJgShp.5Yicy048m";
+/// The same of 100 bytes, of which it has read 72.
+const CUT_OFF: &str = "$2b$04$SFI/KH0UJXD1S6OvCzGb3OgKg.sd0MyyFnpsrVYvF2C4NPwChg9Ee";
+
 fn lines(users: &[Value]) -> String {
     let mut text = String::new();
     for user in users {
@@ -36,10 +41,11 @@ on_each_way! {
             json!({ "username": "zoe" }),
         ]);
         let would = done(place.relatch(&["user", "import", "-", "--dry-run"], &file));
-        assert_eq!(would, "4 users would be added, 0 already there, 0 refused\n");
+        let kinds = "hashes that the next sign-in replaces: 1 argon2, 2 bcrypt\n";
+        assert_eq!(would, format!("4 users would be added, 0 already there, 0 refused\n{kinds}"));
         assert_eq!(place.json(&["user", "list"]).len(), 1, "only the administrator");
         let said = done(place.relatch(&["user", "import", "-"], &file));
-        assert_eq!(said, "4 users added, 0 already there, 0 refused\n");
+        assert_eq!(said, format!("4 users added, 0 already there, 0 refused\n{kinds}"));
 
         let ada = place.object(&["user", "show", "ada"]);
         assert_eq!((&ada["id"], &ada["roles"], &ada["attributes"]), (&json!(id), &json!(["billing", "user"]), &json!({ "tenant": "acme" })));
@@ -68,6 +74,53 @@ on_each_way! {
         let trail = place.json(&["audit", "tail", "--event", "users_imported"]);
         assert_eq!(trail.len(), 1, "nothing is told of what was only tried");
         assert_eq!((&trail[0]["actor"]["kind"], &trail[0]["details"]), (&json!("operator"), &json!({ "users": 4 })));
+    }
+
+    async fn a_table_with_hashes_of_passwords_as_they_were_typed_is_imported(place: Place) {
+        let path = place.dir.path().join("users.csv");
+        let table = format!(
+            "\u{feff}username,attr.note,password_hash,roles,disabled\r\n\
+             ada,\"two\r\nlines\",{NO_BREAK_SPACE},billing user,no\r\n\
+             md5,,$1$abc$def,,\r\n\
+             bob,,\"{ARGON2}\",,\r\n\
+             eve,,{CUT_OFF},,maybe\r\n\
+             eve,,{CUT_OFF},,\r\n\
+             a b,,,,"
+        );
+        std::fs::write(&path, table).unwrap();
+        let output = place.relatch(&["user", "import", path.to_str().unwrap()], "");
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        assert_eq!(failed(output, 1), "relatch: 3 lines refused\n");
+        let lines: Vec<_> = said.lines().collect();
+        let beginnings = [
+            "line 4: md5: the stored password hash is of a kind that is not supported; supported are bcrypt",
+            "line 6: disabled: neither true nor false", "line 8: a b: username: ",
+            "3 users added, 0 already there, 3 refused", "hashes that the next sign-in replaces: 1 argon2, 2 bcrypt",
+        ];
+        assert_eq!(lines.len(), beginnings.len(), "{said}");
+        for (line, beginning) in lines.into_iter().zip(beginnings) {
+            assert!(line.starts_with(beginning), "{line}");
+        }
+        let ada = place.object(&["user", "show", "ada"]);
+        assert_eq!((&ada["roles"], &ada["attributes"]), (&json!(["billing", "user"]), &json!({ "note": "two\r\nlines" })));
+        let hash_of = |name: &str| {
+            let all = objects(&place.does(&["user", "export"]));
+            all.iter().find(|user| user["username"] == name).unwrap()["password_hash"].as_str().unwrap().to_owned()
+        };
+        assert_eq!((hash_of("ada"), hash_of("eve")), (NO_BREAK_SPACE.to_owned(), CUT_OFF.to_owned()));
+        let long = "long ".repeat(20);
+        for (name, password, wrong) in [("ada", "correct\u{a0}horse", "wrong\u{a0}horse"), ("eve", &long, "long ")] {
+            place.app.login(name, wrong).await.problem(401, "invalid_credentials");
+            place.app.login(name, password).await.ok();
+            let ours = hash_of(name);
+            assert!(ours != NO_BREAK_SPACE && ours != CUT_OFF);
+            place.app.login(name, password).await.ok();
+            assert_eq!(hash_of(name), ours, "made anew once");
+        }
+        // The first 72 bytes were the password of the other system; they are not ours.
+        place.app.login("eve", &long[..72]).await.problem(401, "invalid_credentials");
+        // Ours takes the normal form, in whatever way it is typed.
+        place.app.login("ada", "correct horse").await.ok();
     }
 
     async fn an_import_can_be_repeated(place: Place) {
@@ -107,8 +160,7 @@ on_each_way! {
             assert_eq!(failed(output, 1), "relatch: 10 lines refused\n");
             let (summary, refused) = said.split_last().unwrap();
             assert_eq!((&summary["added"], &summary["refused"], &summary["dry_run"]), (&json!(2), &json!(10), &json!(dry_run)));
-            let mut refused: Vec<_> = refused.iter().map(|refused| (refused["line"].as_u64().unwrap(), refused["why"].as_str().unwrap())).collect();
-            refused.sort_unstable();
+            let refused: Vec<_> = refused.iter().map(|refused| (refused["line"].as_u64().unwrap(), refused["why"].as_str().unwrap())).collect();
             let beginnings = [
                 (1, "another user has this name"), (2, "username: "), (3, "the stored password hash is of a kind"),
                 (4, "another user has this id"), (6, "id: not a UUID"), (7, "not a user: unknown field `password`"),
@@ -126,8 +178,8 @@ on_each_way! {
         let path = place.dir.path().join("users.jsonl");
         std::fs::write(&path, lines(&users)).unwrap();
         let file = path.to_str().unwrap();
-        assert_eq!(place.does(&["user", "import", file, "--from-line", "301"]), "700 users added, 0 already there, 0 refused\n");
-        assert_eq!(place.does(&["user", "import", file]), "300 users added, 700 already there, 0 refused\n");
+        assert_eq!(place.does(&["user", "import", file, "--from-line", "301"]), "700 users added, 0 already there, 0 refused\nhashes that the next sign-in replaces: 700 bcrypt\n");
+        assert_eq!(place.does(&["user", "import", file]), "300 users added, 700 already there, 0 refused\nhashes that the next sign-in replaces: 300 bcrypt\n");
         assert_eq!(place.json(&["user", "list"]).len(), 1001);
         place.app.login("user-0999", "correct horse").await.ok();
     }
@@ -145,9 +197,7 @@ on_each_way! {
         let other = crate::cli::Place::redis_itself().await;
         other.does(&["user", "delete", "admin", "--yes"]);
         let said = done(other.relatch(&["user", "import", "-"], &before));
-        assert_eq!(said, "3 users added, 0 already there, 0 refused\n");
-        other.app.sign_in("ada").await;
-        other.app.login("bob", PASSWORD).await.problem(401, "invalid_credentials");
+        assert_eq!(said, "3 users added, 0 already there, 0 refused\nhashes that the next sign-in replaces: 3 bcrypt\n");
         let without_time = |text: &str| -> Vec<Value> {
             let mut all = objects(text);
             for user in &mut all {
@@ -158,6 +208,8 @@ on_each_way! {
         let after = other.does(&["user", "export"]);
         assert_eq!(without_time(&after), without_time(&before));
         assert_eq!(objects(&before)[2]["attributes"], json!({ "seats": 25 }));
+        other.app.sign_in("ada").await;
+        other.app.login("bob", PASSWORD).await.problem(401, "invalid_credentials");
     }
 }
 
