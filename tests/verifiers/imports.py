@@ -31,6 +31,8 @@ from django.contrib.auth import hashers
 from argon2 import PasswordHasher
 from passlib import hash as passlib
 from werkzeug.security import generate_password_hash
+# Before the first hash its backend is not there, and variants that are made then have none.
+passlib.argon2.hash("anything")
 def cheap(kind, **cost):
     return type(kind.__name__, (kind,), cost)()
 def django_encode(hasher, **cost):

@@ -80,9 +80,8 @@ enum At {
 impl At {
     const fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            (Self::FieldStart | Self::QuoteWithinQuoted, b'"') => Self::Quoted,
             (Self::Quoted, b'"') => Self::QuoteWithinQuoted,
-            (Self::Quoted, _) => Self::Quoted,
+            (Self::FieldStart | Self::QuoteWithinQuoted, b'"') | (Self::Quoted, _) => Self::Quoted,
             (_, b',' | b'\n') => Self::FieldStart,
             _ => Self::Field,
         }

@@ -18,7 +18,9 @@ pub fn verify_evenly(password: &Password, hash: Option<&str>, cost: Cost) -> Res
     let forms = if password.typed().as_bytes() == password.as_bytes() { 1 } else { 2 };
     let parsed = hash.map(PasswordHash::parse).transpose();
     let Ok(Some(parsed)) = parsed else {
-        (0..forms).for_each(|_| spend(cost.get()));
+        for _ in 0..forms {
+            spend(cost.get());
+        }
         return parsed.map(|_| false);
     };
     let begun = thread_time();
@@ -28,8 +30,12 @@ pub fn verify_evenly(password: &Password, hash: Option<&str>, cost: Cost) -> Res
         match parsed.cost() {
             Some(own) => {
                 // 2^c + 2^c + 2^(c+1) + … + 2^(C-1) = 2^C
-                candidates.iter().for_each(|_| (own.get()..cost.get()).for_each(spend));
-                (candidates.len()..forms).for_each(|_| spend(cost.get()));
+                for _ in &candidates {
+                    (own.get()..cost.get()).for_each(spend);
+                }
+                for _ in candidates.len()..forms {
+                    spend(cost.get());
+                }
             }
             None => fill_up(cost.get(), u32::try_from(forms).unwrap_or(1), begun),
         }
