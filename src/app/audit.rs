@@ -177,9 +177,9 @@ fn subject(event: &Event) -> (Option<String>, Option<String>) {
         | Event::PasswordResetIssued { user }
         | Event::UserChanged { user, .. }
         | Event::UserDeleted { user, .. } => (Some(user.to_string()), None),
-        Event::SignInFailed { user, .. } | Event::AdminCall { user, .. } => {
-            (user.map(|user| user.to_string()), None)
-        }
+        Event::SignInFailed { user, .. }
+        | Event::FailuresForgotten { user, .. }
+        | Event::AdminCall { user, .. } => (user.map(|user| user.to_string()), None),
         Event::UsersImported { .. }
         | Event::UsersExported
         | Event::CutoffRaised { .. }
@@ -207,6 +207,7 @@ fn details(event: &Event) -> Map<String, Value> {
             Some(other) => json!({ "verdict": verdict.name(), "generation": presented.0, "other": other }),
         },
         Event::SessionEnded { reason, .. } => json!({ "reason": reason.code() }),
+        Event::FailuresForgotten { of, .. } => json!({ "address": of }),
         Event::UserChanged { edit, .. } => json!({
             "roles": edit.roles,
             "disabled": edit.disabled,

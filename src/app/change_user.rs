@@ -8,6 +8,7 @@ use relatch_domain::session::EndReason;
 use relatch_domain::user::{Roles, User};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::administrators::{Leave, are_of_administrator};
 use super::audit::AuditRecord;
 use super::operation::{Operation, What};
 use super::origin::Origin;
@@ -26,6 +27,15 @@ pub struct Changes {
     pub attributes: Option<AttributesChange>,
     /// The new password as typed. It ends all sessions.
     pub password: Option<SecretString>,
+    /// Whether the last administrator may be taken away by it.
+    pub force: bool,
+}
+
+impl Changes {
+    /// Whether an administrator is none afterwards.
+    fn remove_administrator(&self) -> bool {
+        self.disabled == Some(true) || self.roles.as_ref().is_some_and(|roles| !are_of_administrator(roles))
+    }
 }
 
 /// How attributes change.
@@ -61,6 +71,8 @@ pub enum Changed {
     NotDurable,
     /// There is no such user.
     Unknown,
+    /// No administrator would be left who can sign in.
+    LastAdministrator,
     /// The attributes would not be allowed.
     InvalidAttributes(InvalidAttributes),
     /// The password is not allowed.
@@ -88,6 +100,9 @@ pub async fn change_user(
     let password = match password.transpose() {
         Ok(password) => password,
         Err(error) => return Ok(Changed::PasswordRefused(error)),
+    };
+    let Some(_leave) = leave_for(app, origin, &wanted, &found).await? else {
+        return Ok(Changed::LastAdministrator);
     };
     let edit = UserEdit {
         roles: wanted.roles.as_ref().map(|roles| roles.iter().map(str::to_owned).collect()),
@@ -120,6 +135,19 @@ pub async fn change_user(
             }
         }
     }
+}
+
+/// Leave for what is wanted, if it needs leave. Nothing if it is refused.
+async fn leave_for<'a>(
+    app: &'a App,
+    origin: &Origin,
+    wanted: &Changes,
+    user: &User,
+) -> Result<Option<Leave<'a>>, Failure> {
+    if wanted.force || !wanted.remove_administrator() {
+        return Ok(Some(Leave::unneeded()));
+    }
+    Box::pin(app.leave_to_remove(origin, user)).await
 }
 
 async fn unknown(app: &App, id: UserId) -> Result<Changed, Failure> {
@@ -184,6 +212,9 @@ async fn conclude(
     let UserChanged { user, ended, .. } = done;
     events(user.id, edit).for_each(|event| app.note(origin, &event));
     let in_force = app.conclude_change(origin, operation, user.id, &ended, end_reason(edit)).await?;
+    if edit.password {
+        app.lift_wait(user.id).await;
+    }
     if !in_force {
         return Ok(Changed::NotDurable);
     }

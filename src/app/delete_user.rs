@@ -4,6 +4,7 @@ use relatch_domain::event::Event;
 use relatch_domain::revocation::Revocation;
 use relatch_domain::{SessionRef, UserId};
 
+use super::administrators::Leave;
 use super::audit::AuditRecord;
 use super::operation::{Done, What};
 use super::origin::Origin;
@@ -19,14 +20,22 @@ pub enum Deleted {
     NotDurable,
     /// There is no such user.
     Unknown,
+    /// No administrator would be left who can sign in.
+    LastAdministrator,
 }
 
-/// Deletes a user. The name is free again; the id never is. Repeated within a day it answers as it did at first.
+/// Deletes a user. The name is free again; the id never is. Repeated within a day it answers as it did at first. The last
+/// administrator who can sign in is deleted only with `force`.
 ///
 /// # Errors
 /// If the store fails. The deletion may be repeated.
-pub async fn delete_user(app: &App, origin: &Origin, id: UserId) -> Result<Deleted, Failure> {
+pub async fn delete_user(app: &App, origin: &Origin, id: UserId, force: bool) -> Result<Deleted, Failure> {
     let all = app.store.sessions_of(id).await?;
+    let leave = match &all.user {
+        Some(user) if !force => Box::pin(app.leave_to_remove(origin, user)).await?,
+        _ => Some(Leave::unneeded()),
+    };
+    let Some(_leave) = leave else { return Ok(Deleted::LastAdministrator) };
     let template = AuditRecord::template(origin, app.clock.now());
     let live = all.sessions.iter().filter(|stored| stored.record.is_live(all.now));
     let ended =

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use relatch_domain::device_token::{DeviceToken, PasswordNumber};
+use relatch_domain::event::Event;
 use relatch_domain::guesses::{GuessLimit, Guesses, Try};
 use relatch_domain::user::Username;
 use relatch_domain::{UnixMillis, UserId};
@@ -106,8 +107,7 @@ impl App {
         user: UserId,
     ) -> Result<Result<Counted, Duration>, Failure> {
         let Some(limits) = self.policy.guesses else { return Ok(Ok(Counted(Vec::new()))) };
-        let guesser = Guesser::new(GuessKind::Reauthentication, user.as_bytes());
-        self.count(vec![GuessStep { guesser, limit: limits.account }]).await
+        self.count(vec![GuessStep { guesser: of_changes(user), limit: limits.account }]).await
     }
 
     async fn count(&self, steps: Vec<GuessStep>) -> Result<Result<Counted, Duration>, Failure> {
@@ -184,7 +184,7 @@ pub struct Failed {
 /// # Errors
 /// If the store fails.
 pub async fn failures_of(app: &App, user: UserId) -> Result<Option<Failures>, Failure> {
-    let Some([strangers, devices]) = guessers_of(app, user).await? else { return Ok(None) };
+    let Some([strangers, devices, _]) = guessers_of(app, user).await? else { return Ok(None) };
     let (strangers, devices) = join(app.store.guesses(strangers), app.store.guesses(devices)).await;
     let (now, limits) = (app.clock.now(), app.policy.guesses);
     let failed = |seen: Option<Guesses>, times| match (seen.filter(|seen| seen.until > now), limits) {
@@ -198,29 +198,69 @@ pub async fn failures_of(app: &App, user: UserId) -> Result<Option<Failures>, Fa
     Ok(Some(Failures { strangers: failed(strangers?, 1), known_devices: failed(devices?, DEVICES) }))
 }
 
-/// Forgets the failed sign-ins of a user's account, those of strangers and those of all known devices together. What a
-/// single device has failed goes on counting for that device. Nothing if there is no such user.
+/// Forgets the failed sign-ins of a user's account: those of strangers, those of all known devices together, and wrong
+/// current passwords in password changes. What a single device has failed goes on counting for that device. Nothing if
+/// there is no such user.
 ///
 /// # Errors
 /// If the store fails.
-pub async fn forget_failures(app: &App, user: UserId) -> Result<Option<()>, Failure> {
+pub async fn forget_failures(app: &App, origin: &Origin, user: UserId) -> Result<Option<()>, Failure> {
     let Some(guessers) = guessers_of(app, user).await? else { return Ok(None) };
-    for guesser in guessers {
-        app.store.forget_guesses(guesser).await?;
-    }
+    forget(app, guessers).await?;
+    app.tell_for_certain(origin, &Event::FailuresForgotten { user: Some(user), of: None }).await?;
     Ok(Some(()))
 }
 
-/// What failed sign-ins of this user are counted for: the account, and all known devices. Nothing if there is no such user.
-async fn guessers_of(app: &App, user: UserId) -> Result<Option<[Guesser; 2]>, Failure> {
+/// Forgets the failed sign-ins from an address and from its block, for whatever account.
+///
+/// # Errors
+/// If the store fails.
+pub async fn forget_failures_from(app: &App, origin: &Origin, address: IpAddr) -> Result<(), Failure> {
+    let places = [false, true].into_iter().filter_map(|is_shared| places(address, is_shared));
+    forget(app, places.flat_map(|(address, block)| [address, block])).await?;
+    let event = Event::FailuresForgotten { user: None, of: Some(address.to_canonical().to_string()) };
+    Ok(app.tell_for_certain(origin, &event).await?)
+}
+
+async fn forget(app: &App, guessers: impl IntoIterator<Item = Guesser>) -> Result<(), Failure> {
+    for guesser in guessers {
+        app.store.forget_guesses(guesser).await?;
+    }
+    Ok(())
+}
+
+impl App {
+    /// Forgets the failed sign-ins of an account whose password somebody has set who need not know the one before. The record
+    /// of the password's change stands for this as well.
+    pub(super) async fn lift_wait(&self, user: UserId) {
+        let lifted = async {
+            match guessers_of(self, user).await? {
+                Some(guessers) => forget(self, guessers).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = lifted.await {
+            tracing::warn!(%user, %error, "failed sign-ins count on though the password is another one");
+        }
+    }
+}
+
+/// What failures of this user are counted for: the account, all known devices, and password changes. Nothing if there is
+/// no such user.
+async fn guessers_of(app: &App, user: UserId) -> Result<Option<[Guesser; 3]>, Failure> {
     let Some(found) = credentials(app, user).await? else { return Ok(None) };
     let name = found.user.profile.username.as_str();
-    Ok(Some([of_account(name), of_devices(user, found.password_number())]))
+    Ok(Some([of_account(name), of_devices(user, found.password_number()), of_changes(user)]))
 }
 
 /// The account of this name, as it was parsed or, if it is nobody's name, as it was typed.
 fn of_account(name: &str) -> Guesser {
     Guesser::new(GuessKind::Account, name.as_bytes())
+}
+
+/// A user who has signed in and changes the password.
+fn of_changes(user: UserId) -> Guesser {
+    Guesser::new(GuessKind::Reauthentication, user.as_bytes())
 }
 
 /// Everybody who comes from no known device.

@@ -3,6 +3,7 @@
 //! A use case takes a parsed request, asks the store, has [`relatch_domain`] decide, and returns a value. What is
 //! expected (a refused refresh, a wrong password) is a value too; [`Failure`] is for what is not.
 
+mod administrators;
 pub mod audit;
 pub mod caller;
 pub mod change_password;

@@ -46,6 +46,8 @@ pub struct NodeState {
     pub(super) unwritten: Unwritten,
     /// Whether it has met revocations of kinds that it does not know.
     pub(super) unknown_kinds: AtomicBool,
+    /// Held while an administrator is taken away.
+    pub(super) removing_administrators: tokio::sync::Mutex<()>,
     /// The last sign-ins that it has made.
     pub(super) newcomers: Newcomers,
     /// What sessions have repeated of late.
@@ -97,6 +99,7 @@ impl NodeState {
             revocations: Revocations::default(),
             unwritten: Unwritten::default(),
             unknown_kinds: AtomicBool::new(false),
+            removing_administrators: tokio::sync::Mutex::default(),
             newcomers: Newcomers::default(),
             repetitions: Budgets::default(),
             usage: Usage::default(),

@@ -8,7 +8,6 @@ use relatch_domain::user::User;
 use relatch_domain::{UnixSeconds, UserId};
 
 use super::audit::AuditRecord;
-use super::guesses::forget_failures;
 use super::operation::What;
 use super::origin::Origin;
 use super::users::{PasswordRefused, credentials, new_password};
@@ -95,8 +94,6 @@ pub async fn reset_password(
     };
     app.note(origin, &event);
     let in_force = app.conclude_change(origin, operation, user, &changed.ended, Some(reason)).await?;
-    if let Err(error) = forget_failures(app, user).await {
-        tracing::warn!(%user, %error, "failed sign-ins count on though the password is another one");
-    }
+    app.lift_wait(user).await;
     Ok(if in_force { PasswordReset::Done } else { PasswordReset::NotDurable })
 }

@@ -1,5 +1,8 @@
 //! `relatch user`: users, from the server's own machine.
 
+mod access;
+mod print;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -9,8 +12,10 @@ use relatch_domain::attributes::AttributeValue;
 use super::door::{Door, ask, unexpected};
 use super::print::{Table, counted, json_line, shown};
 use super::{Failure, Surroundings, transfer};
-use crate::operator::{Command, Reply, Secret, UserRow};
+use crate::operator::{Command, Reply};
 use crate::startup::block_on;
+use access::{Role, Unblock};
+use print::{cells, changed, one, reset, show};
 
 /// How many users are asked for at a time.
 const PAGE: usize = 500;
@@ -79,6 +84,18 @@ with the new password, to POST /password/reset. Until then nothing changes; any 
         #[arg(value_name = "NAME|ID")]
         user: String,
     },
+    /// Forget a user's failed sign-ins, so that the next one need not wait.
+    #[command(
+        after_help = "A new password lifts the wait as well: `relatch user passwd`, or the token of `relatch user reset`. The embedded
+store forgets failed sign-ins when its server stops.
+
+Examples:
+  relatch user unblock ada
+  relatch user unblock --address 192.0.2.7"
+    )]
+    Unblock(Unblock),
+    /// Give a user roles, or take some away.
+    Role(Role),
     /// Refuse a user sign-in and refresh, and sign the user out everywhere.
     #[command(
         after_help = "Access tokens that are out already stay good until they expire, for whoever verifies them
@@ -88,6 +105,9 @@ without asking the server. `relatch user enable` lets the user sign in again; se
         /// The user's name or id.
         #[arg(value_name = "NAME|ID")]
         user: String,
+        /// Even if no administrator is left who can sign in.
+        #[arg(long)]
+        force: bool,
     },
     /// Let a disabled user sign in again.
     Enable {
@@ -120,6 +140,9 @@ Examples:
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Even if no administrator is left who can sign in.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -164,8 +187,10 @@ pub(super) fn run(command: User, mut surroundings: Surroundings<'_>) -> Result<(
         Action::Reset { user } => {
             reset(block_on(ask(&settings, Command::UserReset { user }))?, json, surroundings)
         }
-        Action::Disable { user } => {
-            let reply = block_on(ask(&settings, Command::UserDisable { user }))?;
+        Action::Unblock(unblock) => access::unblock(unblock, &settings, json, surroundings.out),
+        Action::Role(role) => access::role(role, &settings, json, surroundings.out),
+        Action::Disable { user, force } => {
+            let reply = block_on(ask(&settings, Command::UserDisable { user, force }))?;
             changed(reply, "is disabled and signed out everywhere", json, surroundings.out)
         }
         Action::Enable { user } => {
@@ -174,8 +199,9 @@ pub(super) fn run(command: User, mut surroundings: Surroundings<'_>) -> Result<(
         }
         Action::Import(import) => transfer::import(&import, &settings, json, surroundings),
         Action::Export => transfer::export(&settings, surroundings.out),
-        Action::Delete { user, yes } => {
-            block_on(async { delete(&Door::find(&settings).await?, user, yes, json, surroundings).await })
+        Action::Delete { user, yes, force } => {
+            let how = Deletion { yes, force, json };
+            block_on(async { delete(&Door::find(&settings).await?, user, how, surroundings).await })
         }
     }
 }
@@ -220,103 +246,21 @@ async fn list(
     }
 }
 
-fn cells(user: &UserRow) -> Vec<String> {
-    let (name, created_at, id) = (user.username.clone(), user.created_at.clone(), user.id.clone());
-    vec![name, user.roles.join(","), state(user).to_owned(), created_at, id]
-}
-
-const fn state(user: &UserRow) -> &'static str {
-    if user.disabled { "disabled" } else { "enabled" }
-}
-
-/// One line about a user; as JSON, the user.
-fn one(user: &UserRow, done: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    if json {
-        json_line(out, user)?;
-    } else {
-        writeln!(out, "{} {done} ({})", shown(&user.username), user.id)?;
-    }
-    Ok(())
-}
-
-/// One line about a user that was changed, and how many sessions ended with it.
-fn changed(reply: Reply, done: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let Reply::UserChanged { user, revoked_sessions } = reply else { return Err(unexpected(reply)) };
-    if json {
-        return Ok(json_line(out, &WithCount { user: &user, count: Count::Revoked { revoked_sessions } })?);
-    }
-    let ended = match revoked_sessions {
-        0 => String::new(),
-        count => format!("; {} ended", counted(count, "session")),
-    };
-    Ok(writeln!(out, "{} {done} ({}){ended}", shown(&user.username), user.id)?)
-}
-
-/// The token alone on standard output, so that it can be piped on.
-fn reset(reply: Reply, json: bool, surroundings: Surroundings<'_>) -> Result<(), Failure> {
-    let Reply::ResetIssued { user, reset_token, expires_at } = reply else { return Err(unexpected(reply)) };
-    let Surroundings { out, err, .. } = surroundings;
-    if json {
-        return Ok(json_line(
-            out,
-            &IssuedReset { user: &user, reset_token: &reset_token, expires_at: &expires_at },
-        )?);
-    }
-    writeln!(err, "{} can set a new password with this token until {expires_at}:", shown(&user.username))?;
-    Ok(writeln!(out, "{}", reset_token.expose())?)
-}
-
-#[derive(serde::Serialize)]
-struct IssuedReset<'a> {
-    #[serde(flatten)]
-    user: &'a UserRow,
-    reset_token: &'a Secret,
-    expires_at: &'a str,
-}
-
-fn show(user: &UserRow, live_sessions: usize, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    if json {
-        return Ok(json_line(out, &WithCount { user, count: Count::Live { live_sessions } })?);
-    }
-    let line = |out: &mut dyn Write, name: &str, value: &str| writeln!(out, "{name:<14}{}", shown(value));
-    line(out, "name", &user.username)?;
-    line(out, "id", &user.id)?;
-    line(out, "roles", &user.roles.join(","))?;
-    line(out, "state", state(user))?;
-    line(out, "created", &user.created_at)?;
-    line(out, "live sessions", &live_sessions.to_string())?;
-    for (name, value) in &user.attributes {
-        let value = serde_json::to_string(value).map_err(std::io::Error::from)?;
-        line(out, "attribute", &format!("{name} = {value}"))?;
-    }
-    Ok(())
-}
-
-#[derive(serde::Serialize)]
-struct WithCount<'a> {
-    #[serde(flatten)]
-    user: &'a UserRow,
-    #[serde(flatten)]
-    count: Count,
-}
-
-#[derive(serde::Serialize)]
-#[serde(untagged)]
-enum Count {
-    Revoked { revoked_sessions: usize },
-    Live { live_sessions: usize },
+/// How to delete.
+struct Deletion {
+    yes: bool,
+    force: bool,
+    json: bool,
 }
 
 /// Deletes a user, by the id that the name had when it was asked about.
 async fn delete(
     door: &Door,
-    user: String,
-    yes: bool,
-    json: bool,
+    mut user: String,
+    Deletion { yes, force, json }: Deletion,
     surroundings: Surroundings<'_>,
 ) -> Result<(), Failure> {
     let Surroundings { mut input, out, err, .. } = surroundings;
-    let mut user = user;
     if !yes {
         input.somebody_there()?;
         let shown_user = door.ask(Command::UserShow { user }).await?;
@@ -331,7 +275,7 @@ async fn delete(
         )?;
         user = found.id;
     }
-    match door.ask(Command::UserDelete { user }).await? {
+    match door.ask(Command::UserDelete { user, force }).await? {
         Reply::User { user } => one(&user, "deleted", json, out),
         other => Err(unexpected(other)),
     }

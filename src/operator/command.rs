@@ -1,6 +1,7 @@
 //! The commands and their answers, as they travel through the socket.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use relatch_domain::attributes::AttributeValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -100,10 +101,36 @@ pub enum Command {
         /// Whose.
         user: String,
     },
+    /// Forgets failed sign-ins, so that the next one need not wait.
+    UserUnblock {
+        /// Those of this user's account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Those from this address and its block.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
+    /// Gives a user roles and takes others away.
+    UserRoles {
+        /// Whom.
+        user: String,
+        /// The roles to be given.
+        #[serde(default)]
+        add: Vec<String>,
+        /// The roles to be taken away.
+        #[serde(default)]
+        remove: Vec<String>,
+        /// Even from the last administrator.
+        #[serde(default)]
+        force: bool,
+    },
     /// Refuses a user sign-in and refresh, and signs the user out everywhere.
     UserDisable {
         /// Whom.
         user: String,
+        /// Even the last administrator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Lets a user sign in again.
     UserEnable {
@@ -114,6 +141,9 @@ pub enum Command {
     UserDelete {
         /// Whom.
         user: String,
+        /// Even the last administrator.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Brings users over from another place.
     UserImport {
@@ -228,6 +258,15 @@ pub enum Reply {
         user: UserRow,
         /// How many live sessions have ended with the change.
         revoked_sessions: usize,
+    },
+    /// Failed sign-ins are forgotten.
+    Unblocked {
+        /// The user whose they were, if they were a user's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserRow>,
+        /// The address that they came from, if they were an address'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
     },
     /// A token by which the user can set a new password.
     ResetIssued {

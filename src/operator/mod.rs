@@ -5,6 +5,7 @@
 //! ([`socket`]) or the command line opened the store itself. Whoever gives it is the operator: that is what the audit
 //! trail says.
 
+mod access;
 mod audit;
 mod command;
 mod keys;
@@ -47,6 +48,11 @@ impl Stop {
         Self::refused("somebody else has deleted the user meanwhile")
     }
 
+    /// Nobody would be left to administer.
+    fn last_administrator() -> Self {
+        Self::refused("this is the last administrator who can sign in; with --force it is done nevertheless")
+    }
+
     /// What was asked for is done, but may be lost again.
     fn not_durable() -> Self {
         Self::refused("done, but too few replicas have confirmed it; repeat the command")
@@ -71,9 +77,13 @@ pub async fn execute(app: &App, command: Command) -> Reply {
         Command::UserShow { user } => users::show(app, &user).await,
         Command::UserPasswd { user, password } => users::passwd(app, &user, password).await,
         Command::UserReset { user } => users::reset(app, &user).await,
-        Command::UserDisable { user } => users::disable(app, &user, true).await,
-        Command::UserEnable { user } => users::disable(app, &user, false).await,
-        Command::UserDelete { user } => users::delete(app, &user).await,
+        Command::UserUnblock { user, address } => access::unblock(app, user.as_deref(), address).await,
+        Command::UserRoles { user, add, remove, force } => {
+            access::roles(app, &user, &add, &remove, force).await
+        }
+        Command::UserDisable { user, force } => users::disable(app, &user, true, force).await,
+        Command::UserEnable { user } => users::disable(app, &user, false, false).await,
+        Command::UserDelete { user, force } => users::delete(app, &user, force).await,
         Command::UserImport { users, dry_run } => transfer::import(app, users, dry_run).await,
         Command::UserExport { after, limit } => transfer::export(app, after, limit).await,
         Command::SessionList { user, all, after, limit } => {

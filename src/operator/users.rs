@@ -72,11 +72,11 @@ pub(super) async fn reset(app: &App, user: &str) -> Done {
     Ok(Reply::ResetIssued { user, reset_token, expires_at: rfc3339::seconds(expires_at) })
 }
 
-pub(super) async fn disable(app: &App, user: &str, disabled: bool) -> Done {
-    change(app, user, Changes { disabled: Some(disabled), ..Changes::default() }).await
+pub(super) async fn disable(app: &App, user: &str, disabled: bool, force: bool) -> Done {
+    change(app, user, Changes { disabled: Some(disabled), force, ..Changes::default() }).await
 }
 
-async fn change(app: &App, user: &str, changes: Changes) -> Done {
+pub(super) async fn change(app: &App, user: &str, changes: Changes) -> Done {
     let id = named(app, user).await?.id;
     match change_user(app, &Origin::operator(), id, changes).await? {
         Changed::Yes { user, ended } => {
@@ -84,27 +84,30 @@ async fn change(app: &App, user: &str, changes: Changes) -> Done {
         }
         Changed::NotDurable => Err(Stop::not_durable()),
         Changed::Unknown => Err(Stop::gone()),
+        Changed::LastAdministrator => Err(Stop::last_administrator()),
         Changed::InvalidAttributes(error) => Err(Stop::refused(error)),
         Changed::PasswordRefused(error) => Err(Stop::refused(error)),
     }
 }
 
-pub(super) async fn delete(app: &App, user: &str) -> Done {
+pub(super) async fn delete(app: &App, user: &str, force: bool) -> Done {
     let user = named(app, user).await?;
-    match delete_user(app, &Origin::operator(), user.id).await? {
+    match delete_user(app, &Origin::operator(), user.id, force).await? {
         Deleted::Yes => Ok(Reply::User { user: user.into() }),
         Deleted::NotDurable => Err(Stop::refused(
             "deleted, but too few replicas have confirmed it; look again whether the user is gone",
         )),
         Deleted::Unknown => Err(Stop::gone()),
+        Deleted::LastAdministrator => Err(Stop::last_administrator()),
     }
 }
 
 fn parse_roles(names: Vec<String>) -> Result<Roles, Stop> {
     let names = if names.is_empty() { vec![Role::USER.to_owned()] } else { names };
-    let roles = names
-        .iter()
-        .map(|name| name.parse::<Role>().map_err(|error| Stop::refused(format!("{name:?}: {error}"))))
-        .collect::<Result<BTreeSet<_>, _>>()?;
-    Roles::try_from(roles).map_err(Stop::refused)
+    Roles::try_from(each_role(&names)?).map_err(Stop::refused)
+}
+
+pub(super) fn each_role(names: &[String]) -> Result<BTreeSet<Role>, Stop> {
+    let role = |name: &String| name.parse().map_err(|error| Stop::refused(format!("{name:?}: {error}")));
+    names.iter().map(role).collect()
 }

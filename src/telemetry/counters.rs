@@ -31,6 +31,7 @@ impl Counters {
             | Event::UsersExported
             | Event::PasswordChanged { .. }
             | Event::PasswordResetIssued { .. }
+            | Event::FailuresForgotten { .. }
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::CutoffRaised { .. }

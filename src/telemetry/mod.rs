@@ -10,7 +10,7 @@ pub mod request;
 use relatch_domain::event::Event;
 use relatch_domain::rotation::Verdict;
 use relatch_domain::session::EndReason;
-use relatch_domain::{Generation, SessionRef, UnixMillis};
+use relatch_domain::{Generation, SessionRef, UnixMillis, UserId};
 
 use crate::app::origin::Origin;
 use crate::rfc3339;
@@ -50,6 +50,7 @@ fn write(origin: &Origin, event: &Event) {
         Event::PasswordResetIssued { user } => {
             tracing::info!(event = name, %user, address, "password reset issued");
         }
+        Event::FailuresForgotten { user, of } => forgotten(name, *user, of.as_deref(), address),
         Event::UserChanged { user, edit } => {
             let roles = edit.roles.as_ref().map(|roles| roles.join(","));
             let (disabled, attributes, password) = (edit.disabled, edit.attributes, edit.password);
@@ -94,6 +95,11 @@ fn is_left_to_the_request(origin: &Origin, event: &Event) -> bool {
 fn swept(event: &str, cutoff: UnixMillis, reason: EndReason, users: usize, sessions: usize) {
     let (cutoff, reason) = (rfc3339::exact(cutoff), reason.code());
     tracing::info!(event, cutoff, reason, users, sessions, "sessions from before the cutoff have ended");
+}
+
+fn forgotten(name: &str, user: Option<UserId>, of: Option<&str>, address: Option<&str>) {
+    let user = user.map(|user| user.to_string());
+    tracing::info!(event = name, user, of, address, "failed sign-ins forgotten");
 }
 
 fn refreshed(address: Option<&str>, session: SessionRef, presented: Generation, verdict: Verdict) {

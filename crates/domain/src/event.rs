@@ -135,6 +135,14 @@ pub enum Event {
         /// The user.
         user: UserId,
     },
+    /// Failed sign-ins were forgotten, so that the next one need not wait: those of a user's account, or those from an
+    /// address.
+    FailuresForgotten {
+        /// The user, if they were an account's.
+        user: Option<UserId>,
+        /// The address as text, if they were an address'.
+        of: Option<String>,
+    },
     /// An administrator or operator changed a user.
     UserChanged {
         /// The user.
@@ -218,6 +226,7 @@ impl Event {
             Self::UsersExported => "users_exported",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordResetIssued { .. } => "password_reset_issued",
+            Self::FailuresForgotten { .. } => "failures_forgotten",
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::CutoffRaised { .. } => "cutoff_raised",

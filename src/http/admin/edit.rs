@@ -50,7 +50,7 @@ fn attributes_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Attrib
     Ok(Some(patch.map_or(AttributesChange::Clear, AttributesChange::Patch)))
 }
 
-problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound, CrossSiteRequest);
+problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound, LastAdministrator, CrossSiteRequest);
 
 /// Answers 200 with the user as it is now. What the body does not name stays.
 ///
@@ -61,7 +61,8 @@ problems!(EditProblems: Admin, Query<NoParams>, Json<Patch>; NotFound, CrossSite
     summary = "Change a user",
     description = "What the body does not name stays. Everything is in force when the answer comes: sign-in, refresh and \
         `/admin` go by it. Access tokens have new roles and attributes from the next refresh on. Of two changes at the \
-        same time each holds in what it names; where both name the same field or attribute, the later one.",
+        same time each holds in what it names; where both name the same field or attribute, the later one. The last \
+        administrator who can sign in keeps the role `admin` and stays enabled.",
     security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
@@ -81,6 +82,7 @@ pub async fn edit(
         Changed::Yes { user, .. } => Ok(HttpResponse::Ok().json(AdminUserAnswer::of(&user))),
         Changed::NotDurable => Err(ApiError::not_durable()),
         Changed::Unknown => Err(ApiError::new(Code::NotFound)),
+        Changed::LastAdministrator => Err(ApiError::new(Code::LastAdministrator)),
         Changed::InvalidAttributes(error) => Err(ApiError::invalid_field("attributes", error.to_string())),
         Changed::PasswordRefused(error) => Err(ApiError::invalid_field("password", error.to_string())),
     }
@@ -94,5 +96,5 @@ fn changes(patch: Patch) -> Answer<Changes> {
         ));
     }
     let roles = names.as_ref().map(roles).transpose()?;
-    Ok(Changes { roles, disabled, attributes, password })
+    Ok(Changes { roles, disabled, attributes, password, force: false })
 }

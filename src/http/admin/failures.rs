@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::app::guesses::{Failed, Failures, failures_of, forget_failures};
 use crate::http::answer::rfc3339;
 use crate::http::error::{Answer, ApiError, Code};
-use crate::http::extract::{Admin, NoParams, Query, Then, named};
+use crate::http::extract::{Admin, ClientOrigin, NoParams, Query, Then, named};
 use crate::http::openapi::{problems, tag};
 
 /// The failed sign-ins of an account.
@@ -101,8 +101,8 @@ pub async fn show(
 #[utoipa::path(
     delete, path = "/admin/users/{id}/failures", operation_id = "forgetSignInFailures", tag = tag::ADMIN,
     summary = "Let a user sign in without a wait",
-    description = "Forgets the failed sign-ins of the account, those of strangers and those of all known devices together. What an \
-        address or a single device has failed goes on counting for it.",
+    description = "Forgets the failed sign-ins of the account, those of strangers and those of all known devices together, and wrong \
+        current passwords in password changes. What an address or a single device has failed goes on counting for it.",
     security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
@@ -111,9 +111,11 @@ pub async fn show(
 pub async fn forget(
     app: web::Data<App>,
     request: HttpRequest,
-    _: Then<Admin, Query<NoParams>>,
+    origin: ClientOrigin,
+    caller: Then<Admin, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
-    match forget_failures(&app, named(&request, "id")?).await? {
+    let Then(Admin(admin), _) = caller;
+    match forget_failures(&app, &origin.0.by(admin.actor()), named(&request, "id")?).await? {
         Some(()) => Ok(HttpResponse::NoContent().finish()),
         None => Err(ApiError::new(Code::NotFound)),
     }

@@ -66,7 +66,7 @@ pub struct SearchParams {
 problems!(CreateProblems: Admin, Query<NoParams>, Json<Body>; UsernameTaken, CrossSiteRequest);
 problems!(GetProblems: Admin, Query<NoParams>; NotFound);
 problems!(ListProblems: Admin, Query<SearchParams>);
-problems!(DeleteProblems: Admin, Query<NoParams>; NotFound, CrossSiteRequest);
+problems!(DeleteProblems: Admin, Query<NoParams>; NotFound, LastAdministrator, CrossSiteRequest);
 
 /// `POST /admin/users`: answers 201 with the user; 409 for a name that is taken.
 ///
@@ -159,7 +159,8 @@ pub async fn list(app: web::Data<App>, request: Then<Admin, Query<SearchParams>>
 #[utoipa::path(
     delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = tag::ADMIN,
     summary = "Delete a user",
-    description = "With all sessions. The name is free again; the id is never given to anybody else.",
+    description = "With all sessions. The name is free again; the id is never given to anybody else. The last administrator \
+        who can sign in is not deleted.",
     security(("bearer" = []), ("accessCookie" = [])),
     params(("id" = String, Path, format = Uuid, description = "The user",
             example = "01a1fdab-6a07-786f-997e-d0ae0e2646b6")),
@@ -172,10 +173,11 @@ pub async fn delete(
     caller: Then<Admin, Query<NoParams>>,
 ) -> Answer<HttpResponse> {
     let Then(Admin(admin), _) = caller;
-    match delete_user(&app, &origin.0.by(admin.actor()), named(&request, "id")?).await? {
+    match delete_user(&app, &origin.0.by(admin.actor()), named(&request, "id")?, false).await? {
         Deleted::Yes => Ok(HttpResponse::NoContent().finish()),
         Deleted::NotDurable => Err(ApiError::not_durable()),
         Deleted::Unknown => Err(ApiError::new(Code::NotFound)),
+        Deleted::LastAdministrator => Err(ApiError::new(Code::LastAdministrator)),
     }
 }
 

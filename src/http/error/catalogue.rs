@@ -26,6 +26,7 @@ pub enum Code {
     MethodNotAllowed,
     RequestTimeout,
     UsernameTaken,
+    LastAdministrator,
     RefreshSuperseded,
     PayloadTooLarge,
     UriTooLong,
@@ -62,7 +63,7 @@ const SCOPE: Option<&str> = Some(r#"Bearer error="insufficient_scope", scope="ad
 
 impl Code {
     /// All kinds, for documentation and tests.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidRequest,
         Self::AttemptKeyReused,
         Self::WrongDelivery,
@@ -85,6 +86,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::UsernameTaken,
+        Self::LastAdministrator,
         Self::RefreshSuperseded,
         Self::PayloadTooLarge,
         Self::UriTooLong,
@@ -154,6 +156,9 @@ impl Code {
                 "A body arrives within ten seconds.", None),
             Self::UsernameTaken => (409, "username_taken", "User name taken",
                 "Another user has this name.", None),
+            Self::LastAdministrator => (409, "last_administrator", "Last administrator",
+                "No administrator who can sign in would be left. Nothing was changed; make another user an administrator \
+                 first.", None),
             Self::RefreshSuperseded => (409, "refresh_superseded", "Refresh superseded",
                 "Somebody with the same storage was quicker. Nothing is lost: read the storage again and go on \
                  with the tokens found there.", None),

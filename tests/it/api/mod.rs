@@ -57,6 +57,7 @@ mod histories;
 mod http;
 mod key_lives;
 mod keys;
+mod last_administrator;
 mod log_lines;
 mod master_key;
 mod me;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{done, relatch};
 
 /// Every command that has a help of its own.
-const COMMANDS: [&[&str]; 31] = [
+const COMMANDS: [&[&str]; 35] = [
     &[],
     &["serve"],
     &["user"],
@@ -15,6 +15,10 @@ const COMMANDS: [&[&str]; 31] = [
     &["user", "show"],
     &["user", "passwd"],
     &["user", "reset"],
+    &["user", "unblock"],
+    &["user", "role"],
+    &["user", "role", "add"],
+    &["user", "role", "remove"],
     &["user", "disable"],
     &["user", "enable"],
     &["user", "import"],
@@ -82,5 +86,5 @@ fn every_command_is_in_the_reference() {
         }
         groups.extend(names.into_iter().map(|name| [&group[..], &[name]].concat()));
     }
-    assert_eq!(leaves, 24);
+    assert_eq!(leaves, 27);
 }

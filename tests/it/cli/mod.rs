@@ -1,5 +1,6 @@
 //! The real binary, as an operator meets it.
 
+mod access;
 mod audit;
 mod backup;
 mod doctor;

@@ -195,7 +195,7 @@ on_each_way! {
         assert_eq!((told.len(), &told[0]["actor"]["kind"]), (1, &json!("operator")));
 
         let other = crate::cli::Place::redis_itself().await;
-        other.does(&["user", "delete", "admin", "--yes"]);
+        other.does(&["user", "delete", "admin", "--yes", "--force"]);
         let said = done(other.relatch(&["user", "import", "-"], &before));
         assert_eq!(said, "3 users added, 0 already there, 0 refused\nhashes that the next sign-in replaces: 3 bcrypt\n");
         let without_time = |text: &str| -> Vec<Value> {

@@ -36,6 +36,11 @@ pub(super) async fn bring_about(code: Code, on: On) -> Option<Answer> {
             let body = json!({"username": "admin", "password": PASSWORD});
             app.admin().await.post("/admin/users", &body).await
         }
+        Code::LastAdministrator => {
+            let app = on.start().await;
+            let admin = app.admin().await;
+            admin.delete(&format!("/admin/users/{}", admin.user_id)).await
+        }
         Code::RefreshSuperseded => {
             let (_app, ada) = signed_in(on).await;
             ada.send_refresh(Some(KEY)).await.ok();

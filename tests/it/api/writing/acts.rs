@@ -257,9 +257,9 @@ impl Kind {
         let user = name.to_owned();
         Call::command(&match self {
             CommandRevoke => Command::SessionRevoke { target: RevokeTarget::User(user), reason: None },
-            CommandDisable => Command::UserDisable { user },
+            CommandDisable => Command::UserDisable { user, force: false },
             CommandSetPassword => Command::UserPasswd { user, password: Secret::new(NEW) },
-            CommandDelete => Command::UserDelete { user },
+            CommandDelete => Command::UserDelete { user, force: false },
             _ => unreachable!(),
         })
     }

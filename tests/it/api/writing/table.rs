@@ -80,6 +80,8 @@ named! { Command, command, COMMANDS,
     UserShow: Nothing, Not("reads");
     UserPasswd: ChangesUser, Throughout;
     UserReset: Unannounced, As("POST /admin/users/{id}/reset");
+    UserUnblock: Unannounced, As("DELETE /admin/users/{id}/failures");
+    UserRoles: ChangesUser, As("PATCH /admin/users/{id}");
     UserDisable: ChangesUser, Throughout;
     UserEnable: ChangesUser, As("UserDisable");
     UserDelete: EndsSessions, Throughout;
