@@ -11,7 +11,7 @@ use super::operation::{Done, What};
 use super::origin::Origin;
 use super::{App, Failure};
 use crate::keys::password::Admission;
-use crate::store::{Credentials, NewUser, UserCreation, UserQuery};
+use crate::store::{Credentials, NewUser, UserChange, UserCreation, UserQuery};
 
 /// Why a password cannot become somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,41 @@ pub async fn create_user(app: &App, origin: &Origin, account: NewAccount) -> Res
     let admission = app.admit_actor(origin)?;
     let new = hash_password(app, &admission, account).await?;
     keep_user(app, origin, new).await
+}
+
+/// Creates a user who has no password yet and cannot sign in, or says that the name is taken.
+///
+/// # Errors
+/// If the store fails.
+pub async fn create_without_password(
+    app: &App,
+    origin: &Origin,
+    username: Username,
+    roles: Roles,
+) -> Result<UserCreation, Failure> {
+    let id = app.random.user_id(app.clock.now())?;
+    let attributes = Attributes::default();
+    let new =
+        NewUser { id, username, roles, attributes, disabled: false, password_hash: None, operation: None };
+    keep_user(app, origin, new).await
+}
+
+/// The hash of a password that the server has made up.
+///
+/// # Errors
+/// If the hashing queue is full.
+pub async fn hash_first_password(app: &App, password: Password) -> Result<String, Failure> {
+    Ok(app.admit_actor(&Origin::server())?.hash(password).await?)
+}
+
+/// Gives a user without a password the first one, by its hash. That the user was created is on record; this completes
+/// it. False if there is no such user any more.
+///
+/// # Errors
+/// If the store fails.
+pub async fn give_first_password(app: &App, user: UserId, hash: String) -> Result<bool, Failure> {
+    let change = UserChange { password_hash: Some(hash), is_rehash: true, ..UserChange::of(user) };
+    Ok(app.store.change_user(&change).await?.changed().is_some())
 }
 
 /// The first half of [`create_user`], which takes the same time whether the name is free or not.

@@ -42,10 +42,9 @@ pub(super) fn run(command: Serve, mut surroundings: Surroundings<'_>) -> Result<
 }
 
 /// Tells the operator on standard output, not in the log: one of these is a password.
-fn announce(announcement: &Announcement, embedded: bool) {
+fn announce(announcement: &Announcement, embedded: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    // If nobody reads standard output any more, there is nobody to tell.
-    let _ = match announcement {
+    match announcement {
         Announcement::AdministratorMade { username, password: Some(password) } => writeln!(
             out,
             "\n  The administrator has been made. The password is shown this once:\n\n    \
@@ -60,7 +59,8 @@ fn announce(announcement: &Announcement, embedded: bool) {
             tracing::info!(event = "listening", address, "listening on {scheme}://{address}");
             if embedded { next_steps(&mut out, &format!("{scheme}://{address}")) } else { Ok(()) }
         }
-    };
+    }?;
+    out.flush()
 }
 
 /// What to try next.

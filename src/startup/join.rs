@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use relatch_domain::base64url;
-use relatch_domain::password_rules::Password;
-use relatch_domain::user::{Role, Roles};
-use secrecy::{ExposeSecret as _, SecretString};
 
+use super::Announce;
+use super::bootstrap::first_administrator;
 use super::error::{NotJoined, NotOurStore};
 use super::parts::Parts;
-use super::{Announce, Announcement};
 use crate::app::cutoff::follow_cutoff;
 use crate::app::journal::{declare_lifetime, follow_journal};
 use crate::app::keys::rotate_keys_when_due;
-use crate::app::origin::Origin;
-use crate::app::users::{NewAccount, create_user, list_users};
 use crate::app::{App, Failure};
-use crate::store::{Look, Marker, Shards, UserCreation, UserQuery};
+use crate::store::{Look, Marker, Shards};
 
 /// How often a node looks for keys that others have added.
 const FOLLOW_KEYS: Duration = Duration::from_secs(5);
@@ -50,15 +46,13 @@ pub(super) async fn join(
     let found = app.store.identify(&own_marker(parts)?).await?;
     let marker = under_our_master_key(parts, app, ours(parts, found.ok_or(NotOurStore::Wiped)?)?).await?;
     complete_unless_used(app, shards, &marker).await?;
-    let administrator = first_user(parts, app).await?;
     // Before the keys, without which nothing is served.
     follow_cutoff(app).await?;
     follow_journal(app).await?;
     declare_lifetime(app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
-    if let (Some(made), Some(announce)) = (administrator, announce) {
-        announce(&made);
-    }
+    // Last: whoever is shown the password can use it.
+    first_administrator(parts, app, announce).await?;
     Ok(marker)
 }
 
@@ -112,36 +106,4 @@ pub(super) fn ours(parts: &Parts, found: Marker) -> Result<Marker, NotOurStore> 
         return Err(NotOurStore::MasterKey);
     }
     Ok(found)
-}
-
-/// Makes an administrator while there is no user at all. Of nodes that start at once, the one whose user is created
-/// announces it.
-async fn first_user(parts: &Parts, app: &App) -> Result<Option<Announcement>, NotJoined> {
-    if !list_users(app, &UserQuery { limit: 1, ..UserQuery::default() }).await?.is_empty() {
-        return Ok(None);
-    }
-    let wrong = |error: &dyn std::fmt::Display| NotJoined::Bootstrap(error.to_string());
-    let (password, made_up) = if let Some(configured) = &parts.bootstrap.password {
-        (configured.clone(), None)
-    } else {
-        let made_up = make_up_password(parts)?;
-        (Password::parse(made_up.expose_secret()).map_err(|error| wrong(&error))?, Some(made_up))
-    };
-    let roles = [Role::ADMIN, Role::USER].map(str::parse::<Role>);
-    let roles = roles.into_iter().collect::<Result<std::collections::BTreeSet<_>, _>>();
-    let roles = Roles::try_from(roles.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
-    let username = parts.bootstrap.username.clone();
-    let account = NewAccount::of(username.clone(), roles, password);
-    match create_user(app, &Origin::server(), account).await? {
-        UserCreation::Created(_) => {
-            Ok(Some(Announcement::AdministratorMade { username: username.to_string(), password: made_up }))
-        }
-        UserCreation::NameTaken => Ok(None),
-    }
-}
-
-/// 120 random bits in letters and digits, easy to copy.
-fn make_up_password(parts: &Parts) -> Result<SecretString, NotJoined> {
-    let random = parts.random.bytes::<15>().map_err(Failure::from)?;
-    Ok(base64url::encode(&random).into())
 }

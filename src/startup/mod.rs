@@ -1,6 +1,7 @@
 //! From settings to a running server. Tests come in by the same door as production: [`Server::build`].
 
 mod background;
+mod bootstrap;
 mod doctor;
 mod error;
 mod examine;
@@ -71,7 +72,10 @@ pub struct Surroundings {
 }
 
 /// Tells the operator something.
-pub type Announce = Arc<dyn Fn(&Announcement) + Send + Sync>;
+///
+/// # Errors
+/// If there is nobody to be told. A password that could not be shown does not become anybody's.
+pub type Announce = Arc<dyn Fn(&Announcement) -> std::io::Result<()> + Send + Sync>;
 
 /// What the operator is told.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, joins it, and binds the listeners.
+    /// Opens the store, binds the listeners, and joins the store.
     ///
     /// With Redis the store need not be there yet: the server answers 503 until it has joined it. What it finds there
     /// may still turn out not to be its own; it then stays unready and says why in the log.
@@ -119,17 +123,20 @@ impl Server {
         let parts = Parts::open(settings, surroundings.clock).await?.with_own_clock(surroundings.own_clock);
         let parts = Arc::new(parts);
         let announce = surroundings.announce.clone();
-        let mut keeper = Keeper::new(parts.clone(), announce.clone());
-        keeper.at_start().await?;
         let certificate = settings.http.tls.as_ref().map(Certificate::load).transpose()?;
         let main_sockets = listen::bind("http.listen", settings.http.listen)?;
         let ops_sockets = listen::bind("ops.listen", settings.ops.listen)?;
         let addresses = listen::addresses(&main_sockets)?;
         let ops_addresses = listen::addresses(&ops_sockets)?;
+        let admin_socket = bind_admin_socket(&parts).await?;
+        // What can fail has been done: now the first administrator may be shown a password.
+        let mut keeper = Keeper::new(parts.clone(), announce.clone());
+        keeper.at_start().await?;
         if let Some(announce) = &announce {
             let scheme = if certificate.is_some() { "https" } else { "http" };
             let (main, ops) = (addresses.clone(), ops_addresses.clone());
-            announce(&Announcement::Listening { scheme, main, ops });
+            // Nothing depends on it.
+            let _ = announce(&Announcement::Listening { scheme, main, ops });
         }
 
         let mut background = Background::default();
@@ -143,9 +150,7 @@ impl Server {
         background.spawn(async move { tend_journal(&tending).await });
         let sweeping = parts.app();
         background.spawn(async move { sweep_when_ordered(&sweeping).await });
-        if let Some(path) = &parts.admin_socket {
-            let socket = AdminSocket::bind(path).await;
-            let socket = socket.map_err(|source| StartError::AdminSocket { path: path.clone(), source })?;
+        if let Some(socket) = admin_socket {
             background.take_commands(socket, parts.app());
         }
         if let Some(certificate) = &certificate {
@@ -222,6 +227,12 @@ impl Server {
             () = asked_to_stop_twice(&stop, &self.app.node, self.stop_delay), if self.signals => Ok(()),
         }
     }
+}
+
+async fn bind_admin_socket(parts: &Parts) -> Result<Option<AdminSocket>, StartError> {
+    let Some(path) = &parts.admin_socket else { return Ok(None) };
+    let socket = AdminSocket::bind(path).await;
+    socket.map(Some).map_err(|source| StartError::AdminSocket { path: path.clone(), source })
 }
 
 /// The first of the addresses of a listener: `listen::bind` gives at least one.

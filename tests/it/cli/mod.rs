@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod doctor;
 mod explain;
+mod first_administrator;
 mod help;
 mod keys;
 mod server;
