@@ -67,7 +67,7 @@ async fn a_password_that_nobody_could_read_is_followed_by_another() {
 /// A pipe that is full, and stays so while the reader is there.
 fn full_pipe() -> (std::io::PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().unwrap();
-    writer.write_all(&[b' '; 65_536]).unwrap();
+    writer.write_all(&b" ".repeat(65_536)).unwrap();
     (reader, writer)
 }
 
