@@ -31,7 +31,9 @@ pub mod successor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod unicode;
 pub mod user;
+mod username;
 
 pub use ids::{ClientNumber, Generation, MacKeyId, Nonce, OperationId, SessionId, SessionRef, UserId};
 pub use time::{UnixMillis, UnixSeconds};
