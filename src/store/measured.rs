@@ -188,6 +188,8 @@ steps! {
     reads histories(user: UserId) -> BTreeMap<SessionId, Vec<String>>;
     writes begin_session(step: &BeginStep) -> Begun;
     writes create_user(new: &NewUser) -> UserCreation;
+    writes claim_skeleton(name: &Username, user: UserId) -> bool;
+    writes release_skeleton(name: &Username, user: UserId) -> ();
     reads user(id: UserId) -> Option<User>;
     reads credentials(name: &Username) -> Option<Credentials>;
     reads list_users(query: &UserQuery) -> Vec<User>;

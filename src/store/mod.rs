@@ -82,8 +82,15 @@ pub trait Store: Send + Sync + 'static {
     /// the session's id is free, every session that changes is still as it was seen and there are not too many others.
     async fn begin_session(&self, step: &BeginStep) -> Result<Begun, StoreError>;
 
-    /// Creates a user, if the name is free.
+    /// Creates a user, if the name is free. Keeps the name's skeleton (UTS 39) for the user, if it is no other user's.
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError>;
+
+    /// Keeps the skeleton of this name for this user, who is created or renamed next. False if it is kept for another
+    /// user whose name has it, or for one who has not been created within the last minute.
+    async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError>;
+
+    /// Gives up the skeleton of this name, if it is kept for this user.
+    async fn release_skeleton(&self, name: &Username, user: UserId) -> Result<(), StoreError>;
 
     /// A user by id.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;

@@ -1,6 +1,6 @@
 //! Which Unicode the text rules follow, and which names look alike.
 
-use unicode_security::confusable_detection::skeleton;
+use unicode_security::confusable_detection;
 
 use crate::user::Username;
 
@@ -11,15 +11,15 @@ pub const UNICODE_VERSION: (u8, u8, u8) = (18, 0, 0);
 /// What all names have in common that look like each other: the skeleton of UTS 39, section 4. Never shown, and no
 /// name itself: `m` and `rn` are both `rn`, `1` and `l` both `l`, a Cyrillic `а` is a Latin one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Look(String);
+pub struct Skeleton(String);
 
-impl Look {
-    /// The look of this name.
+impl Skeleton {
+    /// The skeleton of this name.
     pub fn of(name: &Username) -> Self {
-        Self(skeleton(name.as_str()).collect())
+        Self(confusable_detection::skeleton(name.as_str()).collect())
     }
 
-    /// The skeleton.
+    /// The text. It is no name, and it is not for showing.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -30,8 +30,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn look(name: &str) -> Look {
-        Look::of(&name.parse().unwrap())
+    fn skeleton(name: &str) -> Skeleton {
+        Skeleton::of(&name.parse().unwrap())
     }
 
     #[test]
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_alike_have_one_look() {
+    fn names_that_look_alike_have_one_skeleton() {
         for (one, other) in [
             ("admin", "\u{430}dmin"),
             ("admin", "\u{430}dm\u{456}n"),
@@ -59,10 +59,10 @@ mod tests {
             ("paypal", "раураl"),
             ("scope", "ѕсоре"),
         ] {
-            assert_eq!(look(one), look(other), "{one} {other}");
+            assert_eq!(skeleton(one), skeleton(other), "{one} {other}");
         }
         for (one, other) in [("ada", "ad\u{e0}"), ("ada", "adb"), ("женя", "жена")] {
-            assert_ne!(look(one), look(other), "{one} {other}");
+            assert_ne!(skeleton(one), skeleton(other), "{one} {other}");
         }
     }
 }

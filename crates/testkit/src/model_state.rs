@@ -1,6 +1,7 @@
 //! What [`crate::model_store`] keeps, and the parts of its steps that several of them share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use relatch::store::histories::{is_line, later_half, to_shorten, with_line};
 use relatch::store::{
@@ -11,6 +12,7 @@ use relatch_domain::cutoff::Cutoffs;
 use relatch_domain::ids::Thumbprint;
 use relatch_domain::record::encode;
 use relatch_domain::session::{Seen, SessionRecord, Standing};
+use relatch_domain::unicode::Skeleton;
 use relatch_domain::user::{User, Username};
 use relatch_domain::{OperationId, SessionId, SessionRef, UnixMillis, UserId, revocation};
 
@@ -20,6 +22,8 @@ use crate::model_journal::ModelJournal;
 pub(crate) struct State {
     pub(crate) users: BTreeMap<UserId, Credentials>,
     pub(crate) names: BTreeMap<Username, UserId>,
+    /// Who has a name of the skeleton, and since when.
+    pub(crate) skeletons: BTreeMap<Skeleton, (UserId, UnixMillis)>,
     pub(crate) sessions: BTreeMap<SessionRef, Session>,
     pub(crate) shelf: KeyShelf,
     pub(crate) marker: Option<Marker>,
@@ -41,6 +45,27 @@ pub(crate) struct Session {
 }
 
 impl State {
+    pub(crate) fn claim_skeleton(&mut self, now: UnixMillis, name: &Username, user: UserId) -> bool {
+        let skeleton = Skeleton::of(name);
+        let is_free = self.skeletons.get(&skeleton).is_none_or(|(holder, since)| {
+            let named = self.users.get(holder).map(|found| Skeleton::of(&found.user.profile.username));
+            let is_held =
+                named.map_or(now.is_within(Duration::from_mins(1), *since), |other| other == skeleton);
+            *holder == user || !is_held
+        });
+        if is_free {
+            self.skeletons.insert(skeleton, (user, now));
+        }
+        is_free
+    }
+
+    pub(crate) fn release_skeleton(&mut self, name: &Username, user: UserId) {
+        let skeleton = Skeleton::of(name);
+        if self.skeletons.get(&skeleton).is_some_and(|(holder, _)| *holder == user) {
+            self.skeletons.remove(&skeleton);
+        }
+    }
+
     pub(crate) fn observe(&self, now: UnixMillis, session: SessionRef) -> Observation {
         let owner = self.users.get(&session.user).map(|credentials| &credentials.user);
         let stored = self.sessions.get(&session);

@@ -145,11 +145,22 @@ impl Store for ModelStore {
         let user = User { id: new.id, profile, disabled: new.disabled, created_at: now };
         let password_hash = new.password_hash.clone();
         state.names.insert(new.username.clone(), new.id);
+        state.claim_skeleton(now, &new.username, new.id);
         state.deleted.remove(&new.id);
         let credentials = Credentials { user: user.clone(), password_hash, password_changes: 0 };
         state.users.insert(new.id, credentials);
         state.note(new.id, new.operation);
         Ok(UserCreation::Created(user))
+    }
+
+    async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError> {
+        let (mut state, now) = self.step();
+        Ok(state.claim_skeleton(now, name, user))
+    }
+
+    async fn release_skeleton(&self, name: &Username, user: UserId) -> Result<(), StoreError> {
+        self.step().0.release_skeleton(name, user);
+        Ok(())
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -229,6 +240,7 @@ impl Store for ModelStore {
         state.deleted.insert(id, (now, User { profile, ..user.clone() }));
         state.note(id, operation);
         state.names.remove(&user.profile.username);
+        state.release_skeleton(&user.profile.username, id);
         state.sessions.retain(|session, _| session.user != id);
         Ok(Some(UserDeleted { user, durable: true }))
     }

@@ -7,13 +7,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::app::register::register as register_user;
+use crate::app::register::{Registration, register as register_user};
 use crate::app::users::new_password;
 use crate::http::answer::UserAnswer;
 use crate::http::error::{Answer, ApiError, Code};
 use crate::http::extract::{ClientOrigin, Json, OpenRegistration, Then};
 use crate::http::openapi::{problems, tag};
-use crate::store::UserCreation;
 
 /// An account to be.
 #[derive(Deserialize, ToSchema)]
@@ -54,7 +53,10 @@ pub async fn register(
     let password = password.map_err(|error| ApiError::invalid_field("password", error.to_string()))?;
     match register_user(&app, &origin.0, username, password).await? {
         Err(wait) => Err(ApiError::new(Code::TooManyRequests).wait(wait)),
-        Ok(UserCreation::Created(user)) => Ok(HttpResponse::Created().json(UserAnswer::of(&user))),
-        Ok(UserCreation::NameTaken) => Err(ApiError::new(Code::UsernameTaken)),
+        Ok(Registration::Created(user)) => Ok(HttpResponse::Created().json(UserAnswer::of(&user))),
+        Ok(Registration::NameTaken) => Err(ApiError::new(Code::UsernameTaken)),
+        Ok(Registration::LooksTaken) => {
+            Err(ApiError::new(Code::UsernameTaken).detail("This name looks like that of another user."))
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableHandle, WriteTransaction};
 
-use super::tables::{AUDIT, META, Snapshot, Tables};
+use super::skeletons;
+use super::tables::{AUDIT, META, NAMES, SKELETONS, Snapshot, Tables};
 
 /// The layout of the tables that this code reads and writes.
 const LAYOUT: &[u8] = b"1";
@@ -129,8 +130,10 @@ pub(super) fn check_layout(path: &Path, database: &Database) -> Result<(), OpenE
         }
         None => return Err(OpenError::Foreign(path.to_owned())),
     }
-    if !tables.iter().any(|table| table.name() == AUDIT.name()) {
-        gain_later_tables(database).map_err(failed)?;
+    let has = |name: &str| tables.iter().any(|table| table.name() == name);
+    if !has(AUDIT.name()) || !has(SKELETONS.name()) {
+        // A file without names is damaged, and stays so.
+        gain_later_tables(database, has(NAMES.name())).map_err(failed)?;
     }
     check_tables(database).map_err(failed)
 }
@@ -141,9 +144,12 @@ fn check_tables(database: &Database) -> Result<(), redb::Error> {
 }
 
 /// Makes the tables that a file of this layout may lack, for it was made before there were any.
-fn gain_later_tables(database: &Database) -> Result<(), redb::Error> {
+fn gain_later_tables(database: &Database, has_names: bool) -> Result<(), redb::Error> {
     let writing = database.begin_write()?;
     writing.open_table(AUDIT)?;
+    if has_names {
+        skeletons::keep_all(&writing)?;
+    }
     Ok(writing.commit()?)
 }
 

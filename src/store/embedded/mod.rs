@@ -11,6 +11,7 @@ mod operated;
 mod operation;
 mod sessions;
 mod shelf;
+mod skeletons;
 mod sweep;
 mod tables;
 #[cfg(test)]
@@ -202,6 +203,16 @@ impl Store for EmbeddedStore {
         self.queue.run(move |tables, now| users::create(tables, now, &new)).await
     }
 
+    async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError> {
+        let name = name.clone();
+        self.queue.run(move |tables, now| skeletons::claim(tables, now, &name, user)).await
+    }
+
+    async fn release_skeleton(&self, name: &Username, user: UserId) -> Result<(), StoreError> {
+        let name = name.clone();
+        self.queue.run(move |tables, _| skeletons::release(tables, &name, user)).await
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.read(move |snapshot, _| Ok(users::load(&snapshot.users, id)?.map(|found| found.user))).await
     }
@@ -315,7 +326,7 @@ impl Store for EmbeddedStore {
     /// The file is ours alone as long as it is open.
     async fn place_user(&self, user: &WholeUser) -> Result<(), StoreError> {
         let user = user.clone();
-        self.queue.run(move |tables, _| whole::place(tables, &user)).await
+        self.queue.run(move |tables, now| whole::place(tables, now, &user)).await
     }
 
     async fn relabel(&self, marker: &Marker) -> Result<(), StoreError> {

@@ -32,6 +32,8 @@ pub(super) const HISTORIES: TableDefinition<BySession, &str> = TableDefinition::
 pub(super) const USERS: TableDefinition<ByUser, Bytes> = TableDefinition::new("users");
 /// User name to user id. Sorted by the bytes of the name.
 pub(super) const NAMES: TableDefinition<&str, ByUser> = TableDefinition::new("names");
+/// Skeleton (UTS 39) to a user who has a name of it, or is to have one, and since when (ms).
+pub(super) const SKELETONS: TableDefinition<&str, (ByUser, u64)> = TableDefinition::new("skeletons");
 /// Key id to the sealed key.
 pub(super) const KEYS: TableDefinition<&str, Bytes> = TableDefinition::new("keys");
 /// Trail, milliseconds and number, big-endian, to the audit record.
@@ -60,6 +62,7 @@ pub(super) struct Tables<'txn> {
     pub(super) histories: Table<'txn, BySession, &'static str>,
     pub(super) users: Table<'txn, ByUser, Bytes>,
     pub(super) names: Table<'txn, &'static str, ByUser>,
+    pub(super) skeletons: Table<'txn, &'static str, (ByUser, u64)>,
     pub(super) keys: Table<'txn, &'static str, Bytes>,
     pub(super) audit: Table<'txn, &'static AuditKey, Bytes>,
     pub(super) log: Table<'txn, &'static LogKey, (u64, &'static str, Bytes)>,
@@ -82,6 +85,7 @@ impl<'txn> Tables<'txn> {
             histories: transaction.open_table(HISTORIES)?,
             users: transaction.open_table(USERS)?,
             names: transaction.open_table(NAMES)?,
+            skeletons: transaction.open_table(SKELETONS)?,
             keys: transaction.open_table(KEYS)?,
             audit: transaction.open_table(AUDIT)?,
             log: transaction.open_table(LOG)?,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operated;
 use super::sessions;
+use super::skeletons;
 use super::tables::{Failure, SessionKey, Snapshot, Tables, keys_of};
 use crate::store::{
     Credentials, EndStep, Ended, NewUser, UserAsSeen, UserChange, UserChangeOutcome, UserChanged,
@@ -109,6 +110,7 @@ pub(super) fn create(
     let password_hash = new.password_hash.clone();
     save(tables, Credentials { user: user.clone(), password_hash, password_changes: 0 })?;
     tables.names.insert(new.username.as_str(), new.id.as_bytes())?;
+    skeletons::claim(tables, now, &new.username, new.id)?;
     operated::note(tables, now, new.id, new.operation)?;
     Ok(UserCreation::Created(user))
 }
@@ -180,6 +182,7 @@ pub(super) fn delete(
     }
     tables.users.remove(id.as_bytes())?;
     tables.names.remove(user.profile.username.as_str())?;
+    skeletons::release(tables, &user.profile.username, id)?;
     Ok(Some(UserDeleted { user, durable: true }))
 }
 

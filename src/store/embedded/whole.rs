@@ -1,15 +1,16 @@
 //! All of one user, written at once: for a copy of another store.
 
 use redb::ReadableTable as _;
-use relatch_domain::{SessionRef, record};
+use relatch_domain::{SessionRef, UnixMillis, record};
 
 use super::sessions::forget;
+use super::skeletons;
 use super::tables::{Failure, SessionKey, Tables, key_of, keys_of, session_of};
 use super::users::save;
 use crate::store::{WholeSession, WholeUser};
 
 /// See [`crate::store::Store::place_user`].
-pub(super) fn place(tables: &mut Tables<'_>, whole: &WholeUser) -> Result<(), Failure> {
+pub(super) fn place(tables: &mut Tables<'_>, now: UnixMillis, whole: &WholeUser) -> Result<(), Failure> {
     let user = &whole.credentials.user;
     let (first, last) = keys_of(user.id);
     let there = tables.sessions.range::<&SessionKey>(&first..=&last)?;
@@ -20,6 +21,7 @@ pub(super) fn place(tables: &mut Tables<'_>, whole: &WholeUser) -> Result<(), Fa
     }
     save(tables, whole.credentials.clone())?;
     tables.names.insert(user.profile.username.as_str(), user.id.as_bytes())?;
+    skeletons::claim(tables, now, &user.profile.username, user.id)?;
     whole.sessions.iter().try_for_each(|session| write(tables, &key_of(user.id, session.stored.id), session))
 }
 

@@ -22,7 +22,7 @@ static CHANGE: Script =
     script!("#!lua flags=allow-oom", ["ending", "operated", "change_user"], Effect::Writes);
 static DELETE: Script = script!("#!lua flags=allow-oom", ["operated", "delete_user"], Effect::Writes);
 static SETTLE: Script = script!("#!lua flags=allow-oom", ["operated", "settle_operation"], Effect::Writes);
-static FREE: Script = script!("free_name", Effect::Writes);
+pub(super) static FREE: Script = script!("free_name", Effect::Writes);
 
 impl Handle {
     pub(super) async fn change(&self, change: &UserChange) -> Result<UserChangeOutcome, StoreError> {
@@ -83,6 +83,7 @@ impl Handle {
     async fn leave_no_name(&self, user: &User) -> Result<(), StoreError> {
         let (id, name) = (user.id, &user.profile.username);
         self.unlist(name, id).await?;
+        self.free_skeleton(name, id).await?;
         let request = FREE.on([&self.keyspace.name(name)]).arg(id.to_string());
         self.router.ask(&request).await.map(drop)
     }

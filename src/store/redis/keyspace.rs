@@ -7,6 +7,7 @@
 //! | `prefix:{user id}:m` | hash | `d`, `t` or `n` and session id → details (JSON), thumbprint, note |
 //! | `prefix:{user id}:h` | hash | session id → lines of its history, a line break between two; `bytes` → what all of them take up or more |
 //! | `prefix:name:NAME` | string | id of the user who has the name; while it is being claimed, a space and the time (ms) |
+//! | `prefix:skeleton:SKELETON` | string | of the names that look like each other (UTS 39), the id of a user who has one, a space and when that was claimed (ms) |
 //! | `prefix:users` | sorted set | name, NUL and user id, all of score 0: in the byte order of names |
 //! | `prefix:keys` | hash | `version`; `k` and key id → sealed key |
 //! | `prefix:{journal}:cutoffs` | hash | `everyone`, or `c` and a client's number → sessions that began before this are over (ms) |
@@ -26,6 +27,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use relatch_domain::UserId;
+use relatch_domain::unicode::Skeleton;
 use relatch_domain::user::Username;
 
 use super::settings::OpenError;
@@ -79,6 +81,10 @@ impl Keyspace {
 
     pub(super) fn name(&self, name: &Username) -> String {
         format!("{}:name:{name}", self.prefix)
+    }
+
+    pub(super) fn skeleton(&self, name: &Username) -> String {
+        format!("{}:skeleton:{}", self.prefix, Skeleton::of(name).as_str())
     }
 
     pub(super) fn users(&self) -> String {

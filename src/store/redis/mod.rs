@@ -25,6 +25,7 @@ mod router;
 mod sessions;
 mod settings;
 mod shelf;
+mod skeletons;
 mod synced;
 mod target;
 mod topology;
@@ -257,6 +258,14 @@ impl Store for Handle {
 
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
         self.create(new).await
+    }
+
+    async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError> {
+        self.hold_skeleton(name, user).await
+    }
+
+    async fn release_skeleton(&self, name: &Username, user: UserId) -> Result<(), StoreError> {
+        self.free_skeleton(name, user).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {

@@ -19,23 +19,23 @@ use super::request::{Request, Script, script};
 use super::sessions::operation;
 use crate::store::{Credentials, NewUser, StoreError, UserCreation};
 
-static CLAIM: Script = script!("claim_name", Effect::Writes);
+pub(super) static CLAIM: Script = script!("claim_name", Effect::Writes);
 static SETTLE: Script = script!("settle_name", Effect::Writes);
 static CREATE: Script = script!("#!lua", ["operated", "create_user"], Effect::Writes);
 
 /// How long a claim without a user holds. One that is dated further ahead than that is of before the clock went back.
-const CLAIM_HOLDS: Duration = Duration::from_mins(1);
+pub(super) const CLAIM_HOLDS: Duration = Duration::from_mins(1);
 
 /// What stands under a name.
-struct Claim {
-    text: String,
-    by: UserId,
+pub(super) struct Claim {
+    pub(super) text: String,
+    pub(super) by: UserId,
     /// None if it is settled.
-    since: Option<UnixMillis>,
+    pub(super) since: Option<UnixMillis>,
 }
 
 impl Claim {
-    fn read(text: String) -> Result<Self, StoreError> {
+    pub(super) fn read(text: String) -> Result<Self, StoreError> {
         let (id, since) = match text.split_once(' ') {
             None => (text.as_str(), None),
             Some((id, since)) => {
@@ -50,15 +50,22 @@ impl Claim {
 
 impl Handle {
     pub(super) async fn create(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
-        let Some(claim) = self.claim(&new.username, new.id).await? else {
+        // In other slots, and so at the same time: neither waits for the other.
+        let (claim, skeleton) =
+            tokio::join!(self.claim(&new.username, new.id), self.hold_skeleton(&new.username, new.id));
+        let Some(claim) = claim? else {
+            self.free_skeleton(&new.username, new.id).await?;
             return Ok(UserCreation::NameTaken);
         };
+        // Whether it is another user's does not matter here.
+        skeleton.map_err(half_done)?;
         let created_at = match self.write_user(new).await {
             Ok(created_at) => created_at,
             Err(error) => {
                 if !matches!(error, StoreError::Indeterminate(_)) {
                     // Nobody should have to wait for the claim to become void. If this fails, they have to.
                     let _ = self.settle(&new.username, &claim, None).await;
+                    let _ = self.free_skeleton(&new.username, new.id).await;
                 }
                 return Err(error);
             }
@@ -154,8 +161,17 @@ impl Handle {
         claim: &Claim,
         replacement: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
-        let key = self.keyspace.name(name);
-        let request = SETTLE.on([&key]).arg(&claim.text).arg(replacement.unwrap_or_default());
+        self.settle_key(&self.keyspace.name(name), claim, replacement).await
+    }
+
+    /// The same of any key under which there is a claim.
+    pub(super) async fn settle_key(
+        &self,
+        key: &str,
+        claim: &Claim,
+        replacement: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let request = SETTLE.on([key]).arg(&claim.text).arg(replacement.unwrap_or_default());
         let read = |answer| Row::new(Value::Array(vec![answer]))?.text();
         Ok(self.write(&request, read, |_| true).await?.anyway())
     }
@@ -163,6 +179,7 @@ impl Handle {
     /// Takes back a user who was written after the name had gone to somebody else.
     async fn undo(&self, new: &NewUser) -> Result<(), StoreError> {
         self.unlist(&new.username, new.id).await?;
+        self.free_skeleton(&new.username, new.id).await?;
         self.router.ask(&Request::write("DEL", &self.keyspace.user(new.id))).await?;
         Ok(())
     }

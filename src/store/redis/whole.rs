@@ -27,7 +27,8 @@ impl Handle {
         let name = &user.profile.username;
         self.enlist(name, user.id).await?;
         let claim = Request::write("SET", &self.keyspace.name(name)).arg(user.id.to_string());
-        self.router.ask(&claim).await.map(drop)
+        self.router.ask(&claim).await?;
+        self.hold_skeleton(name, user.id).await.map(drop)
     }
 }
 

@@ -78,6 +78,62 @@ on_both_stores! {
         }
     }
 
+    async fn a_password_signs_in_from_every_keyboard(on: On) {
+        let app = on.set("registration.enabled", "true").start().await;
+        for (number, forms) in [
+            // Korean: syllables, their letters joined, and letters one by one as of some keyboards.
+            vec!["비밀번호는길다요", "\u{1107}\u{1175}\u{1106}\u{1175}\u{11af}\u{1107}\u{1165}\u{11ab}\u{1112}\u{1169}\
+                  \u{1102}\u{1173}\u{11ab}\u{1100}\u{1175}\u{11af}\u{1103}\u{1161}\u{110b}\u{116d}"],
+            vec!["나무구두바다가마", "\u{3134}\u{314f}\u{3141}\u{315c}\u{3131}\u{315c}\u{3137}\u{315c}\u{3142}\u{314f}\u{3137}\
+                  \u{314f}\u{3131}\u{314f}\u{3141}\u{314f}"],
+            // Vietnamese: composed, in parts as on Windows, and in the smallest parts as on macOS.
+            vec!["mật khẩu tiếng Việt", "mâ\u{323}t khâ\u{309}u tiê\u{301}ng Viê\u{323}t",
+                 "ma\u{323}\u{302}t kha\u{302}\u{309}u tie\u{302}\u{301}ng Vie\u{323}\u{302}t"],
+            // Japanese: full-width and half-width, with its space.
+            vec!["ガラス pass 2026", "ｶﾞﾗｽ pass 2026", "ガラス　ｐａｓｓ　２０２６", "カ\u{3099}ラス pass 2026"],
+            vec!["crème brûlée à Noël", "cre\u{300}me bru\u{302}le\u{301}e a\u{300} Noe\u{308}l", "crème\u{a0}brûlée à Noël"],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            // Set in each form, and typed in each.
+            for (set_in, set) in forms.iter().enumerate() {
+                let name = format!("user{number}x{set_in}");
+                app.post_json("/register", &json!({"username": name, "password": set})).await.expect(201);
+                for typed in &forms {
+                    app.login(&name, typed).await.ok();
+                }
+                app.login(&name, "another password").await.problem(401, "invalid_credentials");
+            }
+        }
+    }
+
+    async fn passwords_of_every_script_are_taken_and_controls_told(on: On) {
+        let places = Places::of(on).await;
+        let app = &places.app;
+        for (number, password) in ["тысяча ₽ в день", "my fox 🦊 is red", "I ❤️ my old dog", "👩‍👩‍👧 on the pier"]
+            .into_iter()
+            .enumerate()
+        {
+            let name = format!("eve{number}");
+            app.post_json("/register", &json!({"username": name, "password": password})).await.expect(201);
+            app.login(&name, password).await.ok();
+        }
+        let long = "x".repeat(1025);
+        for (password, reason) in [
+            ("", "a password is not empty"),
+            ("tab\tand a bed", "a new password has no control characters, but this one has U+0009"),
+            (long.as_str(), "a password has at most 1024 bytes of UTF-8"),
+        ] {
+            for (field, answer) in places.set(password).await {
+                let problem = answer.problem(400, "invalid_request");
+                assert_eq!(problem["fields"], json!([{"field": field, "message": reason}]));
+            }
+            // Nobody has it, and nobody is told why.
+            app.login("lovelace", password).await.problem(401, "invalid_credentials");
+        }
+    }
+
     async fn the_least_length_is_what_the_operator_says(on: On) {
         let app = on.set("registration.enabled", "true").set("password.min_length", "15").start().await;
         let body = json!({"username": "eve", "password": "tangled fjords"});

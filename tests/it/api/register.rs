@@ -51,6 +51,67 @@ on_both_stores! {
         app.login("ada", "another password of mine").await.problem(401, "invalid_credentials");
     }
 
+    async fn a_name_that_looks_like_another_is_taken(on: On) {
+        let app = open(on).await;
+        app.user("ada").await;
+        let register = async |name: &str| {
+            app.post_json("/register", &json!({"username": name, "password": PASSWORD})).await
+        };
+        let alike = "This name looks like that of another user.";
+        // With Cyrillic letters, beside an administrator, a user, and one who has registered.
+        register("modern").await.expect(201);
+        for name in ["\u{430}dmin", "ad\u{430}", "modem"] {
+            let problem = register(name).await.problem(409, "username_taken");
+            assert_eq!(problem["detail"], alike, "{name}");
+        }
+        let same = register("ada").await.problem(409, "username_taken");
+        assert_eq!(same["detail"], "Another user has this name.");
+        // Administrators see whom they create.
+        let body = json!({"username": "ad\u{430}", "password": PASSWORD});
+        let second = app.admin().await.post("/admin/users", &body).await.expect(201).json();
+        // When both are gone the look is free again.
+        register("\u{430}da").await.problem(409, "username_taken");
+        let first = app.login("ada", PASSWORD).await.ok()["user"]["id"].clone();
+        for id in [&first, &second["id"]] {
+            let path = format!("/admin/users/{}", id.as_str().unwrap());
+            app.admin().await.delete(&path).await.expect(204);
+        }
+        register("\u{430}da").await.expect(201);
+        register("ada").await.problem(409, "username_taken");
+    }
+
+    async fn of_many_who_want_names_that_look_alike_one_gets_one(on: On) {
+        let app = open(on).await;
+        let names = ["eve", "\u{435}ve", "ev\u{435}", "\u{435}v\u{435}"];
+        let bodies = names.map(|name| json!({"username": name, "password": PASSWORD}));
+        let asked = bodies.iter().cycle().take(8).map(|body| app.post_json("/register", body));
+        let answers = futures_util::future::join_all(asked).await;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    }
+
+    async fn a_refused_name_is_told_why(on: On) {
+        let app = open(on).await;
+        for (name, reason) in [
+            ("", "a user name is not empty"),
+            ("e v e", "a user name cannot have U+0020 in it: it is a space or a line break"),
+            ("eve\u{202e}", "a user name cannot have U+202E in it: it cannot be seen"),
+            ("eve♥", "a user name cannot have U+2665 in it: it is a symbol"),
+        ] {
+            let body = json!({"username": name, "password": PASSWORD});
+            let problem = app.post_json("/register", &body).await.problem(400, "invalid_request");
+            assert_eq!(problem["fields"], json!([{"field": "username", "message": reason}]));
+        }
+        for name in ["ᏣᎳᎩ", "王鿏", "ΓΙΏΡΓΟΣ"] {
+            let body = json!({"username": name, "password": PASSWORD});
+            app.post_json("/register", &body).await.expect(201);
+        }
+        app.login("Γιώργος", PASSWORD).await.ok();
+        let same = json!({"username": "Γιώργος", "password": PASSWORD});
+        app.post_json("/register", &same).await.problem(409, "username_taken");
+    }
+
     async fn an_address_makes_so_many_accounts_and_then_one_in_each_interval(on: On) {
         let on = on.set("rate_limit.registrations", "3").set("rate_limit.registration_interval", "1m");
         let app = open(on.set("http.trusted_proxies", "127.0.0.0/8")).await;

@@ -107,6 +107,14 @@ impl Store for Flawed {
         self.model.create_user(new).await
     }
 
+    async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError> {
+        self.model.claim_skeleton(name, user).await
+    }
+
+    async fn release_skeleton(&self, name: &Username, user: UserId) -> Result<(), StoreError> {
+        self.model.release_skeleton(name, user).await
+    }
+
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.model.user(id).await
     }

@@ -43,6 +43,8 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_session_begins_only_by_the_password_that_was_checked().await;
     stage.a_disabled_user_can_neither_sign_in_nor_refresh().await;
     stage.a_deleted_user_is_gone_with_all_sessions_and_the_name_is_free().await;
+    stage.of_many_who_want_a_skeleton_one_has_it().await;
+    stage.a_user_has_the_skeleton_of_the_name_until_deleted().await;
     stage.users_are_found_by_prefix_and_counted().await;
     stage.sessions_end_by_time_and_by_client().await;
     stage.cutoffs_only_rise_and_everyones_not_into_the_future().await;

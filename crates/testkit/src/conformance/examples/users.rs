@@ -8,6 +8,7 @@ use relatch::store::{
     BeginStep, Begun, EndNote, EndStep, NewUser, Rotated, StoreError, UserAsSeen, UserChange,
     UserChangeOutcome, UserCreation, UserQuery, WholeUser,
 };
+use relatch_domain::UserId;
 use relatch_domain::attributes::Attributes;
 use relatch_domain::revocation::Scope;
 use relatch_domain::session::{EndReason, SessionRecord, Standing};
@@ -242,6 +243,49 @@ impl Stage {
         assert_eq!(nobody, None, "nobody has had this id");
         assert_eq!(self.store.user(newcomer.id).await.unwrap(), Some(found.user));
         assert!(self.store.sessions_of(newcomer.id).await.unwrap().sessions.is_empty());
+    }
+
+    pub(super) async fn of_many_who_want_a_skeleton_one_has_it(&self) {
+        let base = some_name("");
+        // The second with a Cyrillic letter.
+        let name = |suffix: &str| -> Username { format!("{base}{suffix}").parse().unwrap() };
+        let (latin, cyrillic) = (name("-a"), name("-\u{430}"));
+        let ids: Vec<UserId> = (0..8).map(|_| some_id()).collect();
+        let claims = ids.iter().zip([&latin, &cyrillic].into_iter().cycle());
+        let claimed = join_all(claims.map(|(id, name)| self.store.claim_skeleton(name, *id))).await;
+        let winners: Vec<UserId> = ids
+            .iter()
+            .zip(&claimed)
+            .filter(|(_, claimed)| **claimed == Ok(true))
+            .map(|(id, _)| *id)
+            .collect();
+        let [winner] = winners.as_slice() else { panic!("{winners:?} have the skeleton") };
+        let another = some_id();
+        // It may be claimed again by the same, and given up by no other.
+        assert_eq!(self.store.claim_skeleton(&cyrillic, *winner).await, Ok(true));
+        self.store.release_skeleton(&latin, another).await.unwrap();
+        assert_eq!(self.store.claim_skeleton(&latin, another).await, Ok(false));
+        self.store.release_skeleton(&latin, *winner).await.unwrap();
+        assert_eq!(self.store.claim_skeleton(&latin, another).await, Ok(true));
+        // Nobody came: the claim is void after a minute.
+        self.clock.advance(Duration::from_secs(59));
+        assert_eq!(self.store.claim_skeleton(&latin, *winner).await, Ok(false));
+        self.clock.advance(Duration::from_secs(2));
+        assert_eq!(self.store.claim_skeleton(&latin, *winner).await, Ok(true));
+    }
+
+    pub(super) async fn a_user_has_the_skeleton_of_the_name_until_deleted(&self) {
+        let ada = self.user("-ada").await;
+        let alike: Username = ada.profile.username.as_str().replace("-ada", "-\u{430}da").parse().unwrap();
+        let (first, second) = (new_user(alike.clone()), some_id());
+        self.clock.advance(Duration::from_hours(1));
+        assert_eq!(self.store.claim_skeleton(&alike, second).await, Ok(false));
+        // An administrator may: then the first of them has it still.
+        assert!(matches!(self.store.create_user(&first).await.unwrap(), UserCreation::Created(_)));
+        assert_eq!(self.store.claim_skeleton(&alike, first.id).await, Ok(false));
+        assert_eq!(self.store.claim_skeleton(&alike, ada.id).await, Ok(true));
+        self.store.delete_user(ada.id, None).await.unwrap();
+        assert_eq!(self.store.claim_skeleton(&alike, second).await, Ok(true));
     }
 
     pub(super) async fn users_are_found_by_prefix_and_counted(&self) {
