@@ -257,7 +257,7 @@ impl Store for Handle {
     }
 
     async fn create_user(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
-        self.create(new).await
+        Box::pin(self.create(new)).await
     }
 
     async fn claim_skeleton(&self, name: &Username, user: UserId) -> Result<bool, StoreError> {

@@ -51,8 +51,9 @@ impl Claim {
 impl Handle {
     pub(super) async fn create(&self, new: &NewUser) -> Result<UserCreation, StoreError> {
         // In other slots, and so at the same time: neither waits for the other.
+        let name = &new.username;
         let (claim, skeleton) =
-            tokio::join!(self.claim(&new.username, new.id), self.hold_skeleton(&new.username, new.id));
+            tokio::join!(Box::pin(self.claim(name, new.id)), Box::pin(self.hold_skeleton(name, new.id)));
         let Some(claim) = claim? else {
             self.free_skeleton(&new.username, new.id).await?;
             return Ok(UserCreation::NameTaken);

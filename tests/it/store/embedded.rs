@@ -320,6 +320,22 @@ async fn a_file_from_before_there_was_an_audit_trail_gains_one_and_keeps_the_res
     assert!(matches!(open(&path), Err(OpenError::Damaged { .. })), "what was always there must be there");
 }
 
+#[tokio::test]
+async fn a_file_from_before_there_were_skeletons_gains_those_of_its_users() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path).unwrap();
+    let user = some_user(&store).await;
+    let name = store.user(user).await.unwrap().unwrap().profile.username;
+    drop(store);
+    remove_table(&path, "skeletons");
+    let store = open(&path).unwrap();
+    let another = UserId::from_bytes([9; 16]);
+    assert_eq!(store.claim_skeleton(&name, another).await, Ok(false));
+    store.delete_user(user, None).await.unwrap();
+    assert_eq!(store.claim_skeleton(&name, another).await, Ok(true));
+}
+
 fn remove_table(path: &Path, name: &str) {
     let database = Database::open(path).unwrap();
     let writing = database.begin_write().unwrap();
