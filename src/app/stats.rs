@@ -47,7 +47,7 @@ pub async fn stats(app: &App) -> Result<Stats, Failure> {
     let users = match app.store.count_users().await {
         Ok(users) => Some(users),
         Err(error @ StoreError::Corrupt(_)) => return Err(error.into()),
-        Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => None,
+        Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_) | StoreError::Misconfigured(_)) => None,
     };
     let ring = app.ring()?;
     let in_state = |state| ring.keys().iter().filter(|key| key.state == state).count();

@@ -10,9 +10,9 @@ pub(super) fn judge(facts: &Facts, sync_replicas: u8, findings: &mut Findings) {
         findings.add(
             Error,
             "silent",
-            format!("no answer: {error}"),
+            error.clone(),
             "what does not answer does not serve, and is no help when another fails",
-            "start it, or mend the way to it: address, password, TLS",
+            "start it, or change the setting that is named",
         );
     }
     findings.at = None;

@@ -101,7 +101,7 @@ pub enum NotJoined {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A process of it does not answer.
-    #[error("{at}: {error}")]
+    #[error("{}", located(at, error))]
     Away {
         /// Where it should be.
         at: String,
@@ -131,6 +131,12 @@ pub enum NotJoined {
     Bootstrap(String),
 }
 
+/// Names the address, once.
+fn located(at: &str, error: &StoreError) -> String {
+    let text = error.to_string();
+    if text.contains(at) { text } else { format!("{at}: {text}") }
+}
+
 impl From<Away> for NotJoined {
     fn from(Away { at, error, is_replica }: Away) -> Self {
         if is_replica { Self::AtReplica { at } } else { Self::Away { at, error } }
@@ -149,7 +155,9 @@ impl NotJoined {
             Self::Store(error)
             | Self::Away { error, .. }
             | Self::FirstUser(Failure::Store(error))
-            | Self::Keys(KeysError::Store(error)) => !matches!(error, StoreError::Corrupt(_)),
+            | Self::Keys(KeysError::Store(error)) => {
+                !matches!(error, StoreError::Corrupt(_) | StoreError::Misconfigured(_))
+            }
             Self::AtReplica { .. } => true,
             _ => false,
         }

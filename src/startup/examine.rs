@@ -236,11 +236,14 @@ impl Keeper {
         let (app, parts) = (&self.restorer, &self.parts);
         let is_part = shard.slots.is_some();
         match follow_cutoff(app).await {
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if is_part => {}
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_) | StoreError::Misconfigured(_))
+                if is_part => {}
             followed => followed?,
         }
         match parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await {
-            Err(KeysError::Store(StoreError::Unavailable(_) | StoreError::Indeterminate(_))) if is_part => {}
+            Err(KeysError::Store(
+                StoreError::Unavailable(_) | StoreError::Indeterminate(_) | StoreError::Misconfigured(_),
+            )) if is_part => {}
             loaded => drop(loaded?),
         }
         Ok(end_again(app, &*app.store, shard).await?)

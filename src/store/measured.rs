@@ -80,7 +80,7 @@ impl StoreMetrics {
         if let Err(error) = answer {
             let [unavailable, indeterminate, corrupt] = &self.errors;
             match error {
-                StoreError::Unavailable(_) => unavailable.inc(),
+                StoreError::Unavailable(_) | StoreError::Misconfigured(_) => unavailable.inc(),
                 StoreError::Indeterminate(_) => indeterminate.inc(),
                 StoreError::Corrupt(_) => corrupt.inc(),
             };

@@ -203,7 +203,9 @@ impl From<Failure> for ApiError {
     /// Logs the failure, here and only here, and tells the client what it may do.
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Store(StoreError::Unavailable(_) | StoreError::Indeterminate(_))
+            Failure::Store(
+                StoreError::Unavailable(_) | StoreError::Indeterminate(_) | StoreError::Misconfigured(_),
+            )
             | Failure::NotReady
             | Failure::Contended => {
                 tracing::warn!(error = %failure, "temporarily unavailable");

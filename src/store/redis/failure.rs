@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::process::Wanted;
+use super::trouble::{misconfigured, said};
 use crate::store::StoreError;
 
 /// Whether a request may write.
@@ -78,9 +80,13 @@ impl Failure {
             | ServerErrorKind::ClusterDown => {
                 Self { redirect: redirect(error, kind), ..Self::from(refused(error)) }
             }
+            ServerErrorKind::ResponseError if misconfigured(error, Wanted::Any).is_some() => {
+                Self::from(misfit(error))
+            }
             // `ERR` says nothing of where it arose. Our scripts do all their reading first, but what broke off
             // midway cannot be taken back.
             ServerErrorKind::ResponseError => Self::from(unanswered(error, effect)),
+            ServerErrorKind::NoPerm => Self::from(misfit(error)),
             _ => Self::from(refused(error)),
         }
     }
@@ -90,7 +96,7 @@ impl Failure {
     fn of_code(error: &RedisError) -> Self {
         match error.code() {
             Some("WRONGTYPE") => Self::from(StoreError::Corrupt(error.to_string())),
-            Some("NOAUTH") => Self::new(refused(error), Connection::WrongServer),
+            Some("NOAUTH") => Self::new(misfit(error), Connection::WrongServer),
             _ => Self::from(refused(error)),
         }
     }
@@ -106,14 +112,20 @@ fn redirect(error: &RedisError, kind: ServerErrorKind) -> Option<Redirect> {
     }
 }
 
+/// What the settings are to blame for.
+fn misfit(error: &RedisError) -> StoreError {
+    let why = misconfigured(error, Wanted::Any).unwrap_or_else(|| said(error));
+    StoreError::Misconfigured(format!("the store {why}"))
+}
+
 fn refused(error: &RedisError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+    StoreError::Unavailable(said(error))
 }
 
 fn unanswered(error: &RedisError, effect: Effect) -> StoreError {
     match effect {
-        Effect::Reads => StoreError::Unavailable(error.to_string()),
-        Effect::Writes => StoreError::Indeterminate(error.to_string()),
+        Effect::Reads => StoreError::Unavailable(said(error)),
+        Effect::Writes => StoreError::Indeterminate(said(error)),
     }
 }
 
@@ -149,7 +161,17 @@ mod tests {
         ];
         for code in codes {
             let failure = Failure::of(&reply(code), Effect::Writes);
-            assert!(matches!(failure.error, StoreError::Unavailable(_)), "{code}: {failure:?}");
+            let by_settings = ["NOAUTH", "NOPERM"].contains(&code);
+            assert_eq!(
+                matches!(failure.error, StoreError::Misconfigured(_)),
+                by_settings,
+                "{code}: {failure:?}"
+            );
+            assert_eq!(
+                matches!(failure.error, StoreError::Unavailable(_)),
+                !by_settings,
+                "{code}: {failure:?}"
+            );
             let wrong_server = ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(&code);
             assert_eq!(failure.connection == Connection::WrongServer, wrong_server, "{code}");
         }

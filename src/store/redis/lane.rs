@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, PushInfo, PushKind, RedisError, Value,
+};
 use tokio::time::Instant;
 
 use super::failure::{Connection, Effect, Failure, Redirect};
 use super::gate::{Gate, Passage};
 use super::process::{IS_A_REPLICA, Introduction, Process, Wanted};
 use super::request::{Entry, Request};
+use super::trouble::Attempt;
 use crate::store::StoreError;
 
 const FIRST_BACK_OFF: Duration = Duration::from_millis(20);
@@ -26,6 +29,8 @@ const LONGEST_WITHOUT_GATE: Duration = Duration::from_millis(50);
 
 pub(super) struct Lane {
     client: Client,
+    at: String,
+    is_tls: bool,
     config: AsyncConnectionConfig,
     wanted: Wanted,
     gate: Option<Arc<Gate>>,
@@ -38,7 +43,7 @@ pub(super) struct Lane {
 struct State {
     open: Option<Open>,
     failures: u32,
-    last_failure: Option<(Instant, String)>,
+    last_failure: Option<(Instant, StoreError)>,
 }
 
 #[derive(Clone)]
@@ -58,7 +63,9 @@ impl Lane {
         gate: Option<Arc<Gate>>,
     ) -> Self {
         let (state, connecting) = (Mutex::default(), tokio::sync::Mutex::new(()));
-        Self { client, config, wanted, gate, state, connecting }
+        let address = client.get_connection_info().addr();
+        let (at, is_tls) = (address.to_string(), matches!(address, ConnectionAddr::TcpTls { .. }));
+        Self { client, at, is_tls, config, wanted, gate, state, connecting }
     }
 
     /// The process that the connection leads to, asked anew: it may be something else by now than it was.
@@ -133,7 +140,7 @@ impl Lane {
             Connection::Discard => self.discard(open),
             Connection::WrongServer | Connection::Replica => {
                 self.discard(open);
-                self.failed(failure.error.to_string());
+                self.failed(failure.error.clone());
             }
         }
         failure
@@ -174,14 +181,20 @@ impl Lane {
                 // The gate may not be open to where it leads.
                 self.usable()?.ok_or_else(|| Failure::new(closed(), Connection::Discard))
             }
-            Ok(None) => Err(self.not_connected(IS_A_REPLICA.to_owned(), Connection::Replica)),
-            Err(error) => Err(self.not_connected(format!("cannot connect: {error}"), Connection::Discard)),
+            Ok(None) => {
+                let error = StoreError::Unavailable(IS_A_REPLICA.to_owned());
+                Err(self.not_connected(error, Connection::Replica))
+            }
+            Err(error) => {
+                let attempt = Attempt { at: &self.at, wanted: self.wanted, is_tls: self.is_tls };
+                Err(self.not_connected(attempt.failed(&error), Connection::Discard))
+            }
         }
     }
 
-    fn not_connected(&self, text: String, connection: Connection) -> Failure {
-        self.failed(text.clone());
-        Failure::new(StoreError::Unavailable(text), connection)
+    fn not_connected(&self, error: StoreError, connection: Connection) -> Failure {
+        self.failed(error.clone());
+        Failure::new(error, connection)
     }
 
     /// A new connection. None if it leads to a replica and must not.
@@ -229,11 +242,11 @@ impl Lane {
         };
         let state = self.state();
         match &state.last_failure {
-            Some((at, text))
+            Some((at, error))
                 if at.elapsed() < back_off(state.failures, longest)
                     && open_since.is_none_or(|since| since <= *at) =>
             {
-                Err(StoreError::Unavailable(text.clone()))
+                Err(error.clone())
             }
             _ => Ok(()),
         }
@@ -247,10 +260,10 @@ impl Lane {
         }
     }
 
-    fn failed(&self, text: String) {
+    fn failed(&self, error: StoreError) {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
-        state.last_failure = Some((Instant::now(), text));
+        state.last_failure = Some((Instant::now(), error));
     }
 
     /// Only an answer ends the back-off: a server that loads its data accepts connections long before it serves.

@@ -29,6 +29,7 @@ mod skeletons;
 mod synced;
 mod target;
 mod topology;
+mod trouble;
 mod users;
 mod whole;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::gate::{Gate, Passage};
 use super::process::{IS_A_REPLICA, Introduction, Wanted};
+use super::trouble::said;
 use crate::store::StoreError;
 
 /// A connection, and where it leads.
@@ -58,7 +59,7 @@ impl Manager for Opener {
 
     async fn create(&self) -> Result<Pooled, StoreError> {
         let unavailable = |text: String| StoreError::Unavailable(text);
-        let opened = self.open().await.map_err(|error| unavailable(error.to_string()))?;
+        let opened = self.open().await.map_err(|error| unavailable(said(&error)))?;
         let pooled = opened.ok_or_else(|| unavailable(IS_A_REPLICA.to_owned()))?;
         match pooled.passage(self.gate.as_deref()) {
             Passage::Free => Ok(pooled),

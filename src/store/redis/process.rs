@@ -4,6 +4,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Value};
 use relatch_domain::UnixMillis;
 
+use super::trouble::of_mode;
+
 /// What a connection must lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -59,6 +61,9 @@ fn info() -> Cmd {
 fn told(answer: Value, wanted: Wanted) -> RedisResult<Process> {
     let told: String = redis::from_redis_value(answer.extract_error()?)?;
     let says = |what: &str| told.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
+    if let Some(error) = says("redis_mode").and_then(|mode| of_mode(mode, wanted)) {
+        return Err(error);
+    }
     let run_id = says("run_id").ok_or((ErrorKind::Parse, "INFO says no run_id"))?;
     let name = match says("master_replid") {
         Some(reign) if wanted != Wanted::Sentinel => format!("{run_id}/{reign}"),

@@ -18,6 +18,7 @@ use super::process::{IS_A_REPLICA, Process, Wanted};
 use super::request::{Entry, Request};
 use super::target::{Address, Doors, Form, Target};
 use super::topology::{Map, Topology, parse};
+use super::trouble::IS_A_NODE;
 use crate::store::StoreError;
 use crate::store::shard::{Away, Shard, Shards, ShownTime};
 
@@ -143,6 +144,11 @@ impl Router {
     /// Where to try next, after a failure that leaves something to try.
     pub(super) async fn onward(&self, way: Way, failure: Failure) -> Result<Way, StoreError> {
         let redirections = way.redirections + 1;
+        let is_of_a_cluster =
+            matches!(failure.redirect, Some(Redirect::Moved(_) | Redirect::Ask(_) | Redirect::Nowhere));
+        if is_of_a_cluster && !self.is_cluster() {
+            return Err(StoreError::Misconfigured(format!("{} {IS_A_NODE}", way.address)));
+        }
         if redirections > MOST_REDIRECTIONS && failure.redirect != Some(Redirect::TryAgain) {
             return Err(failure.error);
         }

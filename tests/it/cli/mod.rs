@@ -8,6 +8,7 @@ mod explain;
 mod first_administrator;
 mod help;
 mod keys;
+mod misconfigured;
 mod server;
 mod sessions;
 mod socket;

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, FromRedisValue, RedisResult, Value};
+use redis::{Client, Cmd, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::time::Instant;
 
+use super::process::Wanted;
 use super::settings::{self, OpenError, RedisSettings};
 use super::target::{Address, Form, Target};
 use super::topology::parse;
+use super::trouble::{Attempt, of_mode};
 use crate::ambient::Clock;
+use crate::store::StoreError;
 
 pub use facts::{Facts, Fields, Layout, ProcessFacts, SentinelFacts};
 
@@ -115,14 +118,26 @@ impl Inspection<'_> {
         for address in addresses {
             match self.process(&address).await {
                 Ok(process) => self.facts.processes.push(process),
-                Err(error) => self.facts.silent.push((address.to_string(), error.to_string())),
+                Err(error) => self.is_silent(address.to_string(), Wanted::Any, &error),
             }
         }
+    }
+
+    /// What does not answer, or not as it must.
+    fn is_silent(&mut self, at: String, wanted: Wanted, error: &RedisError) {
+        // The address stands before it anyway.
+        let attempt = Attempt { at: "it", wanted, is_tls: self.facts.is_tls };
+        let why = match attempt.failed(error) {
+            StoreError::Unavailable(why) => why,
+            other => other.to_string(),
+        };
+        self.facts.silent.push((at, why));
     }
 
     async fn process(&self, address: &Address) -> RedisResult<ProcessFacts> {
         let mut connection = self.connect(self.target.doors.redis(address)?).await?;
         let info: String = ask(&mut connection, &["INFO"]).await?;
+        fits(&info, Wanted::Any)?;
         let layout = self.facts.layout;
         let cluster = match layout {
             Layout::Cluster => lines(&ask::<String>(&mut connection, &["CLUSTER", "INFO"]).await?),
@@ -181,7 +196,7 @@ impl Inspection<'_> {
                     }
                     self.facts.sentinels.push(sentinel);
                 }
-                Err(error) => self.facts.silent.push((format!("Sentinel {at}"), error.to_string())),
+                Err(error) => self.is_silent(format!("Sentinel {at}"), Wanted::Sentinel, &error),
             }
         }
         addresses
@@ -189,6 +204,7 @@ impl Inspection<'_> {
 
     async fn sentinel(&self, at: &Address, service: &str) -> RedisResult<SentinelFacts> {
         let mut connection = self.connect(self.target.doors.sentinel(at)?).await?;
+        fits(&ask::<String>(&mut connection, &["INFO", "server"]).await?, Wanted::Sentinel)?;
         let primary = ask(&mut connection, &["SENTINEL", "MASTER", service]).await?;
         let replicas: Vec<BTreeMap<String, String>> =
             ask(&mut connection, &["SENTINEL", "REPLICAS", service]).await?;
@@ -210,7 +226,7 @@ impl Inspection<'_> {
                         nodes.iter().filter(|node| node.is_primary).map(|node| shard(node, &nodes)).collect();
                     return nodes.into_iter().map(|node| node.address).collect();
                 }
-                Err(error) => self.facts.silent.push((seed.to_string(), error.to_string())),
+                Err(error) => self.is_silent(seed.to_string(), Wanted::Any, &error),
             }
         }
         Vec::new()
@@ -267,6 +283,11 @@ async fn round_trip(connection: &mut MultiplexedConnection) -> RedisResult<Durat
     }
     taken.sort_unstable();
     Ok(taken.get(ROUND_TRIPS / 2).copied().unwrap_or_default())
+}
+
+/// An error if the process that says this of itself is of another kind than is wanted.
+fn fits(info: &str, wanted: Wanted) -> RedisResult<()> {
+    lines(info).text("redis_mode").and_then(|mode| of_mode(mode, wanted)).map_or(Ok(()), Err)
 }
 
 /// Reads lines of name and value.

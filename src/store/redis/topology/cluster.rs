@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::FromRedisValue as _;
 
-use super::{Map, Said, answers};
+use super::{Map, Said, answers, says};
 use crate::store::StoreError;
 use crate::store::redis::lane::Lane;
 use crate::store::redis::request::{Entry, Request};
@@ -27,10 +27,9 @@ struct Claim {
 pub(super) async fn map(nodes: &[(Address, Arc<Lane>)], is_tls: bool) -> Result<Said<Map>, StoreError> {
     let asking = nodes.iter().take(ASKED).map(|(at, lane)| async move {
         let request = Request::keyless(&["CLUSTER", "NODES"]);
-        let says = |error| StoreError::Unavailable(format!("{at}: {error}"));
-        let answer =
-            lane.ask(&request, Entry::Plainly).await.map_err(|failure| says(failure.error.to_string()))?;
-        let text = String::from_redis_value(answer).map_err(|error| says(error.to_string()))?;
+        let answer = lane.ask(&request, Entry::Plainly).await.map_err(|failure| says(at, &failure.error))?;
+        let text = String::from_redis_value(answer)
+            .map_err(|error| says(at, &StoreError::Unavailable(error.to_string())))?;
         Ok(read(&text, at, is_tls))
     });
     let Said { answer, is_certain } = answers(asking.collect()).await?;

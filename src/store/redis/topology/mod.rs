@@ -250,6 +250,18 @@ impl Topology {
     }
 }
 
+/// The error of one who was asked, with its address.
+fn says(at: &Address, error: &StoreError) -> StoreError {
+    let at = at.to_string();
+    let located = |text: &str| if text.contains(&at) { text.to_owned() } else { format!("{at}: {text}") };
+    match error {
+        StoreError::Misconfigured(text) => StoreError::Misconfigured(located(text)),
+        StoreError::Unavailable(text) | StoreError::Indeterminate(text) | StoreError::Corrupt(text) => {
+            StoreError::Unavailable(located(text))
+        }
+    }
+}
+
 /// What those who are asked say: as soon as all have answered, or most and nobody else for a moment.
 async fn answers<T>(
     mut asking: FuturesUnordered<impl Future<Output = Result<T, StoreError>>>,
@@ -264,6 +276,8 @@ async fn answers<T>(
         };
         match next {
             Some(Ok(answer)) => said.push(answer),
+            // The settings are to blame only if nothing else is.
+            Some(Err(StoreError::Misconfigured(_))) if failure.is_some() => {}
             Some(Err(error)) => failure = Some(error),
             None => break,
         }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use redis::{FromRedisValue as _, Value};
 
-use super::{Said, answers};
+use super::{Said, answers, says};
 use crate::store::StoreError;
 use crate::store::redis::lane::Lane;
 use crate::store::redis::request::Request;
 use crate::store::redis::target::Address;
+use crate::store::redis::trouble::said;
 
 /// What one Sentinel says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +42,6 @@ pub(super) async fn primary(
     Ok(Said { answer, is_certain })
 }
 
-fn says(at: &Address, error: &StoreError) -> StoreError {
-    StoreError::Unavailable(format!("Sentinel {at}: {error}"))
-}
-
 fn latest(named: Vec<Named>) -> Option<Address> {
     named.into_iter().max_by_key(|named| named.epoch).map(|named| named.address)
 }
@@ -52,10 +49,11 @@ fn latest(named: Vec<Named>) -> Option<Address> {
 fn read(answers: Vec<Value>) -> Result<Named, StoreError> {
     let unclear = |()| StoreError::Unavailable("it names no primary".to_owned());
     let [address, facts] = <[Value; 2]>::try_from(answers).map_err(|_| unclear(()))?;
-    let refused = |error: redis::RedisError| StoreError::Unavailable(error.to_string());
+    let refused = |error: redis::RedisError| StoreError::Unavailable(said(&error));
     let (host, port) = match address.extract_error().map_err(refused)? {
         Value::Nil => {
-            return Err(StoreError::Unavailable("it watches no service of this name".to_owned()));
+            let why = "the Sentinel watches no service of the name that store.url ends with";
+            return Err(StoreError::Misconfigured(why.to_owned()));
         }
         address => <(String, u16)>::from_redis_value(address).map_err(|_| unclear(()))?,
     };
@@ -109,7 +107,11 @@ mod tests {
             vec![address.clone(), list(&["ip", "10.0.0.1"])],
             vec![address, Value::Nil],
         ] {
-            assert!(matches!(read(answers.clone()), Err(StoreError::Unavailable(_))), "{answers:?}");
+            let error = read(answers.clone()).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Unavailable(_) | StoreError::Misconfigured(_)),
+                "{answers:?}"
+            );
         }
     }
 }
