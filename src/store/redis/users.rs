@@ -217,7 +217,7 @@ pub(super) fn json(part: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> 
 /// Part of it is done already: what was not applied is no longer nothing.
 pub(super) fn half_done(error: StoreError) -> StoreError {
     match error {
-        StoreError::Unavailable(text) => {
+        StoreError::Unavailable(text) | StoreError::Misconfigured(text) => {
             StoreError::Indeterminate(format!("the first part was applied: {text}"))
         }
         other => other,

@@ -23,7 +23,7 @@ fn impatient(url: &str) -> Arc<dyn Store> {
 }
 
 fn unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
-    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Unavailable(_) | StoreError::Misconfigured(_))), "{answer:?}");
 }
 
 fn indeterminate<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
