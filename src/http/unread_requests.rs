@@ -7,7 +7,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt as _;
 use tokio::io::AsyncWrite;
 
 use super::error::{ApiError, Code};
@@ -99,7 +98,7 @@ fn own_answer(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
 fn answer(status: u16, problem: &ApiError) -> Vec<u8> {
     let under_way = UnderWay { id: Random.uuid().unwrap_or_default(), told: Told::default() };
     let id = under_way.id.to_string();
-    let line = async {
+    under_way.tell(|| {
         tracing::info!(
             event = "request",
             method = "other",
@@ -108,9 +107,7 @@ fn answer(status: u16, problem: &ApiError) -> Vec<u8> {
             micros = 0_u64,
             "answered"
         );
-    };
-    // Nothing in it waits.
-    let _ = under_way.during(line).now_or_never();
+    });
     let (body, reason) = (problem.text(&id), reason(status));
     let length = body.len();
     format!(

@@ -31,6 +31,11 @@ impl UnderWay {
         UNDER_WAY.scope(self, answering)
     }
 
+    /// The same while something is told of it at once.
+    pub fn tell<T>(self, telling: impl FnOnce() -> T) -> T {
+        UNDER_WAY.sync_scope(self, telling)
+    }
+
     /// The request under way, if there is one.
     pub fn now() -> Option<Self> {
         UNDER_WAY.try_with(Self::clone).ok()

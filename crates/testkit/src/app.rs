@@ -263,6 +263,24 @@ impl TestApp {
         self.launched.iter().map(Launched::log).collect()
     }
 
+    /// The lines about a request in a log of JSON, once the last of them is there, which tells of the answer. Lines are
+    /// written by a thread of their own, so that an answer may come first.
+    ///
+    /// # Panics
+    /// If it is not there within ten seconds.
+    pub async fn log_about(&self, request_id: &str) -> Vec<Value> {
+        let about = async || loop {
+            let log = self.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let about: Vec<_> = lines.filter(|line| line["span"]["request_id"] == request_id).collect();
+            if about.iter().any(|line| line["event"] == "request") {
+                return about;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        tokio::time::timeout(Duration::from_secs(10), about()).await.expect("the line of the request")
+    }
+
     /// Waits until the first node is ready.
     pub async fn until_ready(&self) {
         self.node.until_ready().await;

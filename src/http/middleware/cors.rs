@@ -9,7 +9,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap, HeaderValue,
+    ORIGIN, VARY,
 };
 use actix_web::web::Data;
 
@@ -23,10 +24,30 @@ const RESPONSE_HEADERS: HeaderValue =
     HeaderValue::from_static("Retry-After, WWW-Authenticate, DPoP-Nonce, X-Request-Id");
 /// For how many seconds a browser need not ask again.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+/// Pages of other origins cannot even embed it (Fetch standard, section 3.7).
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 
-/// Adds what a page of a listed origin needs to an answer.
+/// Adds what a page of a listed origin needs to an answer, and keeps the rest of the JSON from other origins.
 pub fn answer<B>(response: &mut ServiceResponse<B>) {
+    open(response);
+    let headers = response.headers_mut();
+    if is_json(headers)
+        && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+        && !headers.contains_key(CROSS_ORIGIN_RESOURCE_POLICY)
+    {
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, SAME_ORIGIN);
+    }
+}
+
+/// Whether the body is JSON, of whatever kind.
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence == b"application/json" || essence.ends_with(b"+json")
+}
+
+fn open<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let origins = request.app_data::<Data<Origins>>().filter(|origins| origins.lists_some());
     let Some(origins) = origins else { return };

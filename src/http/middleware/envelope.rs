@@ -7,10 +7,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap,
-    HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
@@ -53,7 +50,6 @@ pub fn envelope(mut request: ServiceRequest, next: Next<impl MessageBody + 'stat
         let mut response = envelop(render(response, id_text), id_text);
         line.write(&response, started);
         cors::answer(&mut response);
-        keep_from_other_origins(response.headers_mut());
         drop(exchanging);
         Ok(body.with(response))
     };
@@ -85,18 +81,6 @@ fn envelop(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
-}
-
-/// Has browsers keep JSON from pages of other origins, unless CORS lets them read it (Fetch standard, section 3.7): no page
-/// gets it into its process by naming it as an image or a script. The key set is public.
-fn keep_from_other_origins(headers: &mut HeaderMap) {
-    let is_json = headers.get(CONTENT_TYPE).is_some_and(|media_type| {
-        let media_type = media_type.as_bytes();
-        media_type.starts_with(b"application/json") || media_type.starts_with(b"application/problem+json")
-    });
-    if is_json && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    }
 }
 
 /// Replaces the answer by the problem that it carries, if it carries one.

@@ -1,6 +1,6 @@
 //! `GET /.well-known/jwks.json`: the public keys (RFC 7517, section 5).
 
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, CROSS_ORIGIN_RESOURCE_POLICY};
 use actix_web::{HttpResponse, web};
 
 use utoipa::ToSchema;
@@ -69,6 +69,8 @@ pub async fn jwks(app: web::Data<App>) -> Answer<HttpResponse> {
     let ring = app.keys.snapshot().ok_or(Failure::NotReady)?;
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, format!("public, max-age={}", KEY_SET_CACHED.as_secs())))
+        // Public keys are for everybody.
+        .insert_header((CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
         .content_type("application/jwk-set+json")
         .body(ring.jwks(app.clock.now())))
 }

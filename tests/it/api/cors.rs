@@ -54,6 +54,24 @@ on_both_stores! {
         }
     }
 
+    async fn json_is_for_its_own_origin_unless_cors_opens_it(on: On) {
+        let app = listing(on).start().await;
+        let policy = "cross-origin-resource-policy";
+        for (path, status) in [("/", 200), ("/health/live", 200), ("/openapi.json", 200), ("/auth/check", 401), ("/nowhere", 404)] {
+            let answer = app.node.send(app.node.get(path)).await.expect(status);
+            assert_eq!(answer.header(policy), Some("same-origin"), "{path}");
+            let answer = app.node.send(app.node.get(path).header("Origin", "https://evil.example")).await;
+            assert_eq!(answer.header(policy), Some("same-origin"), "{path}");
+            let answer = app.node.send(app.node.get(path).header("Origin", LISTED)).await;
+            assert_eq!(answer.header(policy), None, "{path}");
+        }
+        // Public keys are for everybody, and a page is not embedded as a resource.
+        let answer = app.node.send(app.node.get("/.well-known/jwks.json")).await.expect(200);
+        assert_eq!(answer.header(policy), Some("cross-origin"));
+        let answer = app.node.send(app.node.get("/").header("Accept", "text/html")).await.expect(200);
+        assert_eq!(answer.header(policy), None);
+    }
+
     async fn nobody_else_may(on: On) {
         let app = listing(on).start().await;
         for origin in [

@@ -181,13 +181,8 @@ on_both_stores! {
         let app = on.in_own_process().start().await;
         app.user("ada").await;
         let answer = app.login("ada", PASSWORD).await.expect(200);
-        let id = answer.header("x-request-id").unwrap().to_owned();
-        let log = app.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let events: Vec<_> = lines
-            .filter(|line| line["span"]["request_id"] == id.as_str())
-            .map(|line| line["event"].as_str().unwrap().to_owned())
-            .collect();
+        let lines = app.log_about(answer.header("x-request-id").unwrap()).await;
+        let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
         assert_eq!(events, ["signed_in", "request"]);
     }
 
@@ -200,10 +195,7 @@ on_both_stores! {
         let changes = json!({"roles": ["b", "a"], "disabled": true, "password": MARK, "attributes": {"tenant": MARK}});
         let mut told = Vec::new();
         for answer in [admin.patch(&path, &changes).await.expect(200), admin.delete(&path).await.expect(204)] {
-            let id = answer.header("x-request-id").unwrap();
-            let log = app.log();
-            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            told.push(lines.filter(|line| line["span"]["request_id"] == id).collect::<Vec<_>>());
+            told.push(app.log_about(answer.header("x-request-id").unwrap()).await);
         }
         let names = |lines: &[Value]| lines.iter().map(|line| line["event"].clone()).collect::<Vec<_>>();
         assert_eq!(names(&told[0]), ["password_changed", "user_changed", "session_ended", "request"]);
@@ -230,20 +222,9 @@ on_both_stores! {
             (format!("GET / HTTP/1.1\r\nHost: x\r\n{long}: x\r\n\r\n"), 431),
         ];
         for (head, status) in heads {
-            let before = app.log().len();
             let reply = exchange(&app, head.as_bytes()).await.remove(0);
             assert_eq!(reply.status, status);
-            let id = reply.header("x-request-id").unwrap().to_owned();
-            let about = async || loop {
-                let lines = lines_since(&app, before, &[]);
-                let whole = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-                let about: Vec<_> = whole.filter(|line| line["span"]["request_id"] == *id).collect();
-                if !about.is_empty() {
-                    return about;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            };
-            let about = tokio::time::timeout(Duration::from_secs(10), about()).await.unwrap();
+            let about = app.log_about(reply.header("x-request-id").unwrap()).await;
             assert_eq!(about.len(), 1, "{about:?}");
             assert_eq!((&about[0]["event"], &about[0]["status"]), (&json!("request"), &json!(status)));
         }
