@@ -30,7 +30,7 @@ impl Leave<'_> {
 impl App {
     /// Leave to take away the administrator that this user may be. Nothing if there is no other who can sign in.
     ///
-    /// Whoever asks is asked for first. Only if administrators take themselves away, or an operator does, users are read
+    /// The caller is looked at first. Only if administrators take themselves away, or an operator does, users are read
     /// until another is found.
     ///
     /// # Errors

@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(start(OWN), Some(0));
         assert_eq!(start(&format!("{ours}{OWN}")), Some(ours.len()));
         assert_eq!(start(&format!("{empty}{OWN}")), Some(empty.len()));
-        let chunked = format!("{}\r\n0\r\n\r\n", OWN.trim_end());
+        let chunked = format!("{OWN}0\r\n\r\n");
         for other in
             [ours, empty, "HTTP/1.1 100 Continue\r\n\r\n", "0\r\n\r\n", "", &OWN[..OWN.len() - 2], &chunked]
         {

@@ -6,7 +6,7 @@ use relatch_domain::UnixMillis;
 
 use super::ring::{KeyState, RingKey};
 
-/// For how long whoever has fetched the key set may keep it.
+/// For how long a fetched key set may be kept.
 pub const KEY_SET_CACHED: Duration = Duration::from_mins(5);
 /// For how long a key is kept after the last session has expired that may have had a token of it: as a session's record is.
 const AFTER_SESSIONS: Duration = Duration::from_hours(24);

@@ -242,7 +242,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError::NoRoom`] if too many keys have retired lately and none has leaked. If one has, it is revoked all the same,
     /// and the key that signs goes on if it is another. If the store fails or holds keys that cannot be read, or others change
-    /// the keys all the time. Should the new key have become active by then, it is the newest: whoever loads the ring signs
+    /// the keys all the time. Should the new key have become active by then, it is the newest: a node that loads the ring signs
     /// with it.
     pub async fn rotate<S: KeyStore + ?Sized>(
         &self,

@@ -69,7 +69,7 @@ async fn a_flood_of_unknown_keys_costs_a_load_a_second() {
     assert_eq!(shelf.loads.load(Ordering::Relaxed) - before, 10, "no key of ours has such an id");
 }
 
-/// An outage must not look like a verdict: whoever asks meanwhile learns of the outage too.
+/// An outage must not look like a verdict: all who ask meanwhile learn of the outage too.
 #[tokio::test]
 async fn while_the_store_is_down_everybody_hears_of_it_and_the_ring_stays() {
     let (shelf, node) = (Shelf::default(), node(Algorithm::ES256));

@@ -25,7 +25,7 @@ use crate::app::users::{
 use crate::app::{App, Failure};
 use crate::store::{UserCreation, UserQuery};
 
-/// So long another server that shares the store has to show the password to whoever started it.
+/// So long another server that shares the store has to show the password to its operator.
 const SHOWING: Duration = Duration::from_secs(10);
 /// How often it is looked whether another server is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

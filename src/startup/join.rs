@@ -51,7 +51,7 @@ pub(super) async fn join(
     follow_journal(app).await?;
     declare_lifetime(app).await?;
     parts.keys.load_or_create(&*app.store, &*parts.clock, app.random).await?;
-    // Last: whoever is shown the password can use it.
+    // Last: the operator who is shown the password can use it.
     first_administrator(parts, app, announce).await?;
     Ok(marker)
 }

@@ -1,4 +1,4 @@
-//! Refusals that take the same work, whoever is asked for.
+//! Refusals that take the same work, whether the account exists or not.
 
 use std::time::Duration;
 

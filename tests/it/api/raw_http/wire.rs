@@ -24,7 +24,7 @@ pub(in crate::api) struct Reply {
 }
 
 impl Reply {
-    /// Whoever answers, the server or its HTTP library, an error is a problem with the id of its request.
+    /// An error, of the server or of its HTTP library, is a problem with the id of its request.
     #[track_caller]
     fn is_a_problem(&self) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
