@@ -32,12 +32,14 @@ NO_SCHEMA_CAN_SAY = (
     # A cursor is opaque: it comes from the page before.
     "cursor: is not one of ours",
     # PRECIS (RFC 8265) goes by Unicode's tables.
-    "username: a user name has",
-    # The least length is a setting, the most is counted in bytes, common ones are refused, and PRECIS refuses control
-    # characters.
+    "username: a user name ",
+    # The least length is a setting, the most is counted in bytes, common ones are refused, and so are control characters of
+    # Unicode.
     "password: a password has",
+    "password: a new password has",
     "password: this password is",
     "new_password: a password has",
+    "new_password: a new password has",
     "new_password: this password is",
     # All attributes together have 1,024 bytes at the most. 1.0 is an integer to JSON Schema, and none to us.
     "attributes: all attributes together",
