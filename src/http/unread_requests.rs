@@ -43,9 +43,9 @@ impl Replacing {
         if self.answer.is_none() {
             match own_answer(bytes) {
                 None => return Pin::new(io).poll_write(cx, bytes),
-                Some((0, problem)) => self.answer = Some((problem, 0)),
+                Some((0, status, problem)) => self.answer = Some((answer(status, &problem), 0)),
                 // First the answers before it.
-                Some((start, _)) => {
+                Some((start, ..)) => {
                     return Pin::new(io).poll_write(cx, bytes.get(..start).unwrap_or_default());
                 }
             }
@@ -66,9 +66,9 @@ impl Replacing {
     }
 }
 
-/// Where, in bytes that are about to be written, an answer of the library's own begins, and what is said in its place. It is
-/// the last one of its connection, and has no body.
-fn own_answer(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+/// Where, in bytes that are about to be written, an answer of the library's own begins, its status, and the problem that is
+/// said in its place. It is the last one of its connection, and has no body.
+fn own_answer(bytes: &[u8]) -> Option<(usize, u16, ApiError)> {
     if !bytes.ends_with(END) {
         return None;
     }
@@ -90,7 +90,7 @@ fn own_answer(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         b"31 " => (431, ApiError::new(Code::HeadersTooLarge)),
         _ => return None,
     };
-    Some((start, answer(status, &problem)))
+    Some((start, status, problem))
 }
 
 /// An answer to a request that was not read: as it goes over the wire, and with the one line of the log that each request
@@ -133,7 +133,7 @@ mod tests {
     fn an_answer_without_an_id_at_the_end_is_the_librarys() {
         let ours = "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\nX-Request-Id: 1\r\n\r\n{}";
         let empty = "HTTP/1.1 404 Not Found\r\nX-Request-Id: 1\r\n\r\n";
-        let start = |text: &str| own_answer(text.as_bytes()).map(|(start, _)| start);
+        let start = |text: &str| own_answer(text.as_bytes()).map(|(start, ..)| start);
         assert_eq!(start(OWN), Some(0));
         assert_eq!(start(&format!("{ours}{OWN}")), Some(ours.len()));
         assert_eq!(start(&format!("{empty}{OWN}")), Some(empty.len()));
@@ -151,8 +151,8 @@ mod tests {
             [("400", "invalid_request"), ("408", "request_timeout"), ("431", "headers_too_large")]
         {
             let own = OWN.replace("400", code);
-            let (_, answer) = own_answer(own.as_bytes()).unwrap();
-            let answer = String::from_utf8(answer).unwrap();
+            let (_, status, problem) = own_answer(own.as_bytes()).unwrap();
+            let answer = String::from_utf8(answer(status, &problem)).unwrap();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{head}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relatch_testkit::{KEY, OTHER_KEY, PASSWORD, TestApp};
 use serde_json::{Value, json};
 
-use super::raw_http::wire::exchange;
+use super::raw_http::wire::{LIVE, exchange, statuses};
 
 /// What must not be in the log in any form.
 const MARK: &str = "forged-by-a-stranger";
@@ -228,6 +228,13 @@ on_both_stores! {
             assert_eq!(about.len(), 1, "{about:?}");
             assert_eq!((&about[0]["event"], &about[0]["status"]), (&json!("request"), &json!(status)));
         }
+        // Behind a good request, whose answer may leave together with it.
+        let before = app.log().len();
+        let replies = exchange(&app, format!("{LIVE}GET / HTTP/1.1\r\nHost : x\r\n\r\n").as_bytes()).await;
+        assert_eq!(statuses(&replies), [200, 400]);
+        app.log_about(replies[1].header("x-request-id").unwrap()).await;
+        let lines = lines_since(&app, before, &[]);
+        assert_eq!(lines.iter().filter(|line| line.contains("\"status\":400")).count(), 1, "{lines:?}");
     }
 
     async fn the_line_of_a_request_names_who_has_shown_who_they_are(on: On) {
