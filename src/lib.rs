@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod files;
 pub mod http;
 pub mod keys;
+mod near;
 pub mod operator;
 pub mod rfc3339;
 pub mod settings;

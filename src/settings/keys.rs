@@ -162,12 +162,7 @@ pub(super) fn nearest(unknown: &str) -> Option<String> {
         })
     };
     let last = |name: &str| name.rsplit('.').next().map(ToOwned::to_owned);
-    names()
-        .map(|name| (strsim::damerau_levenshtein(unknown, &name), name))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| distance * 3 <= name.len())
-        .map(|(_, name)| name)
-        .or_else(|| names().find(|name| last(name) == last(unknown)))
+    crate::near::nearest(unknown, names()).or_else(|| names().find(|name| last(name) == last(unknown)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Names of fields and parameters in messages: which are known, and which one was probably meant.
 
+use crate::near::nearest;
+
 /// The name that serde quotes after `prefix`. In messages on unknown fields it comes from the client, otherwise from our
 /// own types.
 pub(super) fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
@@ -30,14 +32,6 @@ fn known_names(message: &str) -> Vec<&str> {
     let list = message.rsplit_once(", expected ").map(|(_, list)| list).unwrap_or_default();
     let list = list.split(" at line ").next().unwrap_or_default();
     list.split('`').skip(1).step_by(2).collect()
-}
-
-/// The name that differs from what was typed in a third of its letters at most.
-fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
-    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
-    let distance = |name: &&str| strsim::damerau_levenshtein(&plain(typed), &plain(name));
-    let nearest = known.iter().min_by_key(|name| distance(name))?;
-    (distance(nearest) * 3 <= nearest.len()).then_some(nearest)
 }
 
 #[cfg(test)]
