@@ -1,7 +1,7 @@
-//! The last administrator, who is not to be locked out by mistake.
+//! The last administrator, who must not be removed by mistake.
 //!
-//! Changes that take an administrator away are made one after the other on each server: of two administrators who demote
-//! each other there, one stays. Servers that share a Redis do not wait for each other; if they take away two administrators
+//! Changes that remove an administrator are made one after the other on each server: of two administrators who demote
+//! each other there, one stays. Servers that share a Redis do not wait for each other; if they remove two administrators
 //! in the same moment, none may be left, and an operator makes one (`relatch user role add`).
 
 use relatch_domain::UserId;
@@ -16,40 +16,40 @@ use crate::store::UserQuery;
 /// How many users are read at a time.
 const PAGE: usize = 500;
 
-/// Leave to take an administrator away, until it is dropped.
+/// Held while an administrator is removed: removals on one server are made one after the other.
 #[must_use]
-pub(super) struct Leave<'a>(#[expect(dead_code, reason = "held")] Option<MutexGuard<'a, ()>>);
+pub(super) struct RemovalGuard<'a>(#[expect(dead_code, reason = "held")] Option<MutexGuard<'a, ()>>);
 
-impl Leave<'_> {
-    /// Where none is taken away, or even the last may be.
+impl RemovalGuard<'_> {
+    /// For a change that removes no administrator, or may remove even the last.
     pub(super) const fn unneeded() -> Self {
         Self(None)
     }
 }
 
 impl App {
-    /// Leave to take away the administrator that this user may be. Nothing if there is no other who can sign in.
+    /// A guard for the removal of this user, if it is an administrator. Nothing if no other administrator can sign in.
     ///
-    /// The caller is looked at first. Only if administrators take themselves away, or an operator does, users are read
-    /// until another is found.
+    /// The caller is looked at first. Only for administrators who remove themselves, and for operators, users are read
+    /// until another administrator is found.
     ///
     /// # Errors
     /// If the store fails.
-    pub(super) async fn leave_to_remove(
+    pub(super) async fn guard_removal(
         &self,
         origin: &Origin,
         user: &User,
-    ) -> Result<Option<Leave<'_>>, Failure> {
+    ) -> Result<Option<RemovalGuard<'_>>, Failure> {
         if !is_administrator(user) {
-            return Ok(Some(Leave::unneeded()));
+            return Ok(Some(RemovalGuard::unneeded()));
         }
         let turn = self.node.removing_administrators.lock().await;
         let is_there = is_another(self, origin, user.id).await?;
-        Ok(is_there.then_some(Leave(Some(turn))))
+        Ok(is_there.then_some(RemovalGuard(Some(turn))))
     }
 }
 
-/// Whether roles let call `/admin`.
+/// Whether these roles may call `/admin`.
 pub(super) fn are_of_administrator(roles: &Roles) -> bool {
     roles.has(Role::ADMIN)
 }

@@ -8,7 +8,7 @@ use relatch_domain::session::EndReason;
 use relatch_domain::user::{Roles, User};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::administrators::{Leave, are_of_administrator};
+use super::administrators::{RemovalGuard, are_of_administrator};
 use super::audit::AuditRecord;
 use super::operation::{Operation, What};
 use super::origin::Origin;
@@ -27,12 +27,12 @@ pub struct Changes {
     pub attributes: Option<AttributesChange>,
     /// The new password as typed. It ends all sessions.
     pub password: Option<SecretString>,
-    /// Whether the last administrator may be taken away by it.
+    /// Whether it may remove the last administrator.
     pub force: bool,
 }
 
 impl Changes {
-    /// Whether an administrator is none afterwards.
+    /// Whether the user is no administrator afterwards.
     fn remove_administrator(&self) -> bool {
         self.disabled == Some(true) || self.roles.as_ref().is_some_and(|roles| !are_of_administrator(roles))
     }
@@ -101,7 +101,7 @@ pub async fn change_user(
         Ok(password) => password,
         Err(error) => return Ok(Changed::PasswordRefused(error)),
     };
-    let Some(_leave) = leave_for(app, origin, &wanted, &found).await? else {
+    let Some(_guard) = removal_guard(app, origin, &wanted, &found).await? else {
         return Ok(Changed::LastAdministrator);
     };
     let edit = UserEdit {
@@ -137,17 +137,17 @@ pub async fn change_user(
     }
 }
 
-/// Leave for what is wanted, if it needs leave. Nothing if it is refused.
-async fn leave_for<'a>(
+/// The guard for a change. Nothing if it would remove the last administrator.
+async fn removal_guard<'a>(
     app: &'a App,
     origin: &Origin,
     wanted: &Changes,
     user: &User,
-) -> Result<Option<Leave<'a>>, Failure> {
+) -> Result<Option<RemovalGuard<'a>>, Failure> {
     if wanted.force || !wanted.remove_administrator() {
-        return Ok(Some(Leave::unneeded()));
+        return Ok(Some(RemovalGuard::unneeded()));
     }
-    Box::pin(app.leave_to_remove(origin, user)).await
+    Box::pin(app.guard_removal(origin, user)).await
 }
 
 async fn unknown(app: &App, id: UserId) -> Result<Changed, Failure> {

@@ -4,7 +4,7 @@ use relatch_domain::event::Event;
 use relatch_domain::revocation::Revocation;
 use relatch_domain::{SessionRef, UserId};
 
-use super::administrators::Leave;
+use super::administrators::RemovalGuard;
 use super::audit::AuditRecord;
 use super::operation::{Done, What};
 use super::origin::Origin;
@@ -31,11 +31,11 @@ pub enum Deleted {
 /// If the store fails. The deletion may be repeated.
 pub async fn delete_user(app: &App, origin: &Origin, id: UserId, force: bool) -> Result<Deleted, Failure> {
     let all = app.store.sessions_of(id).await?;
-    let leave = match &all.user {
-        Some(user) if !force => Box::pin(app.leave_to_remove(origin, user)).await?,
-        _ => Some(Leave::unneeded()),
+    let guard = match &all.user {
+        Some(user) if !force => Box::pin(app.guard_removal(origin, user)).await?,
+        _ => Some(RemovalGuard::unneeded()),
     };
-    let Some(_leave) = leave else { return Ok(Deleted::LastAdministrator) };
+    let Some(_guard) = guard else { return Ok(Deleted::LastAdministrator) };
     let template = AuditRecord::template(origin, app.clock.now());
     let live = all.sessions.iter().filter(|stored| stored.record.is_live(all.now));
     let ended =

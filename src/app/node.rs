@@ -46,7 +46,7 @@ pub struct NodeState {
     pub(super) unwritten: Unwritten,
     /// Whether it has met revocations of kinds that it does not know.
     pub(super) unknown_kinds: AtomicBool,
-    /// Held while an administrator is taken away.
+    /// Held while an administrator is removed.
     pub(super) removing_administrators: tokio::sync::Mutex<()>,
     /// The last sign-ins that it has made.
     pub(super) newcomers: Newcomers,

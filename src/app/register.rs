@@ -43,11 +43,11 @@ pub async fn register(
     }
     let new = hash_password(app, &admission, NewAccount::of(username, Roles::of_a_user(), password)).await?;
     drop(admission);
-    app.node.registrations.keep(keep_unlike_others(app, origin, new)).await.map(Ok)
+    app.node.registrations.keep(keep_if_distinct(app, origin, new)).await.map(Ok)
 }
 
-/// Creates the user, if the name looks like nobody else's.
-async fn keep_unlike_others(app: &App, origin: &Origin, new: NewUser) -> Result<Registration, Failure> {
+/// Creates the user, unless the name looks like that of another user.
+async fn keep_if_distinct(app: &App, origin: &Origin, new: NewUser) -> Result<Registration, Failure> {
     let (id, name) = (new.id, new.username.clone());
     if !app.store.claim_skeleton(&name, id).await? {
         let is_the_same = app.store.credentials(&name).await?.is_some();

@@ -1,8 +1,8 @@
 //! The first administrator: made while there is no user at all.
 //!
 //! A password that the server makes up is shown before it becomes the administrator's. Until then the administrator has
-//! none and cannot sign in: that is how a later start knows that nobody can have been shown one that holds. It makes the
-//! administrator anew, under another id, so that of two servers only one can go on, and shows another password.
+//! none and cannot sign in. A later start that finds such an administrator knows that no valid password was shown. It deletes
+//! the user and creates it again under another id, so that of two servers only one can go on, and shows another password.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -32,10 +32,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What there is in a store.
 enum Found {
-    Nobody,
-    /// An administrator without a password, and nobody else.
+    NoUser,
+    /// An administrator without a password, and no other user.
     Unfinished(UserId, UnixMillis),
-    Somebody,
+    Users,
 }
 
 /// Makes an administrator while there is no user, and shows the operator the password if it is made up.
@@ -50,8 +50,8 @@ pub(super) async fn first_administrator(
     let mut waiting: Option<Instant> = None;
     loop {
         let made = match find(parts, app).await? {
-            Found::Somebody => return Ok(()),
-            // There is nobody to be shown a password.
+            Found::Users => return Ok(()),
+            // No operator is there to see a password.
             Found::Unfinished(..) if announce.is_none() && parts.bootstrap.password.is_none() => {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ pub(super) async fn first_administrator(
                     false
                 }
             }
-            Found::Nobody => make(parts, app, announce).await?,
+            Found::NoUser => make(parts, app, announce).await?,
         };
         if made {
             return Ok(());
@@ -77,18 +77,18 @@ pub(super) async fn first_administrator(
 async fn find(parts: &Parts, app: &App) -> Result<Found, NotJoined> {
     let mut users = list_users(app, &UserQuery { limit: 2, ..UserQuery::default() }).await?;
     let (Some(user), true) = (users.pop(), users.is_empty()) else {
-        return Ok(if users.is_empty() { Found::Nobody } else { Found::Somebody });
+        return Ok(if users.is_empty() { Found::NoUser } else { Found::Users });
     };
     let is_as_made = user.profile.username == parts.bootstrap.username
         && user.profile.roles == roles()?
         && user.profile.attributes.is_empty()
         && !user.disabled;
     if !is_as_made {
-        return Ok(Found::Somebody);
+        return Ok(Found::Users);
     }
     let found = app.store.credentials(&user.profile.username).await?;
     let has_none = found.is_some_and(|found| found.password_hash.is_none() && found.password_changes == 0);
-    Ok(if has_none { Found::Unfinished(user.id, user.created_at) } else { Found::Somebody })
+    Ok(if has_none { Found::Unfinished(user.id, user.created_at) } else { Found::Users })
 }
 
 /// Whether the server that made the administrator cannot be at it any more. A file has one server.

@@ -23,7 +23,7 @@ pub struct Password {
     normal: Zeroizing<String>,
 }
 
-/// Why a text is nobody's password.
+/// Why a text is not a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
     /// Nothing.

@@ -260,7 +260,7 @@ mod tests {
 
     /// RFC 8032, section 5.1.3: the point of order 1, and the same once more, encoded as if it were another.
     #[test]
-    fn edwards_points_that_are_nobodys_key_are_refused() {
+    fn edwards_points_that_are_no_public_key_are_refused() {
         let mut one = [0; 32];
         one[0] = 1;
         let mut p_plus_one = [0xff; 32];

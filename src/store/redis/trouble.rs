@@ -82,7 +82,7 @@ pub(super) fn misconfigured(error: &RedisError, wanted: Wanted) -> Option<String
         }
         (ErrorKind::InvalidClientConfig, _, detail) if !detail.is_empty() => return Some(detail.to_owned()),
         (ErrorKind::RESP3NotSupported, ..) => "is older than Redis 7.0, which is needed".to_owned(),
-        // What such a server says is nobody's business.
+        // It is not a Redis, so what it says is not shown.
         (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, ..) => {
             return Some("does not answer as a Redis does: look at host and port in store.url".to_owned());
         }

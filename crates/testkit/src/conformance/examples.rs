@@ -63,8 +63,8 @@ pub async fn examples(store: Arc<dyn Store>, clock: ManualClock) {
     stage.a_history_keeps_its_latest_lines_and_goes_with_the_session().await;
     stage.histories_of_a_user_have_a_limit_and_the_longest_give_way().await;
     stage.a_user_is_placed_with_all_that_was_kept().await;
-    stage.keys_are_put_by_whoever_saw_the_last_version().await;
-    stage.keys_are_removed_by_whoever_saw_the_last_version().await;
+    stage.keys_are_put_at_the_version_that_was_seen().await;
+    stage.keys_are_removed_at_the_version_that_was_seen().await;
     stage.a_marker_is_left_once().await;
 }
 

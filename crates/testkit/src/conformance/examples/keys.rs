@@ -6,7 +6,7 @@ use relatch::store::StoredKey;
 use super::Stage;
 
 impl Stage {
-    pub(super) async fn keys_are_put_by_whoever_saw_the_last_version(&self) {
+    pub(super) async fn keys_are_put_at_the_version_that_was_seen(&self) {
         let before = self.store.keys().await.unwrap();
         let key = |id: &str, byte: u8| StoredKey { id: id.to_owned(), sealed: vec![byte, 0, 0xff] };
         let (first, second) = (key("example-b", 1), key("example-a", 2));
@@ -26,7 +26,7 @@ impl Stage {
         assert!(kept.keys.contains(&again) && !kept.keys.contains(&first));
     }
 
-    pub(super) async fn keys_are_removed_by_whoever_saw_the_last_version(&self) {
+    pub(super) async fn keys_are_removed_at_the_version_that_was_seen(&self) {
         let before = self.store.keys().await.unwrap();
         let key = |id: &str| StoredKey { id: id.to_owned(), sealed: vec![7] };
         assert!(self.store.put_key(before.version, &key("gone")).await.unwrap());
